@@ -1,0 +1,18 @@
+//! The log: what an event store promises, the memory backend, the conformance suite, and command execution.
+//!
+//! Knows streams, revisions and positions. Payloads are bytes to it: it knows no event of any service, no protobuf and
+//! no transport. Everything that must hold for every backend is written once, in [`conformance`].
+
+mod commands;
+mod event;
+mod fault;
+mod filter;
+mod store;
+mod subscription;
+
+pub use commands::{CommandFault, Commands, Done, Loaded, Order, RequestKey, Stored, Work};
+pub use event::{NewEvent, Recorded};
+pub use fault::{AppendFault, DecodeFault, ReadFault};
+pub use filter::Filter;
+pub use store::{Appended, Appending, Direction, EventStore, Page, Retention, Snapshot, Write};
+pub use subscription::{Message, Subscription};
