@@ -1,1 +1,13 @@
+//! The chassis every process stands on: configuration, telemetry, health, shutdown, the guard in front of every
+//! method, errors on the wire, and outgoing calls.
+//!
+//! Knows no service's domain. A service gives it routes and views ([`Mounted`]); it gives the service a caller that has
+//! been identified and allowed ([`Ctx`]).
 
+mod ctx;
+mod mount;
+mod refusal;
+
+pub use ctx::Ctx;
+pub use mount::{Deps, Mounted};
+pub use refusal::{Refusal, Reply, field, refuse};

@@ -1,0 +1,31 @@
+use cairn_eventstore::{DecodeFault, Filter, Recorded};
+use rusqlite::Transaction;
+
+/// Writes one read model from events.
+///
+/// Sees each event at least once and in order, and does nothing but write rows: effects belong in a reactor.
+pub trait Projection: Send + Sync + 'static {
+    /// Names the view and its shape, e.g. `experiments.runs.v1`. Rename to rebuild from the start.
+    const NAME: &'static str;
+
+    /// Statements that create the tables. Run once, on an empty file.
+    const SCHEMA: &'static str;
+
+    /// Which events it needs.
+    fn filter(&self) -> Filter;
+
+    /// Folds a batch into the tables. The runner commits it together with the checkpoint.
+    ///
+    /// A batch rather than one event, so that what can be done per batch is not done per event. After a failure the
+    /// runner tries the events one by one and quarantines the one that fails.
+    fn apply(&self, tx: &Transaction<'_>, events: &[std::sync::Arc<Recorded>]) -> Result<(), ProjectionFault>;
+}
+
+/// Why an event could not be folded in.
+#[derive(Debug, thiserror::Error)]
+pub enum ProjectionFault {
+    #[error(transparent)]
+    Decode(#[from] DecodeFault),
+    #[error(transparent)]
+    Sql(#[from] rusqlite::Error),
+}

@@ -1,0 +1,133 @@
+use std::sync::Arc;
+
+use cairn_access::{Access, Reach};
+use cairn_contract::Method;
+use cairn_eventstore::{Order, RequestKey};
+use cairn_kernel::{Code, Metadata, Name, Position, Principal};
+use tokio::time::Instant;
+use tonic::{Request, Status};
+use uuid::Uuid;
+
+use crate::{Refusal, refuse};
+
+/// Namespace of the ids derived from callers' request ids.
+const REQUESTS: Uuid = Uuid::from_u128(0x6361_6972_6e00_5000_8000_7265_7175_6573);
+
+/// Who calls, for what, and until when. The guard makes it; a handler takes it.
+#[derive(Clone)]
+pub struct Ctx {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub principal: Principal,
+    pub method: &'static Method,
+    pub resource: Name,
+    pub project: Option<Name>,
+    pub request_id: String,
+    pub request_hash: String,
+    pub correlation_id: String,
+    pub traceparent: Option<String>,
+    pub source_address: Option<String>,
+    pub decision_id: Option<String>,
+    pub deadline: Instant,
+    pub after: Option<Position>,
+    pub access: Arc<Access>,
+}
+
+impl Ctx {
+    /// Takes the caller off a request. A method that the guard does not stand before has none, and answers `INTERNAL`.
+    pub fn accept<T>(request: Request<T>) -> Result<(Self, T), Status> {
+        let ctx = request.extensions().get::<Self>().cloned();
+        let ctx = ctx.ok_or_else(|| refuse(Refusal::internal("the method is not behind the guard")))?;
+        Ok((ctx, request.into_inner()))
+    }
+
+    /// Who calls.
+    pub fn principal(&self) -> &Principal {
+        &self.inner.principal
+    }
+
+    /// The method called.
+    pub fn method(&self) -> &'static Method {
+        self.inner.method
+    }
+
+    /// The resource the contract names for this call.
+    pub fn resource(&self) -> &Name {
+        &self.inner.resource
+    }
+
+    /// The project the caller works in: that of the resource, or the ambient one of a compatibility dialect.
+    pub fn project(&self) -> Option<&Name> {
+        self.inner.project.as_ref()
+    }
+
+    /// When the caller stops waiting.
+    pub fn deadline(&self) -> Instant {
+        self.inner.deadline
+    }
+
+    /// The position this read must have seen (`cairn-after`).
+    pub fn after(&self) -> Option<Position> {
+        self.inner.after
+    }
+
+    /// Names this request in logs, events and errors.
+    pub fn request_id(&self) -> &str {
+        &self.inner.request_id
+    }
+
+    /// Asks for a further permission, on a resource only the service knows.
+    pub fn require(&self, permission: &str, resource: &Name) -> Result<(), Status> {
+        let decision = self.inner.access.decide(&self.inner.principal, permission, resource, Reach::Exact);
+        if decision.is_allowed() {
+            return Ok(());
+        }
+        Err(refuse(
+            Refusal::new(
+                Code::PermissionDenied,
+                "ACCESS_DENIED",
+                format!("{permission} on {resource} is not allowed (or it might not exist)"),
+            )
+            .with("permission", permission)
+            .with("resource", resource)
+            .with("decision_id", decision.id),
+        ))
+    }
+
+    /// The prefixes at or below `under` that the caller may see: what a list puts into its query.
+    pub fn visible(&self, permission: &str, under: &Name) -> Vec<Name> {
+        self.inner.access.visible(&self.inner.principal, permission, under)
+    }
+
+    /// What is stored with the events of this call. `request_id` is the request's own field; empty: retries are new
+    /// requests.
+    pub fn order(&self, request_id: &str) -> Order {
+        let inner = &self.inner;
+        let key = (!request_id.is_empty()).then(|| {
+            let text = format!("{}\n{}\n{request_id}", inner.principal.name, inner.method.path);
+            RequestKey { id: Uuid::new_v5(&REQUESTS, text.as_bytes()), hash: inner.request_hash.clone() }
+        });
+        Order { metadata: self.metadata(), request: key }
+    }
+
+    /// Who, for which request, under which decision.
+    pub fn metadata(&self) -> Metadata {
+        let inner = &self.inner;
+        Metadata {
+            principal: inner.principal.name.clone(),
+            on_behalf_of: None,
+            project: inner.project.as_ref().map(Name::to_string),
+            action: inner.method.permission.clone(),
+            resource: inner.resource.to_string(),
+            request_id: inner.request_id.clone(),
+            request_hash: None,
+            correlation_id: inner.correlation_id.clone(),
+            causation_id: None,
+            traceparent: inner.traceparent.clone(),
+            source_address: inner.source_address.clone(),
+            decision_id: inner.decision_id.clone(),
+        }
+    }
+}
