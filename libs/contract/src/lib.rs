@@ -15,6 +15,8 @@ pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descrip
 
 mod contract;
 mod method;
+mod template;
 
 pub use contract::{Contract, Violations};
 pub use method::{Binding, Method};
+pub use template::{Segment, Template, TemplateFault, Variable};

@@ -1,5 +1,6 @@
 use prost_reflect::{DynamicMessage, MessageDescriptor, MethodDescriptor, ReflectMessage, Value};
 
+use crate::Template;
 use crate::cairn::options::v1::{Access, Audit, Dialect};
 use crate::google::api::{HttpRule, http_rule::Pattern};
 
@@ -39,8 +40,8 @@ pub struct Method {
 pub struct Binding {
     /// `GET`, `POST`, …
     pub verb: String,
-    /// Path template, e.g. `/api/v1/{name=projects/*}:archive`.
-    pub template: String,
+    /// Its path, e.g. `/api/v1/{name=projects/*}:archive`.
+    pub template: Template,
     /// Which request field the body fills: `*`, a field's name, or nothing.
     pub body: String,
     /// Which answer field becomes the body; empty: all of it.
@@ -86,8 +87,8 @@ impl Method {
             Some(rule) => {
                 for rule in std::iter::once(rule).chain(&rule.additional_bindings) {
                     match Binding::read(rule) {
-                        Some(binding) => bindings.push(binding),
-                        None => fault("has an HTTP rule without a path"),
+                        Ok(binding) => bindings.push(binding),
+                        Err(message) => fault(&message),
                     }
                 }
             }
@@ -115,17 +116,21 @@ impl Method {
 }
 
 impl Binding {
-    fn read(rule: &HttpRule) -> Option<Self> {
-        let (verb, template) = match rule.pattern.clone()? {
-            Pattern::Get(path) => ("GET".to_owned(), path),
-            Pattern::Put(path) => ("PUT".to_owned(), path),
-            Pattern::Post(path) => ("POST".to_owned(), path),
-            Pattern::Delete(path) => ("DELETE".to_owned(), path),
-            Pattern::Patch(path) => ("PATCH".to_owned(), path),
-            Pattern::Custom(custom) => (custom.kind, custom.path),
+    fn read(rule: &HttpRule) -> Result<Self, String> {
+        let (verb, path) = match rule.pattern.as_ref().ok_or("has an HTTP rule without a path")? {
+            Pattern::Get(path) => ("GET", path),
+            Pattern::Put(path) => ("PUT", path),
+            Pattern::Post(path) => ("POST", path),
+            Pattern::Delete(path) => ("DELETE", path),
+            Pattern::Patch(path) => ("PATCH", path),
+            Pattern::Custom(custom) => (custom.kind.as_str(), &custom.path),
         };
-        let (body, response_body) = (rule.body.clone(), rule.response_body.clone());
-        (!template.is_empty()).then_some(Self { verb, template, body, response_body })
+        Ok(Self {
+            verb: verb.to_owned(),
+            template: Template::parse(path).map_err(|fault| format!("has the path {path:?}: {fault}"))?,
+            body: rule.body.clone(),
+            response_body: rule.response_body.clone(),
+        })
     }
 }
 
