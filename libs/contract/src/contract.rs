@@ -1,10 +1,10 @@
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::LazyLock;
 
 use prost_reflect::DescriptorPool;
 
-use crate::{DESCRIPTORS, Method};
+use crate::{DESCRIPTORS, EventFault, EventType, Method, Reason};
 
 /// Every method of every service, with what the contract says of it.
 #[derive(Clone, Debug)]
@@ -12,6 +12,17 @@ pub struct Contract {
     pool: DescriptorPool,
     methods: Vec<Method>,
     by_path: HashMap<String, usize>,
+    events: BTreeMap<String, EventType>,
+    reasons: Vec<Reason>,
+}
+
+/// A right, as the contract names it.
+#[derive(Clone, Debug)]
+pub struct Permission<'a> {
+    /// `service.collection.verb`.
+    pub word: &'a str,
+    /// The methods that take it.
+    pub methods: Vec<&'a Method>,
 }
 
 /// All that is wrong with a contract.
@@ -46,7 +57,10 @@ impl Contract {
             return Err(Violations(faults));
         }
         let by_path = methods.iter().enumerate().map(|(at, method)| (method.path.clone(), at)).collect();
-        Ok(Self { pool, methods, by_path })
+        let events = pool.all_messages().filter_map(|message| EventType::read(&message));
+        let events = events.map(|event| (event.full_name.clone(), event)).collect();
+        let reasons = Reason::all(&pool);
+        Ok(Self { pool, methods, by_path, events, reasons })
     }
 
     /// All methods, in the order of their files.
@@ -57,6 +71,40 @@ impl Contract {
     /// The method that gRPC reaches under `/package.Service/Method`.
     pub fn method(&self, path: &str) -> Option<&Method> {
         self.by_path.get(path).map(|&at| &self.methods[at])
+    }
+
+    /// Every right that a method takes, in alphabetical order.
+    pub fn permissions(&self) -> Vec<Permission<'_>> {
+        let mut by_word = BTreeMap::<&str, Vec<&Method>>::new();
+        for method in self.methods.iter().filter(|method| !method.is_public) {
+            by_word.entry(&method.permission).or_default().push(method);
+        }
+        by_word.into_iter().map(|(word, methods)| Permission { word, methods }).collect()
+    }
+
+    /// Every kind of event, in alphabetical order.
+    pub fn events(&self) -> impl ExactSizeIterator<Item = &EventType> {
+        self.events.values()
+    }
+
+    /// The kind of event with this full name.
+    pub fn event(&self, kind: &str) -> Option<&EventType> {
+        self.events.get(kind)
+    }
+
+    /// A stored event for people to read, sensitive fields hidden.
+    pub fn event_json(&self, kind: &str, payload: &[u8]) -> Result<serde_json::Value, EventFault> {
+        self.event(kind).ok_or_else(|| EventFault::UnknownKind(kind.to_owned()))?.json(payload)
+    }
+
+    /// Every reason an error can carry, by number.
+    pub fn reasons(&self) -> &[Reason] {
+        &self.reasons
+    }
+
+    /// The reason with this name, e.g. `RATE_LIMITED`.
+    pub fn reason(&self, name: &str) -> Option<&Reason> {
+        self.reasons.iter().find(|reason| reason.name == name)
     }
 
     /// The descriptors themselves.

@@ -14,9 +14,20 @@ pub use generated::{cairn, google};
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
 
 mod contract;
+mod event;
 mod method;
+mod options;
+mod reason;
+mod redact;
+mod resource;
 mod template;
+mod wire;
 
-pub use contract::{Contract, Violations};
+pub use contract::{Contract, Permission, Violations};
+pub use event::{EventFault, EventType};
 pub use method::{Binding, Method};
+pub use options::Declared;
+pub use reason::Reason;
+pub use redact::{is_sensitive, redact};
+pub use resource::ResourceFault;
 pub use template::{Segment, Template, TemplateFault, Variable};

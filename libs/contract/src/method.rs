@@ -1,8 +1,11 @@
-use prost_reflect::{DynamicMessage, MessageDescriptor, MethodDescriptor, ReflectMessage, Value};
+use prost_reflect::{MessageDescriptor, MethodDescriptor};
+use prost_types::method_options::IdempotencyLevel;
 
-use crate::Template;
 use crate::cairn::options::v1::{Access, Audit, Dialect};
 use crate::google::api::{HttpRule, http_rule::Pattern};
+use crate::options::{Declared, enum_option, message_option};
+use crate::resource::{Resource, ResourceFault};
+use crate::template::Template;
 
 /// One RPC and everything the contract says of it.
 #[derive(Clone, Debug)]
@@ -33,6 +36,7 @@ pub struct Method {
     pub dialect: Dialect,
     /// The method itself: its messages and whether it streams.
     pub descriptor: MethodDescriptor,
+    resource_parts: Resource,
 }
 
 /// One way to reach a method over HTTP.
@@ -59,15 +63,30 @@ impl Method {
         self.descriptor.output()
     }
 
+    /// The resource that a call acts on, read from its encoded request.
+    ///
+    /// `ambient_project` is the id of the project the caller works in; only compatibility dialects use it.
+    pub fn resource_of(&self, message: &[u8], ambient_project: Option<&str>) -> Result<String, ResourceFault> {
+        self.resource_parts.compose(message, ambient_project)
+    }
+
+    /// The request fields that the resource is composed of.
+    pub fn resource_fields(&self) -> impl Iterator<Item = &str> {
+        self.resource_parts.fields()
+    }
+
     /// Reads a method's options. The problems found are added to `faults`; a method with any does not load.
     pub(crate) fn read(descriptor: &MethodDescriptor, faults: &mut Vec<String>) -> Option<Self> {
-        let full_name = descriptor.full_name().to_owned();
+        let (place, full_name) = (descriptor.place(), descriptor.full_name().to_owned());
         let before = faults.len();
-        let mut fault = |message: &str| faults.push(format!("{full_name}: {message}"));
+        let mut fault = |message: &str| faults.push(format!("{place}: {full_name}: {message}"));
 
-        let access = extension::<Access>(descriptor, "cairn.options.v1.access");
-        let http = extension::<HttpRule>(descriptor, "google.api.http");
-        let access = access.unwrap_or_else(|| {
+        let pool = descriptor.parent_pool();
+        let service = descriptor.parent_service();
+        let dialect = enum_option(pool, service, "cairn.options.v1.dialect")
+            .filter(|dialect| *dialect != Dialect::Unspecified)
+            .unwrap_or(Dialect::Cairn);
+        let access = message_option::<Access>(pool, descriptor, "cairn.options.v1.access").unwrap_or_else(|| {
             fault("has no (cairn.options.v1.access)");
             Access { audit: Audit::None.into(), public: true, ..Access::default() }
         });
@@ -81,11 +100,16 @@ impl Method {
         if !access.public && access.resource.is_empty() {
             fault("has a permission but no resource");
         }
+        let resource_parts =
+            Resource::parse(&access.resource, &descriptor.input(), dialect).unwrap_or_else(|problem| {
+                fault(&format!("its resource {:?} {problem}", access.resource));
+                Resource::default()
+            });
         let mut bindings = vec![];
-        match &http {
+        match message_option::<HttpRule>(pool, descriptor, "google.api.http") {
             None => fault("has no (google.api.http)"),
             Some(rule) => {
-                for rule in std::iter::once(rule).chain(&rule.additional_bindings) {
+                for rule in std::iter::once(&rule).chain(&rule.additional_bindings) {
                     match Binding::read(rule) {
                         Ok(binding) => bindings.push(binding),
                         Err(message) => fault(&message),
@@ -93,13 +117,13 @@ impl Method {
                 }
             }
         }
-        let comment = comment(descriptor);
+        let comment = descriptor.comment();
         if comment.is_empty() {
             fault("has no comment");
         }
         (faults.len() == before).then(|| Self {
-            path: format!("/{}/{}", descriptor.parent_service().full_name(), descriptor.name()),
-            service: descriptor.parent_service().full_name().to_owned(),
+            path: format!("/{}/{}", service.full_name(), descriptor.name()),
+            service: service.full_name().to_owned(),
             name: descriptor.name().to_owned(),
             comment,
             bindings,
@@ -109,8 +133,9 @@ impl Method {
             is_public: access.public,
             is_filtered: access.filtered,
             is_read: is_read(descriptor),
-            dialect: dialect(descriptor),
+            dialect,
             descriptor: descriptor.clone(),
+            resource_parts,
         })
     }
 }
@@ -134,46 +159,8 @@ impl Binding {
     }
 }
 
-/// A method option of ours, read dynamically: typed descriptors do not carry it.
-fn extension<M: prost::Message + Default>(method: &MethodDescriptor, name: &str) -> Option<M> {
-    let extension = method.parent_pool().get_extension_by_name(name)?;
-    let options: DynamicMessage = method.options();
-    if !options.has_extension(&extension) {
-        return None;
-    }
-    match options.get_extension(&extension).as_ref() {
-        Value::Message(message) => message.transcode_to::<M>().ok(),
-        _ => None,
-    }
-}
-
-fn dialect(method: &MethodDescriptor) -> Dialect {
-    let service = method.parent_service();
-    let options = service.options();
-    service
-        .parent_pool()
-        .get_extension_by_name("cairn.options.v1.dialect")
-        .and_then(|extension| options.get_extension(&extension).as_enum_number())
-        .and_then(|number| Dialect::try_from(number).ok())
-        .filter(|dialect| *dialect != Dialect::Unspecified)
-        .unwrap_or(Dialect::Cairn)
-}
-
+/// Whether a method promises to change nothing.
 fn is_read(method: &MethodDescriptor) -> bool {
-    const NO_SIDE_EFFECTS: i32 = 1;
-    let options = method.options();
-    options
-        .descriptor()
-        .get_field_by_name("idempotency_level")
-        .and_then(|field| options.get_field(&field).as_enum_number())
-        == Some(NO_SIDE_EFFECTS)
-}
-
-/// The comment above a method, its lines joined.
-fn comment(method: &MethodDescriptor) -> String {
-    let file = method.parent_file();
-    let path = method.path().to_vec();
-    let locations = file.file_descriptor_proto().source_code_info.as_ref().map(|info| info.location.as_slice());
-    let found = locations.unwrap_or_default().iter().find(|location| location.path == path);
-    found.and_then(|location| location.leading_comments.as_deref()).unwrap_or_default().trim().to_owned()
+    let options = method.method_descriptor_proto().options.as_ref();
+    options.is_some_and(|options| options.idempotency_level() == IdempotencyLevel::NoSideEffects)
 }

@@ -1,0 +1,53 @@
+use prost_reflect::{DynamicMessage, MessageDescriptor, SerializeOptions};
+use serde_json::Value;
+
+use crate::cairn::options::v1::Stream;
+use crate::options::{Declared, message_option};
+use crate::redact::redact;
+
+/// A kind of event and what the contract says of it.
+#[derive(Clone, Debug)]
+pub struct EventType {
+    /// Its full name, which is also its stored type: `cairn.registry.events.v1.AliasMoved`.
+    pub full_name: String,
+    /// First part of the names of the streams it lives in.
+    pub category: String,
+    /// The comment above it.
+    pub comment: String,
+    /// The message itself.
+    pub descriptor: MessageDescriptor,
+}
+
+/// Why a stored event cannot be shown.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EventFault {
+    #[error("{0} is no event of this contract")]
+    UnknownKind(String),
+    #[error("the payload is no {kind}: {problem}")]
+    Malformed { kind: String, problem: String },
+}
+
+impl EventType {
+    /// Reads a message's option; nothing if the message is no event.
+    pub(crate) fn read(descriptor: &MessageDescriptor) -> Option<Self> {
+        let stream = message_option::<Stream>(descriptor.parent_pool(), descriptor, "cairn.options.v1.stream")?;
+        Some(Self {
+            full_name: descriptor.full_name().to_owned(),
+            category: stream.category,
+            comment: descriptor.comment(),
+            descriptor: descriptor.clone(),
+        })
+    }
+
+    /// A payload for people to read: names as in the contract, sensitive fields hidden.
+    pub fn json(&self, payload: &[u8]) -> Result<Value, EventFault> {
+        let malformed = |problem: String| EventFault::Malformed { kind: self.full_name.clone(), problem };
+        let mut message =
+            DynamicMessage::decode(self.descriptor.clone(), payload).map_err(|fault| malformed(fault.to_string()))?;
+        redact(&mut message);
+        let options = SerializeOptions::new().use_proto_field_name(true);
+        message
+            .serialize_with_options(serde_json::value::Serializer, &options)
+            .map_err(|fault| malformed(fault.to_string()))
+    }
+}

@@ -1,0 +1,8 @@
+//! The contract read back: what loads, what is refused, and what is generated from it.
+
+#![allow(clippy::unwrap_used)] // All of this is tests, helpers included.
+
+mod events;
+mod inline;
+mod load;
+mod resource;
