@@ -7,12 +7,15 @@ mod commands;
 mod event;
 mod fault;
 mod filter;
+pub mod limits;
+mod memory;
 mod store;
 mod subscription;
 
-pub use commands::{CommandFault, Commands, Done, Loaded, Order, RequestKey, Stored, Work};
+pub use commands::{ATTEMPTS_MAX, CommandFault, Commands, Done, Loaded, Order, RequestKey, Stored, Work};
 pub use event::{NewEvent, Recorded};
 pub use fault::{AppendFault, DecodeFault, ReadFault};
 pub use filter::Filter;
+pub use memory::Memory;
 pub use store::{Appended, Appending, Direction, EventStore, Page, Retention, Snapshot, Write};
 pub use subscription::{Message, Subscription};

@@ -17,7 +17,19 @@ use crate::{AppendFault, Filter, NewEvent, ReadFault, Recorded};
 pub struct Write {
     pub stream: StreamName,
     pub expected: Expected,
+    /// When given, the stream's last event must be this very one.
+    ///
+    /// For an append that is sent before the one it builds on was answered: if that one fails and somebody else's event
+    /// takes its place, the revision alone would match and the decision would stand on a state that never was.
+    pub follows: Option<Uuid>,
     pub events: Vec<NewEvent>,
+}
+
+impl Write {
+    /// Appends `events` to `stream` if it is as `expected`.
+    pub fn new(stream: StreamName, expected: Expected, events: Vec<NewEvent>) -> Self {
+        Self { stream, expected, follows: None, events }
+    }
 }
 
 /// Where an append ended up.

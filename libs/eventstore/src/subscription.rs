@@ -1,17 +1,21 @@
 use std::sync::Arc;
 
 use cairn_kernel::Position;
+use tokio::sync::watch;
 
-use crate::{EventStore, Filter, ReadFault, Recorded};
+use crate::{Direction, EventStore, Filter, ReadFault, Recorded};
+
+/// Most events in one [`Message::Events`].
+const PAGE_EVENTS_MAX: usize = 512;
 
 /// What a subscription says.
 #[derive(Clone, Debug)]
 pub enum Message {
-    /// Wanted events, in order.
+    /// Wanted events, in order. Never empty.
     Events(Vec<Arc<Recorded>>),
     /// Nothing wanted up to here: a place to resume from.
     Checkpoint(Position),
-    /// History is read; what follows is live.
+    /// History is read; what follows is live. Said again after the subscriber fell behind by more than a page.
     CaughtUp(Position),
 }
 
@@ -20,19 +24,75 @@ pub enum Message {
 /// Pulls: a slow subscriber reads history at its own pace and never holds up the writer or anybody else.
 pub struct Subscription {
     store: Arc<dyn EventStore>,
+    head: watch::Receiver<Position>,
     filter: Filter,
+    /// Everything up to here was handed over, or not wanted.
     position: Position,
+    /// The last place the subscriber was told of.
+    told: Position,
+    is_live: bool,
+    has_reached_end: bool,
 }
 
 impl Subscription {
     /// Starts after `position`.
     pub fn new(store: Arc<dyn EventStore>, position: Position, filter: Filter) -> Self {
-        Self { store, filter, position }
+        let head = store.head();
+        Self { store, head, filter, position, told: position, is_live: false, has_reached_end: false }
     }
 
     /// Waits for the next message. Cancel safe.
+    ///
+    /// A start beyond the end of the log is a fault: the log is not the one the subscriber knew, and waiting would skip
+    /// what is written until it gets there.
     pub async fn next(&mut self) -> Result<Message, ReadFault> {
-        let _ = (&self.store, &self.filter, self.position);
-        unimplemented!()
+        loop {
+            if self.has_reached_end {
+                if !self.is_live {
+                    self.is_live = true;
+                    self.told = self.position;
+                    return Ok(Message::CaughtUp(self.position));
+                }
+                if let Some(checkpoint) = self.untold() {
+                    return Ok(checkpoint);
+                }
+                self.grown().await?;
+            }
+            self.belongs_here()?;
+            // INVARIANT: nothing below waits after a field was changed, so a dropped call loses nothing.
+            let page = self.store.read_all(self.position, Direction::Forwards, &self.filter, PAGE_EVENTS_MAX).await?;
+            self.position = page.considered;
+            self.has_reached_end = page.is_end;
+            self.is_live &= page.is_end;
+            if let Some(last) = page.events.last() {
+                self.told = last.position;
+                return Ok(Message::Events(page.events));
+            }
+            if let Some(checkpoint) = self.untold() {
+                return Ok(checkpoint);
+            }
+        }
+    }
+
+    fn untold(&mut self) -> Option<Message> {
+        (self.told < self.position).then(|| {
+            self.told = self.position;
+            Message::Checkpoint(self.position)
+        })
+    }
+
+    /// Waits until the log is longer than what was read.
+    async fn grown(&mut self) -> Result<(), ReadFault> {
+        let position = self.position;
+        let grown = self.head.wait_for(|head| *head > position).await;
+        grown.map(drop).map_err(|_| ReadFault::Unavailable("it was closed".into()))
+    }
+
+    fn belongs_here(&self) -> Result<(), ReadFault> {
+        let (head, position) = (*self.head.borrow(), self.position);
+        if position <= head {
+            return Ok(());
+        }
+        Err(ReadFault::Damaged(format!("asked to go on after position {position}, but the log ends at {head}")))
     }
 }

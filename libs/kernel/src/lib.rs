@@ -21,7 +21,7 @@ pub use name::{NAME_BYTES_MAX, Name, NameFault, SEGMENT_BYTES_MAX};
 pub use position::{Expected, Position, Revision};
 pub use principal::{Principal, PrincipalKind};
 pub use stream::{Category, StreamFault, StreamName};
-pub use time::{Clock, SystemClock, Time};
+pub use time::{Clock, SimClock, SystemClock, Time};
 
 #[doc(hidden)]
 pub use uuid;

@@ -40,6 +40,16 @@ impl Expected {
     pub fn after(last: Option<Revision>) -> Self {
         last.map_or(Self::NoStream, Self::Exactly)
     }
+
+    /// Whether a stream whose last revision is `last` is as expected.
+    pub fn accepts(self, last: Option<Revision>) -> bool {
+        match self {
+            Self::Any => true,
+            Self::NoStream => last.is_none(),
+            Self::Exists => last.is_some(),
+            Self::Exactly(revision) => last == Some(revision),
+        }
+    }
 }
 
 impl fmt::Display for Revision {

@@ -1,4 +1,6 @@
 use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
@@ -83,6 +85,40 @@ impl Clock for SystemClock {
     fn now(&self) -> Time {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Time(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+    }
+}
+
+/// A clock that stands still until it is moved, for tests and simulations. Clones show the same time.
+#[derive(Clone, Debug)]
+pub struct SimClock(Arc<AtomicI64>);
+
+impl SimClock {
+    /// Stands at `now`.
+    pub fn at(now: Time) -> Self {
+        Self(Arc::new(AtomicI64::new(now.0)))
+    }
+
+    /// Moves forward.
+    pub fn advance(&self, duration: Duration) {
+        self.set(self.now().after(duration));
+    }
+
+    /// Jumps, backwards too: machines' clocks do.
+    pub fn set(&self, now: Time) {
+        self.0.store(now.0, Ordering::SeqCst);
+    }
+}
+
+/// Stands at an ordinary moment of our time.
+impl Default for SimClock {
+    fn default() -> Self {
+        Self::at(Time::from_millis(1_800_000_000_000))
+    }
+}
+
+impl Clock for SimClock {
+    fn now(&self) -> Time {
+        Time(self.0.load(Ordering::SeqCst))
     }
 }
 

@@ -1,0 +1,26 @@
+use cairn_kernel::{Revision, StreamName};
+
+use crate::{AppendFault, DecodeFault, ReadFault};
+
+/// Why a command was not carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandFault<R> {
+    /// The rules say no.
+    #[error(transparent)]
+    Rejected(R),
+    /// The resource changed since the caller read it (its `etag` is stale).
+    #[error("{stream} is at {}, not at the revision of the given etag", actual.map_or("no revision".to_owned(), |r| format!("revision {r}")))]
+    Stale { stream: StreamName, actual: Option<Revision> },
+    /// Others kept winning the race for the stream.
+    #[error("gave up after {attempts} lost races for {stream}")]
+    Contended { stream: StreamName, attempts: u32 },
+    /// The request id was used for another request.
+    #[error("this request id was used for another request")]
+    RequestReused { hash: String, earlier_hash: String },
+    #[error(transparent)]
+    Append(AppendFault),
+    #[error(transparent)]
+    Read(#[from] ReadFault),
+    #[error(transparent)]
+    Decode(#[from] DecodeFault),
+}
