@@ -1,0 +1,74 @@
+# The targets a person needs. Each says what it does; none needs anything but Rust, Python 3.11 and Debian's packages.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# demo and up run the optimised build; PROFILE=dev builds faster and runs slower.
+PROFILE ?= release
+DATA ?= $(CURDIR)/data
+CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/cairn
+VENV ?= $(CACHE)/venv
+PYTHON ?= python3
+REQUIREMENTS := integration-tests/python/requirements.txt
+
+CARGO_TARGET_DIR ?= $(CURDIR)/target
+export CARGO_TARGET_DIR
+PROFILE_FOLDER = $(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
+CAIRN = $(CARGO_TARGET_DIR)/$(PROFILE_FOLDER)/cairn
+CAIRN_DEBUG = $(CARGO_TARGET_DIR)/debug/cairn
+
+.PHONY: help demo up build check test test-rust test-python fmt lint deny docs bench clean
+
+help: ## Lists the targets.
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
+
+demo: build $(VENV)/.ready ## Builds Cairn, starts it, trains real models with the unmodified MLflow client, shows what is known.
+	$(VENV)/bin/python demo/demo.py --cairn $(CAIRN)
+
+up: build ## Builds Cairn and starts the whole suite in one process; prints addresses and the first key.
+	$(CAIRN) up --data $(DATA)
+
+build: ## Builds the `cairn` program.
+	cargo build --profile $(PROFILE) --package cairn --bin cairn
+
+check: ## Formatting, lints, and the tests that need only cargo.
+	$(MAKE) fmt lint test-rust
+
+test: test-rust test-python ## Everything: also genuine clients and servers. Says what it installs and starts.
+
+test-rust: ## All Rust tests (with cargo-nextest where it is installed).
+	@if cargo nextest --version >/dev/null 2>&1; then \
+	  cargo nextest run --workspace --all-targets; \
+	else \
+	  echo "cargo-nextest is not installed: running cargo test"; cargo test --workspace --all-targets; \
+	fi
+
+test-python: $(VENV)/.ready ## Genuine clients against the real program, answer by answer beside a genuine MLflow server.
+	cargo build --package cairn --bin cairn
+	CAIRN_BIN=$(CAIRN_DEBUG) $(VENV)/bin/python -m pytest -q -p no:cacheprovider integration-tests/python
+
+$(VENV)/.ready: $(REQUIREMENTS)
+	@echo "installing the Python packages of $(REQUIREMENTS) into $(VENV)"
+	mkdir -p $(CACHE)
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --requirement $(REQUIREMENTS)
+	touch $@
+
+fmt: ## Checks formatting.
+	cargo fmt --all -- --check
+
+lint: ## Clippy over everything; a warning is an error.
+	cargo clippy --workspace --all-targets -- -D warnings
+
+deny: ## Licences, sources and advisories of all dependencies (needs cargo-deny).
+	cargo deny check
+
+docs: ## Regenerates the references under docs/.
+	CAIRN_REGENERATE=1 cargo run --quiet --package cairn --bin cairn -- docs --write docs
+
+bench: ## Benchmarks, each beside what one would use instead; prints ratios and the machine's figures.
+	cargo run --release --package cairn-bench --bin bench -- all
+
+clean: ## Removes what this Makefile made in the checkout.
+	rm -rf $(CURDIR)/target $(DATA)

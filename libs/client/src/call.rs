@@ -1,0 +1,175 @@
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use cairn_contract::{Contract, Method};
+use futures::{Stream, StreamExt};
+use prost::Message;
+use prost_reflect::{DeserializeOptions, DynamicMessage, MessageDescriptor, SerializeOptions};
+use serde_json::Value;
+
+use crate::Fault;
+use crate::route::route;
+
+/// Longest line of a streamed answer, in bytes.
+const LINE_BYTES_MAX: usize = 16 << 20;
+
+/// A connection to one gateway, with one credential. Cheap to clone.
+#[derive(Clone)]
+pub struct Client {
+    http: reqwest::Client,
+    base: String,
+    key: Option<String>,
+}
+
+impl Client {
+    /// For the gateway at `base`, e.g. `http://127.0.0.1:3001`. Without a key only public methods answer.
+    pub fn new(base: &str, key: Option<String>) -> Result<Self, Fault> {
+        let http = reqwest::Client::builder()
+            .connect_timeout(Duration::from_secs(10))
+            .tcp_nodelay(true)
+            .build()
+            .map_err(|source| Fault::Unreachable { url: base.to_owned(), source })?;
+        Ok(Self { http, base: base.trim_end_matches('/').to_owned(), key })
+    }
+
+    /// Calls an RPC by its gRPC path, `/package.Service/Method`.
+    pub async fn call<Q: Message, A: Message + Default>(&self, path: &str, request: &Q) -> Result<A, Fault> {
+        let method = method(path)?;
+        let json = self.call_json(path, to_json(method.input(), request)?).await?;
+        from_json(method.output(), json, path)
+    }
+
+    /// The same with JSON in and out, for tools that print what they get.
+    pub async fn call_json(&self, path: &str, request: Value) -> Result<Value, Fault> {
+        let response = self.send(method(path)?, request, "application/json").await?;
+        let url = response.url().to_string();
+        let text = response.text().await.map_err(|source| Fault::Unreachable { url: url.clone(), source })?;
+        if text.is_empty() {
+            return Ok(Value::Object(Default::default()));
+        }
+        serde_json::from_str(&text).map_err(|problem| Fault::Unexpected { url, problem: problem.to_string() })
+    }
+
+    /// Calls a server-streaming RPC and gives its messages as they come.
+    pub async fn stream_json(&self, path: &str, request: Value) -> Result<Lines, Fault> {
+        let response = self.send(method(path)?, request, "application/x-ndjson").await?;
+        Ok(Lines { url: response.url().to_string(), bytes: Box::pin(response.bytes_stream()), buffer: BytesMut::new() })
+    }
+
+    /// Sends raw bytes to a path of the gateway, for uploads.
+    pub async fn put(&self, path: &str, media_type: &str, body: reqwest::Body) -> Result<Value, Fault> {
+        let url = format!("{}{path}", self.base);
+        let request = self.http.put(&url).header("content-type", media_type).body(body);
+        let response = check(self.authorized(request).send().await, &url).await?;
+        let text = response.text().await.map_err(|source| Fault::Unreachable { url, source })?;
+        Ok(serde_json::from_str(&text).unwrap_or(Value::Null))
+    }
+
+    /// Reads raw bytes from a path of the gateway, for downloads.
+    pub async fn get(
+        &self,
+        path: &str,
+    ) -> Result<(Option<u64>, impl Stream<Item = Result<Bytes, Fault>> + use<>), Fault> {
+        let url = format!("{}{path}", self.base);
+        let response = check(self.authorized(self.http.get(&url)).send().await, &url).await?;
+        let length = response.content_length();
+        let bytes = response.bytes_stream();
+        Ok((length, bytes.map(move |part| part.map_err(|source| Fault::Unreachable { url: url.clone(), source }))))
+    }
+
+    async fn send(&self, method: &Method, request: Value, accept: &str) -> Result<reqwest::Response, Fault> {
+        let routed = route(method, request)?;
+        let url = format!("{}{}", self.base, routed.path);
+        let verb = routed.verb.parse().map_err(|_| Fault::Invalid(format!("{} is not a verb", routed.verb)))?;
+        let mut request = self.http.request(verb, &url).header("accept", accept);
+        if let Some(body) = &routed.body {
+            request = request.json(body);
+        }
+        check(self.authorized(request).send().await, &url).await
+    }
+
+    fn authorized(&self, request: reqwest::RequestBuilder) -> reqwest::RequestBuilder {
+        match &self.key {
+            Some(key) => request.bearer_auth(key),
+            None => request,
+        }
+    }
+}
+
+/// The messages of a streamed answer, one JSON line each.
+pub struct Lines {
+    url: String,
+    bytes: std::pin::Pin<Box<dyn Stream<Item = reqwest::Result<Bytes>> + Send>>,
+    buffer: BytesMut,
+}
+
+impl Lines {
+    /// The next message; `None` when the server has said all.
+    pub async fn next(&mut self) -> Result<Option<Value>, Fault> {
+        loop {
+            if let Some(end) = self.buffer.iter().position(|&byte| byte == b'\n') {
+                let line = self.buffer.split_to(end + 1);
+                if line.trim_ascii().is_empty() {
+                    continue;
+                }
+                return self.parse(&line).map(Some);
+            }
+            if self.buffer.len() > LINE_BYTES_MAX {
+                let problem = format!("a line is longer than {LINE_BYTES_MAX} bytes");
+                return Err(Fault::Unexpected { url: self.url.clone(), problem });
+            }
+            match self.bytes.next().await {
+                Some(Ok(bytes)) => self.buffer.extend_from_slice(&bytes),
+                Some(Err(source)) => return Err(Fault::Unreachable { url: self.url.clone(), source }),
+                None if self.buffer.trim_ascii().is_empty() => return Ok(None),
+                None => {
+                    let line = self.buffer.split();
+                    return self.parse(&line).map(Some);
+                }
+            }
+        }
+    }
+
+    /// A line is a message, or the error that ended the stream.
+    fn parse(&self, line: &[u8]) -> Result<Value, Fault> {
+        let value: Value = serde_json::from_slice(line)
+            .map_err(|problem| Fault::Unexpected { url: self.url.clone(), problem: problem.to_string() })?;
+        if value.get("error").is_some_and(|error| error.get("status").is_some()) {
+            return Err(Fault::refused(200, &value.to_string()));
+        }
+        Ok(value)
+    }
+}
+
+async fn check(sent: reqwest::Result<reqwest::Response>, url: &str) -> Result<reqwest::Response, Fault> {
+    let response = sent.map_err(|source| Fault::Unreachable { url: url.to_owned(), source })?;
+    if response.status().is_success() {
+        return Ok(response);
+    }
+    let status = response.status().as_u16();
+    let text = response.text().await.unwrap_or_default();
+    Err(Fault::refused(status, &text))
+}
+
+fn method(path: &str) -> Result<&'static Method, Fault> {
+    let contract = Contract::embedded().map_err(|violations| Fault::Invalid(violations.to_string()))?;
+    contract.method(path).ok_or_else(|| Fault::Invalid(format!("{path} is not in the contract")))
+}
+
+fn to_json<Q: Message>(descriptor: MessageDescriptor, request: &Q) -> Result<Value, Fault> {
+    let invalid = |problem: &dyn std::fmt::Display| Fault::Invalid(format!("the request does not encode: {problem}"));
+    let message =
+        DynamicMessage::decode(descriptor, request.encode_to_vec().as_slice()).map_err(|problem| invalid(&problem))?;
+    let options = SerializeOptions::new().use_proto_field_name(true);
+    message.serialize_with_options(serde_json::value::Serializer, &options).map_err(|problem| invalid(&problem))
+}
+
+/// A later server may know fields that this client does not: they are passed over.
+fn from_json<A: Message + Default>(descriptor: MessageDescriptor, json: Value, url: &str) -> Result<A, Fault> {
+    let unexpected = |problem: String| Fault::Unexpected { url: url.to_owned(), problem };
+    let options = DeserializeOptions::new().deny_unknown_fields(false);
+    DynamicMessage::deserialize_with_options(descriptor, json, &options)
+        .map_err(|problem| unexpected(problem.to_string()))?
+        .transcode_to()
+        .map_err(|problem| unexpected(problem.to_string()))
+}
