@@ -24,7 +24,7 @@ help: ## Lists the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
 
 demo: build $(VENV)/.ready ## Builds Cairn, starts it, trains real models with the unmodified MLflow client, shows what is known.
-	$(VENV)/bin/python demo/demo.py --cairn $(CAIRN)
+	$(VENV)/bin/python integration-tests/demo/demo.py --cairn $(CAIRN)
 
 up: build ## Builds Cairn and starts the whole suite in one process; prints addresses and the first key.
 	$(CAIRN) up --data $(DATA)
