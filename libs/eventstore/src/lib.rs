@@ -4,6 +4,7 @@
 //! no transport. Everything that must hold for every backend is written once, in [`conformance`].
 
 mod commands;
+pub mod conformance;
 mod event;
 mod fault;
 mod filter;

@@ -3,6 +3,7 @@
 
 mod account;
 mod commands;
+mod conformance;
 mod requests;
 mod subscription;
 mod transactions;
