@@ -22,7 +22,7 @@ pub struct Method {
     pub bindings: Vec<Binding>,
     /// The right it takes, e.g. `auth.projects.create`; empty when public.
     pub permission: String,
-    /// Template of the resource name, e.g. `{name}` or `projects/{project}`.
+    /// Template of the resource name, e.g. `{name}`, `*`, or in a compatibility dialect `{project}`.
     pub resource: String,
     /// What the audit log keeps of a call.
     pub audit: Audit,
@@ -65,7 +65,7 @@ impl Method {
 
     /// The resource that a call acts on, read from its encoded request.
     ///
-    /// `ambient_project` is the id of the project the caller works in; only compatibility dialects use it.
+    /// `ambient_project` is the name of the project the caller works in; only compatibility dialects use it.
     pub fn resource_of(&self, message: &[u8], ambient_project: Option<&str>) -> Result<String, ResourceFault> {
         self.resource_parts.compose(message, ambient_project)
     }

@@ -17,7 +17,7 @@ enum Part {
         path: String,
         numbers: Vec<u32>,
     },
-    /// The project that the caller works in.
+    /// The name of the project that the caller works in.
     AmbientProject,
 }
 
@@ -46,7 +46,10 @@ impl Resource {
             };
             let (path, after) = inside.split_once('}').ok_or("has a '{' without '}'")?;
             parts.push(match path {
-                "project" if dialect != Dialect::Cairn => Part::AmbientProject,
+                "project" if dialect != Dialect::Cairn && parts.is_empty() => Part::AmbientProject,
+                "project" if dialect != Dialect::Cairn => {
+                    return Err("puts something before {project}, a whole name".into());
+                }
                 path => Part::Field { path: path.to_owned(), numbers: numbers(path, input)? },
             });
             rest = after;

@@ -6,3 +6,4 @@ mod events;
 mod inline;
 mod load;
 mod resource;
+mod rules;

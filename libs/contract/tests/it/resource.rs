@@ -61,9 +61,12 @@ fn a_resource_with_a_gap_is_refused() {
 
 #[test]
 fn only_a_compatibility_dialect_has_an_ambient_project() {
-    let mlflow = contract("projects/{project}", "DIALECT_MLFLOW");
+    let mlflow = contract("{project}/lions", "DIALECT_MLFLOW");
     let request = message(&mlflow, r#"{"project": "not-this-one"}"#);
-    assert_eq!(mlflow.methods()[0].resource_of(&request, Some("fraud")).as_deref(), Ok("projects/fraud"));
+    assert_eq!(
+        mlflow.methods()[0].resource_of(&request, Some("projects/fraud")).as_deref(),
+        Ok("projects/fraud/lions")
+    );
     assert_eq!(mlflow.methods()[0].resource_of(&request, None), Err(ResourceFault::NoProject));
     let cairn = cairn("projects/{project}");
     assert_eq!(cairn.methods()[0].resource_of(&request, Some("fraud")).as_deref(), Ok("projects/not-this-one"));
@@ -95,6 +98,8 @@ fn fields_that_can_be_read_in_two_ways_cannot_name_a_resource() {
         let refused = try_contract(resource, "DIALECT_CAIRN").expect_err(resource);
         assert!(refused.to_string().contains("which "), "{refused}");
     }
+    let refused = try_contract("projects/{project}", "DIALECT_MLFLOW").expect_err("it loaded");
+    assert!(refused.to_string().contains("a whole name"), "{refused}");
 }
 
 proptest! {
