@@ -21,7 +21,7 @@ impl Output {
             return self.json(&Value::Array(items.to_vec()));
         }
         let mut table = Table::new();
-        table.load_preset(presets::NOTHING).set_content_arrangement(arrangement());
+        table.load_style(presets::NOTHING).set_content_arrangement(arrangement());
         table.set_header(columns.iter().map(|(heading, _)| *heading));
         for item in items {
             table.add_row(columns.iter().map(|(_, path)| text(at(item, path))));
@@ -35,7 +35,7 @@ impl Output {
             return self.json(item);
         }
         let mut table = Table::new();
-        table.load_preset(presets::NOTHING).set_content_arrangement(arrangement());
+        table.load_style(presets::NOTHING).set_content_arrangement(arrangement());
         for (key, value) in item.as_object().into_iter().flatten() {
             table.add_row([key.clone(), text(value)]);
         }
