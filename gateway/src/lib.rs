@@ -1,1 +1,21 @@
+//! The edge: HTTP and gRPC in, gRPC to the services.
+//!
+//! Generic: it knows no service by name. The contract's descriptors are its only table; they say which path leads to
+//! which method, how its messages look as JSON and whether it streams. It finds out who calls and keeps callers to
+//! their limits; what a caller may do is decided behind it, by the guard that every service stands behind.
 
+mod authn;
+mod caller;
+mod config;
+mod edge;
+mod gateway;
+mod problem;
+mod route;
+mod server;
+mod timed;
+mod transcode;
+mod upstream;
+
+pub use caller::Peer;
+pub use config::{Config, Rates};
+pub use gateway::Gateway;

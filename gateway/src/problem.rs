@@ -1,0 +1,236 @@
+use std::time::Duration;
+
+use axum::body::Body;
+use cairn_contract::cairn::options::v1::Dialect;
+use cairn_service::{Refusal, refuse};
+use http::{HeaderValue, Response, StatusCode, header};
+use serde_json::{Map, Value, json};
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt};
+
+use crate::caller::Trace;
+
+/// A status on its way to an HTTP caller: what every error on the wire has, whoever made it.
+pub struct Problem {
+    pub code: Code,
+    pub reason: String,
+    pub message: String,
+    pub http: StatusCode,
+    pub retry_after: Option<Duration>,
+    details: ErrorDetails,
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        Self::from(&refuse(refusal))
+    }
+}
+
+impl From<&Status> for Problem {
+    fn from(status: &Status) -> Self {
+        let details = status.get_error_details();
+        let reason = details.error_info().map_or_else(|| stock_reason(status.code()), |info| info.reason.as_str());
+        let retry_after = details.retry_info().and_then(|info| info.retry_delay);
+        // A fault that no one named is ours, and what it says is for the log.
+        let is_named = details.error_info().is_some();
+        let message = match status.code() {
+            Code::Internal | Code::Unknown | Code::DataLoss if !is_named => "something went wrong on our side",
+            _ => status.message(),
+        };
+        Self {
+            code: status.code(),
+            reason: reason.to_owned(),
+            message: message.to_owned(),
+            http: http_status(status.code(), reason),
+            retry_after,
+            details,
+        }
+    }
+}
+
+impl Problem {
+    /// The whole answer, in the words of the dialect.
+    pub fn answer(&self, dialect: Dialect, trace: &Trace) -> Response<Body> {
+        let body = match dialect {
+            Dialect::Mlflow => self.mlflow(trace),
+            _ => self.json(trace),
+        };
+        let mut response = Response::new(Body::from(body.to_string()));
+        *response.status_mut() = match dialect {
+            Dialect::Mlflow => self.mlflow_code().1,
+            _ => self.http,
+        };
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if let Some(delay) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(delay.as_secs_f64().ceil() as u64));
+        }
+        if *response.status_mut() == StatusCode::UNAUTHORIZED {
+            let headers = response.headers_mut();
+            headers.append(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"cairn\""));
+            headers.append(header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"cairn\""));
+        }
+        response
+    }
+
+    /// AIP-193, with the reason and the ids lifted to where a reader looks first.
+    pub fn json(&self, trace: &Trace) -> Value {
+        let mut context: Map<String, Value> = self.details.error_info().map_or_else(Map::new, |info| {
+            info.metadata.iter().map(|(key, value)| (key.clone(), Value::from(value.as_str()))).collect()
+        });
+        context.insert("request_id".into(), trace.request_id.as_str().into());
+        json!({ "error": {
+            "code": self.http.as_u16(),
+            "status": canonical(self.code),
+            "reason": self.reason,
+            "message": self.message,
+            "context": context,
+            "trace_id": trace.trace_id,
+            "details": self.details(),
+        }})
+    }
+
+    fn details(&self) -> Vec<Value> {
+        let mut details = vec![];
+        if let Some(info) = self.details.error_info() {
+            let metadata: std::collections::BTreeMap<_, _> = info.metadata.iter().collect();
+            details.push(json!({
+                "@type": "type.googleapis.com/google.rpc.ErrorInfo",
+                "reason": info.reason, "domain": info.domain, "metadata": metadata,
+            }));
+        }
+        if let Some(delay) = self.retry_after {
+            details.push(json!({
+                "@type": "type.googleapis.com/google.rpc.RetryInfo",
+                "retry_delay": format!("{}s", delay.as_secs_f64()),
+            }));
+        }
+        if let Some(bad) = self.details.bad_request() {
+            let violations: Vec<_> = bad
+                .field_violations
+                .iter()
+                .map(|violation| json!({ "field": violation.field, "description": violation.description }))
+                .collect();
+            details.push(json!({
+                "@type": "type.googleapis.com/google.rpc.BadRequest", "field_violations": violations,
+            }));
+        }
+        details
+    }
+
+    fn mlflow(&self, trace: &Trace) -> Value {
+        json!({
+            "error_code": self.mlflow_code().0,
+            "message": self.message,
+            "reason": self.reason,
+            "request_id": trace.request_id,
+            "trace_id": trace.trace_id,
+        })
+    }
+
+    /// MLflow's own code and its HTTP status: the adapter's, else the one nearest to ours.
+    fn mlflow_code(&self) -> (&str, StatusCode) {
+        if self.details.error_info().is_some_and(|info| info.domain == "mlflow") {
+            return (&self.reason, mlflow_status(&self.reason));
+        }
+        let code = match self.code {
+            Code::InvalidArgument | Code::OutOfRange => "INVALID_PARAMETER_VALUE",
+            Code::FailedPrecondition => "BAD_REQUEST",
+            Code::AlreadyExists => "RESOURCE_ALREADY_EXISTS",
+            Code::Unauthenticated => "UNAUTHENTICATED",
+            Code::PermissionDenied => "PERMISSION_DENIED",
+            Code::NotFound if self.reason == "ROUTE_NOT_FOUND" => "ENDPOINT_NOT_FOUND",
+            Code::NotFound => "RESOURCE_DOES_NOT_EXIST",
+            Code::Aborted => "RESOURCE_CONFLICT",
+            // Too large stays too large however often it is sent, so it must not look like something to repeat.
+            Code::ResourceExhausted if self.http == StatusCode::PAYLOAD_TOO_LARGE => {
+                return ("INVALID_PARAMETER_VALUE", self.http);
+            }
+            Code::ResourceExhausted => "REQUEST_LIMIT_EXCEEDED",
+            Code::Unimplemented if self.http == StatusCode::METHOD_NOT_ALLOWED => return ("BAD_REQUEST", self.http),
+            Code::Unimplemented => "NOT_IMPLEMENTED",
+            Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled => "TEMPORARILY_UNAVAILABLE",
+            Code::Internal | Code::Unknown | Code::DataLoss | Code::Ok => "INTERNAL_ERROR",
+        };
+        (code, mlflow_status(code))
+    }
+}
+
+/// The status MLflow's server sends with each of its codes.
+fn mlflow_status(code: &str) -> StatusCode {
+    match code {
+        "UNAUTHENTICATED" => StatusCode::UNAUTHORIZED,
+        "PERMISSION_DENIED" => StatusCode::FORBIDDEN,
+        "RESOURCE_DOES_NOT_EXIST" | "ENDPOINT_NOT_FOUND" => StatusCode::NOT_FOUND,
+        "RESOURCE_CONFLICT" => StatusCode::CONFLICT,
+        "REQUEST_LIMIT_EXCEEDED" => StatusCode::TOO_MANY_REQUESTS,
+        "INTERNAL_ERROR" | "INVALID_STATE" => StatusCode::INTERNAL_SERVER_ERROR,
+        "NOT_IMPLEMENTED" => StatusCode::NOT_IMPLEMENTED,
+        "TEMPORARILY_UNAVAILABLE" => StatusCode::SERVICE_UNAVAILABLE,
+        _ => StatusCode::BAD_REQUEST,
+    }
+}
+
+/// One table from codes to HTTP; the few reasons that HTTP has a word of its own for come first.
+fn http_status(code: Code, reason: &str) -> StatusCode {
+    match (reason, code) {
+        ("METHOD_NOT_ALLOWED", _) => StatusCode::METHOD_NOT_ALLOWED,
+        ("REQUEST_TOO_LARGE", _) => StatusCode::PAYLOAD_TOO_LARGE,
+        ("UNSUPPORTED_MEDIA_TYPE", _) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        ("CLIENT_TOO_SLOW", _) => StatusCode::REQUEST_TIMEOUT,
+        (_, Code::Ok) => StatusCode::OK,
+        (_, Code::InvalidArgument | Code::FailedPrecondition | Code::OutOfRange) => StatusCode::BAD_REQUEST,
+        (_, Code::Unauthenticated) => StatusCode::UNAUTHORIZED,
+        (_, Code::PermissionDenied) => StatusCode::FORBIDDEN,
+        (_, Code::NotFound) => StatusCode::NOT_FOUND,
+        (_, Code::AlreadyExists | Code::Aborted) => StatusCode::CONFLICT,
+        (_, Code::ResourceExhausted) => StatusCode::TOO_MANY_REQUESTS,
+        (_, Code::Cancelled) => StatusCode::from_u16(499).unwrap_or(StatusCode::REQUEST_TIMEOUT),
+        (_, Code::Unimplemented) => StatusCode::NOT_IMPLEMENTED,
+        (_, Code::Unavailable) => StatusCode::SERVICE_UNAVAILABLE,
+        (_, Code::DeadlineExceeded) => StatusCode::GATEWAY_TIMEOUT,
+        (_, Code::Internal | Code::Unknown | Code::DataLoss) => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+/// The reason of a status that carries none: it was made by the transport, not by a service.
+fn stock_reason(code: Code) -> &'static str {
+    match code {
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::Unavailable => "UPSTREAM_UNAVAILABLE",
+        // What the transport refuses by these codes is a message above its limit.
+        Code::ResourceExhausted | Code::OutOfRange => "REQUEST_TOO_LARGE",
+        Code::Unauthenticated => "CREDENTIAL_INVALID",
+        Code::PermissionDenied => "ACCESS_DENIED",
+        Code::Unimplemented => "NOT_SERVED_HERE",
+        Code::Ok
+        | Code::InvalidArgument
+        | Code::FailedPrecondition
+        | Code::NotFound
+        | Code::AlreadyExists
+        | Code::Aborted => "VALIDATION_ERROR",
+        Code::Cancelled | Code::Internal | Code::Unknown | Code::DataLoss => "INTERNAL",
+    }
+}
+
+fn canonical(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "CANCELLED",
+        Code::Unknown => "UNKNOWN",
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::NotFound => "NOT_FOUND",
+        Code::AlreadyExists => "ALREADY_EXISTS",
+        Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted => "ABORTED",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::Unimplemented => "UNIMPLEMENTED",
+        Code::Internal => "INTERNAL",
+        Code::Unavailable => "UNAVAILABLE",
+        Code::DataLoss => "DATA_LOSS",
+        Code::Unauthenticated => "UNAUTHENTICATED",
+    }
+}

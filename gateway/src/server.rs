@@ -1,0 +1,105 @@
+use std::convert::Infallible;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use crate::Config;
+use crate::caller::Peer;
+use crate::timed::Timed;
+
+const HEADERS_MAX: usize = 100;
+
+/// Serves HTTP/1.1 and HTTP/2 until `shutdown`, then lets open connections finish for a while.
+pub(crate) async fn serve<A, F>(listener: TcpListener, config: &Config, shutdown: CancellationToken, answer: A)
+where
+    A: Fn(Request<Body>) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Response<Body>> + Send + 'static,
+{
+    let builder = Arc::new(builder(config));
+    let idle = Duration::from_millis(config.idle_timeout_ms);
+    let head = Duration::from_millis(config.head_timeout_ms);
+    let places = Arc::new(Semaphore::new(config.connections_max));
+    let graceful = GracefulShutdown::new();
+    loop {
+        let accepted = tokio::select! {
+            () = shutdown.cancelled() => break,
+            accepted = accept(&listener, &places) => accepted,
+        };
+        let Some((stream, peer, place)) = accepted else { continue };
+        let answer = answer.clone();
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(Peer(peer));
+            let answered = answer(request.map(Body::new));
+            async move { Ok::<_, Infallible>(answered.await) }
+        });
+        let builder = Arc::clone(&builder);
+        let watcher = graceful.watcher();
+        tokio::spawn(async move {
+            let io = TokioIo::new(Timed::new(stream, head, idle));
+            let connection = builder.serve_connection(io, service).into_owned();
+            if let Err(fault) = watcher.watch(connection).await {
+                debug!(%peer, %fault, "connection ended early");
+            }
+            drop(place);
+        });
+    }
+    drop(listener);
+    let drain = Duration::from_millis(config.drain_timeout_ms);
+    if tokio::time::timeout(drain, graceful.shutdown()).await.is_err() {
+        warn!("some connections did not finish in time");
+    }
+}
+
+/// The next connection, once there is a place for it. Too many are left waiting in the listener's queue.
+async fn accept(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+) -> Option<(TcpStream, std::net::SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
+    let place = Arc::clone(places).acquire_owned().await.ok()?;
+    match listener.accept().await {
+        Ok((stream, peer)) => {
+            // Answers are small and awaited: waiting to fill a packet would cost each of them 40 ms.
+            stream.set_nodelay(true).ok()?;
+            Some((stream, peer, place))
+        }
+        Err(fault) => {
+            // Out of file descriptors, or a connection that died while waiting. Neither is a reason to stop.
+            warn!(%fault, "a connection could not be accepted");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            None
+        }
+    }
+}
+
+fn builder(config: &Config) -> auto::Builder<TokioExecutor> {
+    let head = Duration::from_millis(config.head_timeout_ms);
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(head)
+        .max_buf_size(config.head_bytes_max)
+        .max_headers(HEADERS_MAX);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(config.streams_per_connection_max)
+        .max_header_list_size(u32::try_from(config.head_bytes_max).unwrap_or(u32::MAX))
+        .max_pending_accept_reset_streams(20)
+        .keep_alive_interval(Duration::from_millis(config.idle_timeout_ms))
+        .keep_alive_timeout(head)
+        .adaptive_window(true);
+    builder
+}
