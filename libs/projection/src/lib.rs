@@ -1,15 +1,24 @@
 //! From the log to read models: one subscription per view, its checkpoint in the same transaction, readers that wait
 //! for a position, and rebuilds that prove the view equals its history.
 //!
-//! A read model is a SQLite file with one writer (the view's own thread) and a pool of readers. Knows nothing of any
-//! service's tables. A projection can only write rows: it is given a transaction and nothing else, so it cannot perform
-//! a side effect.
+//! A read model is a SQLite file with one writer and a pool of readers; the views of one file take turns on the
+//! writer. Knows nothing of any service's tables. A projection can only write rows: it is given a transaction and
+//! nothing else, so it cannot perform a side effect.
 
+mod applier;
+mod batch;
+mod catalog;
+mod definition;
+mod file;
+mod follower;
+mod history;
 mod projection;
 mod read_model;
+mod readers;
+mod status;
 mod view;
 
 pub use projection::{Projection, ProjectionFault};
 pub use read_model::{QueryFault, ReadModel};
 pub use rusqlite;
-pub use view::{View, WaitFault};
+pub use view::{Limits, View, ViewState, WaitFault};

@@ -1,14 +1,18 @@
+use std::sync::Arc;
+
 use cairn_eventstore::{DecodeFault, Filter, Recorded};
 use rusqlite::Transaction;
 
 /// Writes one read model from events.
 ///
-/// Sees each event at least once and in order, and does nothing but write rows: effects belong in a reactor.
+/// Sees each event at least once and in order, and does nothing but write rows: effects belong in a reactor. It must
+/// not remember rows between calls either: a transaction that was rolled back takes them with it.
 pub trait Projection: Send + Sync + 'static {
     /// Names the view and its shape, e.g. `experiments.runs.v1`. Rename to rebuild from the start.
     const NAME: &'static str;
 
-    /// Statements that create the tables. Run once, on an empty file.
+    /// Statements that create the tables. Run once, on an empty file, and again whenever the view starts over; what
+    /// they create belongs to this view and is dropped with it.
     const SCHEMA: &'static str;
 
     /// Which events it needs.
@@ -18,7 +22,7 @@ pub trait Projection: Send + Sync + 'static {
     ///
     /// A batch rather than one event, so that what can be done per batch is not done per event. After a failure the
     /// runner tries the events one by one and quarantines the one that fails.
-    fn apply(&self, tx: &Transaction<'_>, events: &[std::sync::Arc<Recorded>]) -> Result<(), ProjectionFault>;
+    fn apply(&self, tx: &Transaction<'_>, events: &[Arc<Recorded>]) -> Result<(), ProjectionFault>;
 }
 
 /// Why an event could not be folded in.

@@ -1,11 +1,32 @@
 use std::sync::Arc;
+use std::thread::{self, Thread};
 use std::time::Duration;
 
 use cairn_eventstore::EventStore;
 use cairn_kernel::Position;
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
-use crate::{Projection, QueryFault, ReadModel};
+use crate::applier::Applier;
+use crate::definition::Definition;
+use crate::follower::{Follower, Start};
+use crate::status::Status;
+use crate::{Projection, QueryFault, ReadModel, catalog};
+
+/// Pages of events read ahead of the thread that writes.
+const PAGES_AHEAD: usize = 8;
+
+/// How much a view takes on at once.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// A batch is committed once it has this many events…
+    pub batch_events_max: usize,
+    /// … or this many bytes of them, or when nothing more is waiting.
+    pub batch_bytes_max: usize,
+    /// Over so many events that the filter does not want, the checkpoint is not written. What a restart reads again.
+    pub unwanted_events_max: u64,
+}
 
 /// Why a reader did not get to see its position.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -16,39 +37,153 @@ pub enum WaitFault {
     Stopped { view: &'static str },
 }
 
-/// A running projection. Cheap to clone.
+/// How a view is doing.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ViewState {
+    pub position: Position,
+    /// How many events the log is ahead.
+    pub lag: u64,
+    /// Events set aside because they could not be folded in: the view is incomplete until it is rebuilt.
+    pub quarantined: u64,
+    /// What keeps it from going on.
+    pub trouble: Option<String>,
+    pub is_stopped: bool,
+}
+
+/// A running projection. Cheap to clone; stops when the last clone is dropped.
 #[derive(Clone)]
 pub struct View {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
     name: &'static str,
+    position: watch::Receiver<Position>,
+    status: Arc<Status>,
+    stop: CancellationToken,
+    thread: Thread,
+}
+
+impl Inner {
+    fn stop(&self) {
+        self.stop.cancel();
+        self.thread.unpark();
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { batch_events_max: 4096, batch_bytes_max: 8 << 20, unwanted_events_max: 10_000 }
+    }
 }
 
 impl View {
-    /// Starts following the log from the view's checkpoint.
+    /// Starts following the log from the view's checkpoint. Must be called on a tokio runtime.
     pub fn start<P: Projection>(
-        _store: Arc<dyn EventStore>,
-        _model: &ReadModel,
-        _projection: P,
+        store: Arc<dyn EventStore>,
+        model: &ReadModel,
+        projection: P,
     ) -> Result<Self, QueryFault> {
-        unimplemented!()
+        Self::start_with(store, model, projection, Limits::default())
+    }
+
+    /// The same with other limits.
+    ///
+    /// When it returns, the tables exist. A view whose name or schema is new, or that does not fit the log (it was
+    /// built from another, or the log was restored from a backup), starts from nothing.
+    pub fn start_with<P: Projection>(
+        store: Arc<dyn EventStore>,
+        model: &ReadModel,
+        projection: P,
+        limits: Limits,
+    ) -> Result<Self, QueryFault> {
+        let definition = Definition::of(projection)?;
+        let name = definition.name;
+        let generation = model.generation();
+        let checkpoint = model.adopt(&definition)?;
+
+        let (position, seen) = watch::channel(checkpoint.position);
+        let (starts, started) = watch::channel(Start { number: 0, checkpoint });
+        let (feeds, fed) = mpsc::channel(PAGES_AHEAD);
+        let status = Arc::new(Status::new(name, store.head(), seen.clone()));
+        status.set_quarantined(catalog::quarantined(model.writer().connection()?, name)?);
+        let stop = CancellationToken::new();
+
+        let applier = Applier {
+            definition: definition.clone(),
+            model: model.clone(),
+            limits,
+            status: status.clone(),
+            feeds: fed,
+            starts,
+            position,
+            generation: generation.clone(),
+            stop: stop.clone(),
+            checkpoint,
+        };
+        let thread = thread::Builder::new().name(format!("view {name}")).spawn(move || applier.run());
+        let thread = thread.map_err(|fault| {
+            model.release(name);
+            QueryFault::Thread(fault.to_string())
+        })?;
+        let follower = Follower { definition, store, status: status.clone(), feeds };
+        tokio::spawn(follower.run(started, generation, stop.clone()));
+        Ok(Self { inner: Arc::new(Inner { name, position: seen, status, stop, thread: thread.thread().clone() }) })
     }
 
     /// Waits until the view has seen `position`.
-    pub async fn reached(&self, _position: Position, _deadline: Instant) -> Result<(), WaitFault> {
-        unimplemented!()
+    pub async fn reached(&self, position: Position, deadline: Instant) -> Result<(), WaitFault> {
+        let mut seen = self.inner.position.clone();
+        if *seen.borrow() >= position {
+            return Ok(());
+        }
+        match tokio::time::timeout_at(deadline, seen.wait_for(|at| *at >= position)).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_)) => Err(WaitFault::Stopped { view: self.name() }),
+            Err(_) => Err(WaitFault::Behind { view: self.name(), at: self.position(), wanted: position }),
+        }
     }
 
     /// Its name.
     pub fn name(&self) -> &'static str {
-        self.name
+        self.inner.name
+    }
+
+    /// Every event up to here has been seen.
+    pub fn position(&self) -> Position {
+        self.inner.status.position()
     }
 
     /// How many events the log is ahead of it.
     pub fn lag(&self) -> u64 {
-        unimplemented!()
+        self.inner.status.lag()
+    }
+
+    /// How it is doing.
+    pub fn state(&self) -> ViewState {
+        let status = &self.inner.status;
+        ViewState {
+            position: status.position(),
+            lag: status.lag(),
+            quarantined: status.quarantined(),
+            trouble: status.trouble(),
+            is_stopped: self.inner.position.has_changed().is_err(),
+        }
     }
 
     /// Stops after the batch at hand and waits for it.
-    pub async fn stop(&self, _grace: Duration) {
-        unimplemented!()
+    pub async fn stop(&self, grace: Duration) {
+        self.inner.stop();
+        let mut position = self.inner.position.clone();
+        let ended = tokio::time::timeout(grace, position.wait_for(|_| false)).await;
+        if ended.is_err() {
+            tracing::warn!(view = self.name(), "view did not stop in time");
+        }
     }
 }

@@ -1,0 +1,255 @@
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cairn_kernel::Position;
+use parking_lot::MutexGuard;
+use rusqlite::TransactionBehavior;
+use tokio::sync::mpsc::error::TryRecvError;
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::batch::{self, Batch, CommitFault, Poison};
+use crate::catalog::{self, Checkpoint};
+use crate::definition::Definition;
+use crate::follower::{Feed, Start, What};
+use crate::read_model::{ReadModel, Writer};
+use crate::status::Status;
+use crate::view::Limits;
+
+/// First and longest pause after a failed write.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(2));
+
+/// The thread of one view: the only writer of its tables.
+pub(crate) struct Applier {
+    pub definition: Definition,
+    pub model: ReadModel,
+    pub limits: Limits,
+    pub status: Arc<Status>,
+    pub feeds: mpsc::Receiver<Feed>,
+    /// Tells the follower where to read from.
+    pub starts: watch::Sender<Start>,
+    /// Tells readers how far the view is. Dropped when the thread ends.
+    pub position: watch::Sender<Position>,
+    pub generation: watch::Receiver<u64>,
+    pub stop: CancellationToken,
+    /// What is in the file. `position` runs ahead of it over events that were not wanted.
+    pub checkpoint: Checkpoint,
+}
+
+/// The view cannot go on.
+struct Stopped;
+
+impl Applier {
+    /// Goes on until the view is stopped, or is written by somebody else too.
+    pub fn run(mut self) {
+        let mut waiting = VecDeque::new();
+        while let Some(feed) = waiting.pop_front().or_else(|| self.feeds.blocking_recv()) {
+            if self.stop.is_cancelled() {
+                break;
+            }
+            if self.take(feed, &mut waiting).is_err() {
+                break;
+            }
+        }
+        let seen = Batch { events: vec![], to: self.status.position() };
+        // The thread ends either way; what is not kept is read again.
+        let _ = self.keep(&seen);
+        self.model.release(self.definition.name);
+    }
+
+    fn take(&mut self, feed: Feed, waiting: &mut VecDeque<Feed>) -> Result<(), Stopped> {
+        if feed.start != self.starts.borrow().number {
+            return Ok(());
+        }
+        match feed.what {
+            What::NewFile => self.reread(),
+            What::OtherHistory(why) => self.start_over(&why),
+            What::Events(_) | What::Nothing(_) => {
+                let batch = self.gather(feed, waiting);
+                self.advance(batch)
+            }
+        }
+    }
+
+    /// Puts everything that is waiting into one batch, up to its limits. What was seen before is left out.
+    fn gather(&mut self, first: Feed, waiting: &mut VecDeque<Feed>) -> Batch {
+        let start = first.start;
+        let mut batch = Batch { events: vec![], to: self.status.position() };
+        let mut bytes = 0;
+        let mut next = Some(first);
+        while let Some(feed) = next.take() {
+            match feed.what {
+                What::Events(events) if feed.start == start => {
+                    for event in events {
+                        if event.position > batch.to {
+                            bytes += event.payload.len() + event.metadata.len();
+                            batch.to = event.position;
+                            batch.events.push(event);
+                        }
+                    }
+                }
+                What::Nothing(position) if feed.start == start => batch.to = batch.to.max(position),
+                _ => {
+                    waiting.push_back(feed);
+                    break;
+                }
+            }
+            if batch.events.len() >= self.limits.batch_events_max || bytes >= self.limits.batch_bytes_max {
+                break;
+            }
+            next = match self.feeds.try_recv() {
+                Ok(feed) => Some(feed),
+                Err(TryRecvError::Empty | TryRecvError::Disconnected) => None,
+            };
+        }
+        batch
+    }
+
+    /// Folds a batch in and lets readers know. Where nothing was wanted, the file hears of it only now and then.
+    fn advance(&mut self, batch: Batch) -> Result<(), Stopped> {
+        let is_far = batch.to.0 >= self.checkpoint.position.0 + self.limits.unwanted_events_max;
+        if batch.events.is_empty() && !is_far {
+            self.position.send_replace(batch.to);
+            return Ok(());
+        }
+        self.keep(&batch)
+    }
+
+    /// Commits a batch, as often as it takes.
+    fn keep(&mut self, batch: &Batch) -> Result<(), Stopped> {
+        if batch.to == self.checkpoint.position {
+            return Ok(());
+        }
+        let mut pause = PAUSES.0;
+        loop {
+            let began = Instant::now();
+            let mut writer = self.model.writer();
+            if self.generation.has_changed().unwrap_or(false) {
+                drop(writer);
+                return self.reread();
+            }
+            let committed = match writer.connection() {
+                Ok(connection) => batch::commit(connection, &self.definition, &self.checkpoint, batch),
+                Err(fault) => Err(CommitFault::Passing(fault)),
+            };
+            MutexGuard::unlock_fair(writer);
+            match committed {
+                Ok(committed) => {
+                    self.status.writes();
+                    self.report(&committed.poison);
+                    self.checkpoint = committed.checkpoint;
+                    self.position.send_replace(batch.to);
+                    self.status.applied(batch.events.len(), began.elapsed());
+                    return Ok(());
+                }
+                Err(CommitFault::Passing(fault)) => {
+                    self.status.cannot_write(&fault.to_string());
+                    self.pause(pause)?;
+                    pause = (pause * 2).min(PAUSES.1);
+                }
+                Err(CommitFault::Corrupt(fault)) => {
+                    tracing::warn!(view = self.definition.name, %fault, "read model is corrupt and starts from nothing");
+                    return self.new_file();
+                }
+                Err(fault @ CommitFault::Fenced) => {
+                    self.status.cannot_write(&fault.to_string());
+                    tracing::error!(view = self.definition.name, %fault, "view is written by another process and stops");
+                    return Err(Stopped);
+                }
+            }
+        }
+    }
+
+    /// The file is a new one, or was found to be corrupt and becomes one.
+    fn new_file(&mut self) -> Result<(), Stopped> {
+        let mut pause = PAUSES.0;
+        while let Err(fault) = self.model.start_over(&self.generation) {
+            self.status.cannot_write(&fault.to_string());
+            self.pause(pause)?;
+            pause = (pause * 2).min(PAUSES.1);
+        }
+        self.reread()
+    }
+
+    /// Goes on from what the file says.
+    fn reread(&mut self) -> Result<(), Stopped> {
+        let name = self.definition.name;
+        let (checkpoint, quarantined) = self.write(|writer, generation| {
+            generation.mark_unchanged();
+            let connection = writer.connection()?;
+            Ok((catalog::checkpoint(connection, name)?.unwrap_or_default(), catalog::quarantined(connection, name)?))
+        })?;
+        self.start_from(checkpoint, quarantined);
+        Ok(())
+    }
+
+    /// Empties the tables and reads the log from its start.
+    fn start_over(&mut self, why: &str) -> Result<(), Stopped> {
+        tracing::warn!(view = self.definition.name, why, "view does not fit the log and starts over");
+        let definition = self.definition.clone();
+        self.write(|writer, _| {
+            let tx = writer.connection()?.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            catalog::start_over(&tx, &definition)?;
+            tx.commit()
+        })?;
+        self.start_from(Checkpoint::default(), 0);
+        Ok(())
+    }
+
+    fn start_from(&mut self, checkpoint: Checkpoint, quarantined: u64) {
+        self.checkpoint = checkpoint;
+        self.status.set_quarantined(quarantined);
+        self.position.send_replace(checkpoint.position);
+        self.starts.send_modify(|start| *start = Start { number: start.number + 1, checkpoint });
+    }
+
+    /// Does something to the file, as often as it takes.
+    fn write<T>(
+        &mut self,
+        mut work: impl FnMut(&mut Writer, &mut watch::Receiver<u64>) -> Result<T, rusqlite::Error>,
+    ) -> Result<T, Stopped> {
+        let mut pause = PAUSES.0;
+        loop {
+            let done = work(&mut self.model.writer(), &mut self.generation);
+            match done {
+                Ok(done) => return Ok(done),
+                Err(fault) => self.status.cannot_write(&fault.to_string()),
+            }
+            self.pause(pause)?;
+            pause = (pause * 2).min(PAUSES.1);
+        }
+    }
+
+    fn report(&self, poison: &[Poison]) {
+        for Poison { event, error } in poison {
+            tracing::error!(
+                view = self.definition.name,
+                position = %event.position,
+                stream = %event.stream,
+                kind = %event.kind,
+                error,
+                "event cannot be folded in and is set aside: the view is incomplete until it is rebuilt"
+            );
+        }
+        if !poison.is_empty() {
+            self.status.set_quarantined(self.status.quarantined() + poison.len() as u64);
+        }
+    }
+
+    /// Waits, but not longer than the view runs. Whoever stops it unparks the thread.
+    fn pause(&self, pause: Duration) -> Result<(), Stopped> {
+        let until = Instant::now() + pause;
+        loop {
+            if self.stop.is_cancelled() {
+                return Err(Stopped);
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(());
+            }
+            std::thread::park_timeout(left);
+        }
+    }
+}

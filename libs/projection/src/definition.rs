@@ -1,0 +1,74 @@
+use std::sync::Arc;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use cairn_eventstore::{Filter, Recorded};
+use rusqlite::{Connection, Transaction};
+
+use crate::{Projection, ProjectionFault};
+
+/// A projection without its type, and the tables it creates. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Definition {
+    pub name: &'static str,
+    pub schema: &'static str,
+    /// Names the shape of the tables: SHA-256 of the schema, hex.
+    pub shape: String,
+    /// What the schema creates, indexes and triggers aside: they go with their tables.
+    pub tables: Arc<[Table]>,
+    fold: Arc<dyn Fold>,
+}
+
+/// A table or SQL view that a schema creates.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Table {
+    pub name: String,
+    pub is_view: bool,
+    /// Rows are found by a hidden number, which other rows may refer to.
+    pub has_rowid: bool,
+}
+
+/// A projection as an object.
+trait Fold: Send + Sync {
+    fn filter(&self) -> Filter;
+    fn apply(&self, tx: &Transaction<'_>, events: &[Arc<Recorded>]) -> Result<(), ProjectionFault>;
+}
+
+impl<P: Projection> Fold for P {
+    fn filter(&self) -> Filter {
+        Projection::filter(self)
+    }
+
+    fn apply(&self, tx: &Transaction<'_>, events: &[Arc<Recorded>]) -> Result<(), ProjectionFault> {
+        Projection::apply(self, tx, events)
+    }
+}
+
+impl Definition {
+    /// Learns which tables the projection has by creating them in an empty database.
+    pub fn of<P: Projection>(projection: P) -> Result<Self, rusqlite::Error> {
+        let scratch = Connection::open_in_memory()?;
+        scratch.execute_batch(P::SCHEMA)?;
+        let mut listed = scratch.prepare(
+            "SELECT name, type = 'view', wr = 0 FROM pragma_table_list
+             WHERE schema = 'main' AND type IN ('table', 'view', 'virtual') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'
+             ORDER BY name",
+        )?;
+        let tables = listed
+            .query_map([], |row| Ok(Table { name: row.get(0)?, is_view: row.get(1)?, has_rowid: row.get(2)? }))?;
+        Ok(Self {
+            name: P::NAME,
+            schema: P::SCHEMA,
+            shape: hex::encode(digest(&SHA256, P::SCHEMA.as_bytes())),
+            tables: tables.collect::<Result<_, _>>()?,
+            fold: Arc::new(projection),
+        })
+    }
+
+    pub fn filter(&self) -> Filter {
+        self.fold.filter()
+    }
+
+    pub fn apply(&self, tx: &Transaction<'_>, events: &[Arc<Recorded>]) -> Result<(), ProjectionFault> {
+        self.fold.apply(tx, events)
+    }
+}

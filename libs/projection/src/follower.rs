@@ -1,0 +1,139 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use cairn_eventstore::{EventStore, Message, ReadFault, Recorded, Subscription};
+use cairn_kernel::Position;
+use tokio::sync::{mpsc, watch};
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+
+use crate::catalog::Checkpoint;
+use crate::definition::Definition;
+use crate::history;
+use crate::status::Status;
+
+/// First and longest pause after a failed read of the log.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
+/// How often the lag is reported when nothing happens.
+const LAG_INTERVAL: Duration = Duration::from_secs(1);
+
+/// What the thread that writes is fed with.
+pub(crate) struct Feed {
+    /// Which start it belongs to. What belongs to an earlier one is ignored.
+    pub start: u64,
+    pub what: What,
+}
+
+pub(crate) enum What {
+    Events(Vec<Arc<Recorded>>),
+    /// Nothing wanted up to here.
+    Nothing(Position),
+    /// The log is another one than the view was built from, and why.
+    OtherHistory(String),
+    /// The file was made anew.
+    NewFile,
+}
+
+/// Where to read the log from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Start {
+    /// Counts the starts of one view.
+    pub number: u64,
+    pub checkpoint: Checkpoint,
+}
+
+/// Reads the log for one view and feeds the thread that writes it.
+pub(crate) struct Follower {
+    pub definition: Definition,
+    pub store: Arc<dyn EventStore>,
+    pub status: Arc<Status>,
+    pub feeds: mpsc::Sender<Feed>,
+}
+
+/// The thread that writes is gone.
+struct Gone;
+
+impl Follower {
+    /// Goes on until the view stops.
+    pub async fn run(
+        self,
+        mut starts: watch::Receiver<Start>,
+        mut generation: watch::Receiver<u64>,
+        stop: CancellationToken,
+    ) {
+        let mut interval = tokio::time::interval(LAG_INTERVAL);
+        interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let start = *starts.borrow_and_update();
+            let feeding = self.feed(start);
+            tokio::pin!(feeding);
+            loop {
+                tokio::select! {
+                    biased;
+                    () = stop.cancelled() => return,
+                    changed = starts.changed() => match changed {
+                        Ok(()) => break,
+                        Err(_) => return,
+                    },
+                    Ok(()) = generation.changed() => {
+                        // The new file is empty, so what is on its way no longer fits: only the notice is sent.
+                        if self.send(start, What::NewFile).await.is_err() {
+                            return;
+                        }
+                    }
+                    Gone = &mut feeding => return,
+                    _ = interval.tick() => self.status.report_lag(),
+                }
+            }
+        }
+    }
+
+    async fn feed(&self, start: Start) -> Gone {
+        let mut pause = PAUSES.0;
+        let mut checked = false;
+        let mut subscription =
+            Subscription::new(self.store.clone(), start.checkpoint.position, self.definition.filter());
+        loop {
+            let read = if checked { self.next(&mut subscription).await } else { self.check(&start).await };
+            match read {
+                Ok(what) => {
+                    if pause != PAUSES.0 {
+                        (pause, _) = (PAUSES.0, self.status.reads());
+                    }
+                    checked = true;
+                    let Some(what) = what else { continue };
+                    let is_other_history = matches!(what, What::OtherHistory(_));
+                    if self.send(start, what).await.is_err() {
+                        return Gone;
+                    }
+                    if is_other_history {
+                        // The thread answers with another start, which ends this one.
+                        self.feeds.closed().await;
+                        return Gone;
+                    }
+                }
+                Err(fault) => {
+                    self.status.cannot_read(&fault);
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(PAUSES.1);
+                }
+            }
+        }
+    }
+
+    async fn check(&self, start: &Start) -> Result<Option<What>, ReadFault> {
+        let divergence = history::divergence(&*self.store, &start.checkpoint).await?;
+        Ok(divergence.map(What::OtherHistory))
+    }
+
+    async fn next(&self, subscription: &mut Subscription) -> Result<Option<What>, ReadFault> {
+        Ok(Some(match subscription.next().await? {
+            Message::Events(events) => What::Events(events),
+            Message::Checkpoint(position) | Message::CaughtUp(position) => What::Nothing(position),
+        }))
+    }
+
+    async fn send(&self, start: Start, what: What) -> Result<(), Gone> {
+        self.feeds.send(Feed { start: start.number, what }).await.map_err(|_| Gone)
+    }
+}

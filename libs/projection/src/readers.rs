@@ -1,0 +1,84 @@
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+use rusqlite::{Connection, InterruptHandle};
+use tokio::sync::Semaphore;
+
+use crate::{QueryFault, file};
+
+/// The connections that queries run on. Opened when first needed, at most as many as there are permits.
+pub(crate) struct Readers {
+    path: PathBuf,
+    permits: Arc<Semaphore>,
+    idle: Mutex<Vec<Reader>>,
+    /// Counts how often the file was replaced by a new one: connections to an older one are not used again.
+    generation: AtomicU64,
+}
+
+struct Reader {
+    connection: Connection,
+    generation: u64,
+}
+
+impl Readers {
+    pub fn new(path: PathBuf, count: usize) -> Self {
+        let permits = Arc::new(Semaphore::new(count.max(1)));
+        Self { path, permits, idle: Mutex::default(), generation: AtomicU64::new(0) }
+    }
+
+    /// Runs a query on a thread for blocking work. Everything it reads is of one state of the file.
+    ///
+    /// A caller that stops waiting interrupts its query, so that abandoned ones do not use up the readers.
+    pub async fn query<T, F>(self: Arc<Self>, query: F) -> Result<T, QueryFault>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, rusqlite::Error> + Send + 'static,
+    {
+        let permit = self.permits.clone().acquire_owned().await.map_err(|_| QueryFault::Stopping)?;
+        let running = Running::default();
+        let interrupt = running.0.clone();
+        let work = move || {
+            let _permit = permit;
+            let mut reader = self.take()?;
+            *interrupt.lock() = Some(reader.connection.get_interrupt_handle());
+            let answer = reader.connection.transaction().and_then(|snapshot| query(&snapshot));
+            *interrupt.lock() = None;
+            self.idle.lock().push(reader);
+            Ok(answer?)
+        };
+        let answer = tokio::task::spawn_blocking(work).await;
+        answer.unwrap_or_else(|fault| match fault.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => Err(QueryFault::Stopping),
+        })
+    }
+
+    /// The file is a new one: no connection opened so far is used again.
+    pub fn discard(&self) {
+        self.generation.fetch_add(1, Ordering::SeqCst);
+        self.idle.lock().clear();
+    }
+
+    fn take(&self) -> Result<Reader, rusqlite::Error> {
+        let generation = self.generation.load(Ordering::SeqCst);
+        let idle = self.idle.lock().pop();
+        if let Some(reader) = idle.filter(|reader| reader.generation == generation) {
+            return Ok(reader);
+        }
+        Ok(Reader { connection: file::open_reader(&self.path)?, generation })
+    }
+}
+
+/// Interrupts the query when the caller goes away. Empty before it runs and after.
+#[derive(Default)]
+struct Running(Arc<Mutex<Option<InterruptHandle>>>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(query) = self.0.lock().as_ref() {
+            query.interrupt();
+        }
+    }
+}
