@@ -3,11 +3,12 @@ use std::sync::Arc;
 use cairn_access::{Access, Reach};
 use cairn_contract::Method;
 use cairn_eventstore::{Order, RequestKey};
-use cairn_kernel::{Code, Metadata, Name, Position, Principal};
+use cairn_kernel::{Metadata, Name, Position, Principal};
 use tokio::time::Instant;
-use tonic::{Request, Status};
+use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
+use crate::guard::{POSITION, denied};
 use crate::{Refusal, refuse};
 
 /// Namespace of the ids derived from callers' request ids.
@@ -78,22 +79,24 @@ impl Ctx {
         &self.inner.request_id
     }
 
+    /// The address the request came from.
+    pub fn source_address(&self) -> Option<&str> {
+        self.inner.source_address.as_deref()
+    }
+
+    /// The answer to a change, with the position it was stored at: a caller that sends it back as `cairn-after` reads
+    /// its own write, wherever it reads.
+    pub fn reply<T>(&self, message: T, position: Position) -> Response<T> {
+        let mut response = Response::new(message);
+        response.metadata_mut().insert(POSITION, position.0.into());
+        response
+    }
+
     /// Asks for a further permission, on a resource only the service knows.
     pub fn require(&self, permission: &str, resource: &Name) -> Result<(), Status> {
         let decision = self.inner.access.decide(&self.inner.principal, permission, resource, Reach::Exact);
-        if decision.is_allowed() {
-            return Ok(());
-        }
-        Err(refuse(
-            Refusal::new(
-                Code::PermissionDenied,
-                "ACCESS_DENIED",
-                format!("{permission} on {resource} is not allowed (or it might not exist)"),
-            )
-            .with("permission", permission)
-            .with("resource", resource)
-            .with("decision_id", decision.id),
-        ))
+        let Some(denial) = decision.denial else { return Ok(()) };
+        Err(refuse(denied(denial, &decision, permission, resource, &self.inner.principal)))
     }
 
     /// The prefixes at or below `under` that the caller may see: what a list puts into its query.

@@ -5,8 +5,10 @@
 //! been identified and allowed ([`Ctx`]).
 
 mod ctx;
+pub mod guard;
 mod mount;
 mod refusal;
+pub mod telemetry;
 
 pub use ctx::Ctx;
 pub use mount::{Deps, Mounted};

@@ -1,0 +1,182 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use cairn_access::{Access, Decision, Denial, Reach};
+use cairn_contract::Method;
+use cairn_contract::cairn::options::v1::Dialect;
+use cairn_kernel::{Code, Name, Principal};
+use http::Request;
+use http::request::Parts;
+use tonic::body::Body;
+
+use super::callers::Callers;
+use super::head::Head;
+use super::{Limits, frame, sha256};
+use crate::ctx::Inner;
+use crate::telemetry::Traceparent;
+use crate::{Ctx, Refusal};
+
+/// Decides who comes in.
+pub(crate) struct Admission {
+    callers: Callers,
+    access: Arc<Access>,
+    message_bytes_max: usize,
+}
+
+/// A call that may go on.
+pub(crate) struct Admitted {
+    pub ctx: Ctx,
+    pub message: Bytes,
+    pub body: Body,
+    pub is_inflated: bool,
+}
+
+/// A call that may not.
+pub(crate) struct Refused {
+    pub refusal: Refusal,
+    /// Whose call it was and what they sent, once that is known.
+    pub ctx: Option<(Ctx, Bytes)>,
+}
+
+impl Refused {
+    /// Refused before anybody was identified.
+    pub fn before(refusal: Refusal) -> Box<Self> {
+        Box::new(Self { refusal, ctx: None })
+    }
+}
+
+impl Admission {
+    pub fn new(callers: Callers, access: Arc<Access>, limits: &Limits) -> Self {
+        Self { callers, access, message_bytes_max: limits.message_bytes_max }
+    }
+
+    /// Identifies, reads the first message, finds the resource in it, and decides. In this order: a stranger learns
+    /// nothing about what a request should look like.
+    pub async fn admit(
+        &self,
+        method: &'static Method,
+        head: &Head,
+        traceparent: Traceparent,
+        parts: &Parts,
+        body: Body,
+    ) -> Result<Admitted, Box<Refused>> {
+        let principal = self.callers.identify(head.token.as_deref()).map_err(Refused::before)?;
+        if principal.is_anonymous() && !method.is_public {
+            let message = format!("{} needs a credential", method.name);
+            let refusal = Refusal::new(Code::Unauthenticated, "CREDENTIAL_MISSING", message);
+            return Err(Refused::before(refusal));
+        }
+        let mut inner = Inner {
+            principal,
+            method,
+            resource: Name::ROOT,
+            project: None,
+            request_id: head.request_id.clone(),
+            request_hash: String::new(),
+            correlation_id: head.request_id.clone(),
+            traceparent: Some(traceparent.to_string()),
+            source_address: head.source.clone(),
+            decision_id: None,
+            deadline: head.deadline,
+            after: None,
+            access: Arc::clone(&self.access),
+        };
+        let mut message = Bytes::new();
+        match self.examine(&mut inner, head, parts, body, &mut message).await {
+            Ok((body, is_inflated)) => Ok(Admitted { ctx: Ctx { inner: Arc::new(inner) }, message, body, is_inflated }),
+            Err(refusal) => Err(Box::new(Refused { refusal, ctx: Some((Ctx { inner: Arc::new(inner) }, message)) })),
+        }
+    }
+
+    /// Fills in what the request says, and decides on it.
+    async fn examine(
+        &self,
+        inner: &mut Inner,
+        head: &Head,
+        parts: &Parts,
+        body: Body,
+        message: &mut Bytes,
+    ) -> Result<(Body, bool), Refusal> {
+        let method = inner.method;
+        let encoding = parts.headers.get("grpc-encoding").and_then(|value| value.to_str().ok());
+        let is_single = !method.descriptor.is_client_streaming();
+        let opened = frame::open(body, encoding, self.message_bytes_max, is_single).await?;
+        *message = opened.message;
+        if !method.is_read {
+            inner.request_hash = sha256(message);
+        }
+        let ambient = head.project.clone()?;
+        inner.after = head.after.clone()?;
+        if !method.resource.is_empty() {
+            inner.resource = resource(method, message, ambient.as_ref())?;
+        }
+        inner.project = inner.resource.project().or(ambient);
+        if !method.is_public {
+            self.decide(inner)?;
+        }
+        Ok((opened.body, opened.is_inflated))
+    }
+
+    fn decide(&self, inner: &mut Inner) -> Result<(), Refusal> {
+        let method = inner.method;
+        let reach =
+            if method.is_filtered || method.dialect == Dialect::Mlflow { Reach::Somewhere } else { Reach::Exact };
+        let decision = self.access.decide(&inner.principal, &method.permission, &inner.resource, reach);
+        inner.decision_id = Some(decision.id.clone());
+        match decision.denial {
+            None => Ok(()),
+            Some(denial) => Err(denied(denial, &decision, &method.permission, &inner.resource, &inner.principal)),
+        }
+    }
+}
+
+/// The request as the service sees it: with the caller, and a body that starts at its beginning.
+pub(crate) fn forward(mut parts: Parts, ctx: &Ctx, body: Body, is_inflated: bool) -> Request<Body> {
+    if is_inflated {
+        parts.headers.remove("grpc-encoding");
+    }
+    parts.extensions.insert(ctx.clone());
+    Request::from_parts(parts, body)
+}
+
+fn resource(method: &Method, message: &[u8], ambient: Option<&Name>) -> Result<Name, Refusal> {
+    let ambient = ambient.and_then(|project| project.segments().nth(1));
+    let text = method
+        .resource_of(message, ambient)
+        .map_err(|fault| Refusal::new(Code::InvalidArgument, "VALIDATION_ERROR", fault.to_string()))?;
+    Ok(text.parse::<Name>()?)
+}
+
+/// What a caller is told that may not. Not allowed and not there look the same.
+pub(crate) fn denied(
+    denial: Denial,
+    decision: &Decision,
+    permission: &str,
+    resource: &Name,
+    principal: &Principal,
+) -> Refusal {
+    match denial {
+        Denial::Stale => Refusal::new(
+            Code::Unavailable,
+            "POLICY_STALE",
+            "access changes have not been heard of for too long to decide safely",
+        )
+        .after(Duration::from_secs(1)),
+        Denial::PrincipalDisabled => Refusal::new(
+            Code::Unauthenticated,
+            "CREDENTIAL_REVOKED",
+            format!("{principal} is disabled, or its credential has been revoked"),
+        )
+        .with("principal", principal)
+        .with("decision_id", &decision.id),
+        Denial::NotGranted | Denial::OutOfScope => Refusal::new(
+            Code::PermissionDenied,
+            "ACCESS_DENIED",
+            format!("{permission} on {resource} is not allowed (or it might not exist)"),
+        )
+        .with("permission", permission)
+        .with("resource", resource)
+        .with("decision_id", &decision.id),
+    }
+}

@@ -1,0 +1,240 @@
+//! The one door of every service, in process and over a socket: who calls, whether they may, and what is written down
+//! of it.
+//!
+//! Generic: all it knows of a method it reads from the contract. Holds one message of a request in memory, the first;
+//! whatever follows streams through.
+
+mod admission;
+mod callers;
+mod frame;
+mod head;
+mod limits;
+mod line;
+mod outcome;
+mod record;
+mod strangers;
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use cairn_contract::{Contract, Method, Violations};
+use cairn_eventstore::{AppendFault, EventStore};
+use cairn_kernel::{Clock, Code};
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use http::{Request, Response};
+use tokio::time::timeout_at;
+use tokio_util::task::TaskTracker;
+use tonic::body::Body;
+use tonic::service::Routes;
+use tower::{Layer, Service};
+use tracing::{Instrument, info_span};
+
+use self::admission::{Admission, Refused};
+use self::callers::Callers;
+use self::line::{Line, watched};
+use self::outcome::Outcome;
+use self::strangers::Strangers;
+use crate::telemetry::Traceparent;
+use crate::{Ctx, Deps, Refusal};
+
+pub(crate) use self::admission::denied;
+pub use self::head::{AFTER, POSITION, PRINCIPAL, PROJECT, REQUEST_ID, SOURCE};
+pub use self::limits::Limits;
+
+/// The address at the other end of a socket, as an extension of its requests.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer(pub SocketAddr);
+
+/// Puts the guard in front of a process's services. Cheap to clone.
+#[derive(Clone)]
+pub struct GuardLayer {
+    shared: Arc<Shared>,
+}
+
+/// Services behind the guard. Cheap to clone.
+#[derive(Clone)]
+pub struct Guard {
+    shared: Arc<Shared>,
+    routes: Routes,
+}
+
+struct Shared {
+    contract: &'static Contract,
+    admission: Admission,
+    store: Arc<dyn EventStore>,
+    clock: Arc<dyn Clock>,
+    strangers: Arc<Strangers>,
+    text_bytes_max: usize,
+    limits: Limits,
+    changes: TaskTracker,
+}
+
+impl GuardLayer {
+    /// A guard that decides with the access replica and records into the event store of `deps`. Fails if the contract
+    /// of this program does not load.
+    pub fn new(deps: &Deps, limits: Limits) -> Result<Self, &'static Violations> {
+        let callers = Callers::new(Arc::clone(&deps.access), Arc::clone(&deps.clock), limits.tokens_max);
+        let strangers = Strangers::new(Arc::clone(&deps.store), Arc::clone(&deps.clock), limits.strangers_max);
+        let shared = Shared {
+            contract: Contract::embedded()?,
+            admission: Admission::new(callers, Arc::clone(&deps.access), &limits),
+            store: Arc::clone(&deps.store),
+            clock: Arc::clone(&deps.clock),
+            strangers: Arc::new(strangers),
+            text_bytes_max: limits.audit_text_bytes_max,
+            limits,
+            changes: TaskTracker::new(),
+        };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// Waits for changes whose callers have hung up, and writes what is still only counted. Before the store closes.
+    pub async fn drain(&self) -> Result<(), AppendFault> {
+        self.shared.changes.close();
+        self.shared.changes.wait().await;
+        self.shared.strangers.flush().await
+    }
+}
+
+impl Layer<Routes> for GuardLayer {
+    type Service = Guard;
+
+    fn layer(&self, routes: Routes) -> Guard {
+        Guard { shared: Arc::clone(&self.shared), routes: routes.prepare() }
+    }
+}
+
+impl Service<Request<Body>> for Guard {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let (shared, routes) = (Arc::clone(&self.shared), self.routes.clone());
+        Box::pin(async move { Ok(shared.answer(routes, request).await) })
+    }
+}
+
+impl Shared {
+    async fn answer(self: Arc<Self>, routes: Routes, request: Request<Body>) -> Response<Body> {
+        let path = request.uri().path();
+        match self.contract.method(path) {
+            Some(method) if method.is_read => self.visit(method, routes, request).await,
+            // A change that was let in is finished and recorded even if its caller hangs up meanwhile: hanging up must
+            // not be a way to change something unrecorded.
+            Some(method) => {
+                let shared = Arc::clone(&self);
+                let change = self.changes.spawn(async move { shared.visit(method, routes, request).await });
+                change.await.unwrap_or_else(|fault| outcome::answer(Refusal::internal(fault)))
+            }
+            None if path.starts_with("/grpc.health.v1.Health/") => run(routes, request).await,
+            None => outcome::answer(unknown(path)),
+        }
+    }
+
+    /// One call, from its head to its line in the log.
+    async fn visit(&self, method: &'static Method, routes: Routes, request: Request<Body>) -> Response<Body> {
+        let (parts, body) = request.into_parts();
+        let head = head::Head::read(&parts.headers, &parts.extensions, &self.limits);
+        let span = info_span!("rpc", otel.name = %method.name, otel.kind = "server", rpc.method = %method.path);
+        if let Some(caller) = head.traceparent {
+            caller.adopt(&span);
+        }
+        let traceparent = Traceparent::of(&span).or(head.traceparent).unwrap_or_else(Traceparent::fresh);
+        let mut line = Line::begin(method, &head, traceparent);
+
+        async move {
+            let admitted = timeout_at(head.deadline, self.admission.admit(method, &head, traceparent, &parts, body));
+            let admitted = admitted.await.unwrap_or_else(|_| Err(Refused::before(late())));
+            let (seen, answer) = match admitted {
+                Ok(admitted) => {
+                    line.knows(&admitted.ctx, &admitted.message);
+                    let request = admission::forward(parts, &admitted.ctx, admitted.body, admitted.is_inflated);
+                    let answer = timeout_at(head.deadline, run(routes, request)).await;
+                    let answer = answer.unwrap_or_else(|_| outcome::answer(late()));
+                    (Some((admitted.ctx, admitted.message)), answer)
+                }
+                Err(refused) => {
+                    let Refused { refusal, ctx } = *refused;
+                    if ctx.is_none() {
+                        self.strangers.count(head.source.as_deref(), refusal.reason);
+                    }
+                    let seen = ctx.map(|(ctx, message)| {
+                        line.knows(&ctx, &message);
+                        (ctx, message)
+                    });
+                    (seen, outcome::answer(refusal))
+                }
+            };
+            let mut answer = outcome::translated(answer);
+            let mut outcome = Outcome::of(&answer);
+            if let Some((ctx, message)) = &seen
+                && let Err(fault) = self.record(ctx, message, &outcome).await
+            {
+                answer = outcome::answer(fault.into());
+                outcome = Outcome::of(&answer);
+            }
+            let answer = outcome::presentable(answer, line.request_id(), line.trace_id());
+            if outcome.is_ok() && method.descriptor.is_server_streaming() {
+                return watched(answer, line);
+            }
+            line.end(&outcome);
+            answer
+        }
+        .instrument(span)
+        .await
+    }
+
+    /// Writes down what the contract and the outcome ask for, and waits until it is durable.
+    async fn record(&self, ctx: &Ctx, message: &Bytes, outcome: &Outcome) -> Result<(), AppendFault> {
+        if ctx.principal().is_anonymous() && (!outcome.is_ok() || ctx.method().is_read) {
+            if !outcome.is_ok() {
+                let reason = self.contract.reason(&outcome.reason).map_or("INTERNAL", |reason| reason.name.as_str());
+                self.strangers.count(ctx.source_address(), reason);
+            }
+            return Ok(());
+        }
+        let events = record::of_call(ctx, message, outcome, self.text_bytes_max);
+        if events.is_empty() {
+            return Ok(());
+        }
+        let scope = ctx.project().unwrap_or(ctx.resource());
+        self.store.append(vec![record::write(scope, self.clock.now(), events)]).await.map(drop)
+    }
+}
+
+/// Calls the service. A panic in it is an error like any other.
+async fn run(mut routes: Routes, request: Request<Body>) -> Response<Body> {
+    let called = AssertUnwindSafe(async move { routes.call(request).await }).catch_unwind().await;
+    match called {
+        Ok(Ok(answer)) => answer.map(Body::new),
+        Ok(Err(never)) => match never {},
+        Err(panic) => {
+            let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+            let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+            outcome::answer(Refusal::internal(format!("the handler panicked: {text}")))
+        }
+    }
+}
+
+/// SHA-256, hexadecimal.
+fn sha256(bytes: &[u8]) -> String {
+    hex::encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes))
+}
+
+fn unknown(path: &str) -> Refusal {
+    Refusal::new(Code::Unimplemented, "METHOD_UNKNOWN", format!("there is no method {path}")).with("path", path)
+}
+
+fn late() -> Refusal {
+    Refusal::new(Code::DeadlineExceeded, "DEADLINE_EXCEEDED", "the deadline passed before the request was done")
+}

@@ -1,0 +1,5 @@
+//! What a process tells about itself: logs, traces and metrics.
+
+mod traceparent;
+
+pub use traceparent::{TRACEPARENT, Traceparent, TraceparentFault};
