@@ -1,0 +1,81 @@
+"""What Cairn does, in a few minutes: real models, trained with the unmodified MLflow client, and what is known of them."""
+
+import argparse
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "python"))
+
+from suite import Suite  # noqa: E402
+from training import train_everything  # noqa: E402
+
+
+def say(text: str) -> None:
+    print(f"\n\033[1m{text}\033[0m" if sys.stdout.isatty() else f"\n## {text}", flush=True)
+
+
+def show(suite: Suite, *args: str, key: str | None = None, expect: int = 0) -> str:
+    """Runs a command of the command line and shows both."""
+    print(f"$ cairn {' '.join(args)}", flush=True)
+    done = suite.cli(*args, key=key)
+    output = (done.stdout + done.stderr).rstrip()
+    print(output, flush=True)
+    if done.returncode != expect:
+        raise SystemExit(f"expected exit code {expect}, got {done.returncode}")
+    return output
+
+
+def what_is_known(suite: Suite, runs: dict[str, list[str]]) -> None:
+    say("Experiments")
+    show(suite, "experiments", "list")
+
+    say("The digits runs, best first")
+    digits = suite.cli_json("experiments", "list", "--filter", "name = 'digits'")[0]["name"]
+    show(suite, "runs", "list", "--experiment", digits, "--order-by", "metrics.accuracy DESC", "--limit", "5")
+
+    say("Two of them side by side")
+    show(suite, "runs", "compare", *runs["digits"][:2])
+
+    say("The history of one run, event by event, with who and when")
+    name = suite.cli_json("runs", "get", runs["wine"][0])["name"]
+    show(suite, "events", "history", name)
+
+
+def a_refusal(suite: Suite) -> None:
+    say("A viewer tries to write, and is refused with a reason")
+    suite.cli_json("service-accounts", "create", "demo-viewer")
+    suite.cli_json("bindings", "create", "--principal", "serviceAccounts/demo-viewer", "--role", "viewer",
+                   "--resource", "projects/default", "--reason", "reads the dashboards")
+    key = suite.cli_json("keys", "create", "--owner", "serviceAccounts/demo-viewer")["secret"]
+    show(suite, "experiments", "list", key=key)
+    show(suite, "experiments", "create", "not-for-viewers", key=key, expect=5)
+
+    say("And the audit log has it")
+    show(suite, "audit", "list", "--principal", "serviceAccounts/demo-viewer")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cairn", type=Path, required=True, help="the cairn program")
+    parser.add_argument("--keep", type=Path, help="keep the data in this folder instead of a temporary one")
+    arguments = parser.parse_args()
+
+    with tempfile.TemporaryDirectory(prefix="cairn-demo-") as folder:
+        data = arguments.keep or Path(folder) / "data"
+        say("Starting the suite in one process on embedded stores")
+        with Suite(arguments.cairn, data) as suite:
+            print(f"HTTP {suite.url}   gRPC {suite.grpc}   data {data}")
+            say("Training on breast cancer, diabetes, digits and wine with the unmodified MLflow client")
+            os.environ["MLFLOW_TRACKING_URI"] = suite.url
+            os.environ["MLFLOW_TRACKING_TOKEN"] = suite.key
+            runs = train_everything(say=lambda text: print(f"  {text}", flush=True))
+            what_is_known(suite, runs)
+            a_refusal(suite)
+            say("Stopping")
+        print("done")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,64 @@
+"""Starts the real program on a folder and free ports of its own, and stops it."""
+
+import json
+import os
+import secrets
+import subprocess
+from pathlib import Path
+
+import requests
+
+START_SECONDS_MAX = 60
+STOP_SECONDS_MAX = 30
+
+
+class Suite:
+    """A running `cairn up`. Use it in a `with` statement."""
+
+    def __init__(self, cairn: Path, data: Path, env: dict[str, str] | None = None):
+        self.cairn = Path(cairn)
+        self.data = Path(data)
+        self.key = "test-" + secrets.token_urlsafe(24)
+        self.env = {**os.environ, "API_HOST": "127.0.0.1", "API_HTTP_PORT": "0", "API_GRPC_PORT": "0",
+                    "CAIRN_API_KEY": self.key, "RUST_LOG": "warn", **(env or {})}
+        self.process: subprocess.Popen | None = None
+        self.url = self.grpc = ""
+
+    def __enter__(self) -> "Suite":
+        self.start()
+        return self
+
+    def __exit__(self, *_exc) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Returns once the suite says where it listens, which it does when it is ready."""
+        log = open(self.data.with_suffix(".log"), "ab")
+        self.process = subprocess.Popen(
+            [self.cairn, "--json", "up", "--data", self.data], env=self.env, stdout=subprocess.PIPE, stderr=log, text=True)
+        line = self.process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"cairn up ended with {self.process.wait()}: {self.data.with_suffix('.log').read_text()}")
+        addresses = json.loads(line)
+        self.url, self.grpc = addresses["http"], addresses["grpc"]
+        requests.get(f"{self.url}/api/v1/health", timeout=START_SECONDS_MAX).raise_for_status()
+
+    def stop(self) -> int:
+        """Asks it to stop and gives its exit code."""
+        self.process.terminate()
+        try:
+            return self.process.wait(STOP_SECONDS_MAX)
+        finally:
+            self.process.kill()
+
+    def cli(self, *args: str, key: str | None = None) -> subprocess.CompletedProcess:
+        """Runs the command line against this suite."""
+        env = {**self.env, "CAIRN_URL": self.url, "CAIRN_API_KEY": key or self.key}
+        return subprocess.run([self.cairn, *args], env=env, capture_output=True, text=True, timeout=120)
+
+    def cli_json(self, *args: str, key: str | None = None):
+        """The same, with the JSON it printed."""
+        done = self.cli("--json", *args, key=key)
+        if done.returncode != 0:
+            raise RuntimeError(f"cairn {' '.join(args)} ended with {done.returncode}: {done.stderr}")
+        return json.loads(done.stdout)
