@@ -4,7 +4,7 @@ use clap::Subcommand;
 use serde_json::json;
 
 use super::output::Column;
-use super::session::Session;
+use super::session::{Session, given};
 
 const COLUMNS: &[Column] = &[
     ("TIME", "event_time"),
@@ -45,11 +45,10 @@ pub enum Command {
 
 pub async fn run(session: Session, command: Command) -> anyhow::Result<()> {
     let Command::List { principal, action, resource, request_id, from, to, limit } = command;
-    let mut request = json!({
+    let request = given(json!({
         "principal": principal, "action": action, "resource": resource, "request_id": request_id,
         "start_time": from, "end_time": to,
-    });
-    request.as_object_mut().expect("an object was just made").retain(|_, value| !value.is_null());
+    }));
     let records = session.list("ledger.v1.LedgerService/ListAuditRecords", request, "audit_records", limit).await?;
     session.output.list(&records, COLUMNS)
 }

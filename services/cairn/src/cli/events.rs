@@ -4,7 +4,7 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 
 use super::output::{Column, at, line, text};
-use super::session::Session;
+use super::session::{Session, given};
 
 const COLUMNS: &[Column] = &[
     ("POSITION", "position"),
@@ -58,9 +58,7 @@ pub struct Filter {
 
 impl Filter {
     fn request(&self) -> Value {
-        let mut request = json!({"type": self.kind, "resource": self.resource, "stream": self.stream});
-        request.as_object_mut().expect("an object was just made").retain(|_, value| !value.is_null());
-        request
+        given(json!({"type": self.kind, "resource": self.resource, "stream": self.stream}))
     }
 }
 

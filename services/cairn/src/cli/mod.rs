@@ -1,9 +1,16 @@
 //! The command line for people. Every command but `up`, `config` and `rebuild` goes through the gateway.
 
+mod accounts;
 mod audit;
+mod bindings;
+mod comparison;
 mod events;
 mod exit;
+mod experiments;
+mod keys;
 mod output;
+mod projects;
+mod runs;
 mod session;
 
 use std::process::ExitCode;
@@ -26,6 +33,32 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Experiments of the project.
+    #[command(subcommand)]
+    Experiments(experiments::Command),
+    /// Runs of the project.
+    #[command(subcommand)]
+    Runs(runs::Command),
+    /// Projects: where a team's work lives.
+    #[command(subcommand)]
+    Projects(projects::Command),
+    /// People.
+    #[command(subcommand)]
+    Users(accounts::Command),
+    /// Programs with an identity of their own.
+    #[command(subcommand)]
+    ServiceAccounts(accounts::Command),
+    /// API keys.
+    #[command(subcommand)]
+    Keys(keys::Command),
+    /// Who may do what, where.
+    #[command(subcommand)]
+    Bindings(bindings::Command),
+    /// What roles there are.
+    #[command(subcommand)]
+    Roles(bindings::Roles),
+    /// Who you are, and what you may do.
+    Whoami,
     /// What happened: the audit log.
     #[command(subcommand)]
     Audit(audit::Command),
@@ -58,6 +91,17 @@ pub fn main() -> ExitCode {
 
 async fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
+        Command::Experiments(command) => experiments::run(cli.connection.open()?, command).await,
+        Command::Runs(command) => runs::run(cli.connection.open()?, command).await,
+        Command::Projects(command) => projects::run(cli.connection.open()?, command).await,
+        Command::Users(command) => accounts::run(cli.connection.open()?, accounts::USERS, command).await,
+        Command::ServiceAccounts(command) => {
+            accounts::run(cli.connection.open()?, accounts::SERVICE_ACCOUNTS, command).await
+        }
+        Command::Keys(command) => keys::run(cli.connection.open()?, command).await,
+        Command::Bindings(command) => bindings::run(cli.connection.open()?, command).await,
+        Command::Roles(command) => bindings::roles(cli.connection.open()?, command).await,
+        Command::Whoami => bindings::whoami(cli.connection.open()?).await,
         Command::Audit(command) => audit::run(cli.connection.open()?, command).await,
         Command::Events(command) => events::run(cli.connection.open()?, command).await,
         Command::Completions { shell } => {

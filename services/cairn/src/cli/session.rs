@@ -97,3 +97,21 @@ impl Session {
         Ok(found)
     }
 }
+
+/// A request without the fields that were not given.
+pub fn given(mut request: Value) -> Value {
+    if let Some(fields) = request.as_object_mut() {
+        fields.retain(|_, value| !value.is_null());
+    }
+    request
+}
+
+/// `KEY=VALUE` arguments as an object.
+pub fn pairs(arguments: &[String]) -> anyhow::Result<Value> {
+    let mut fields = serde_json::Map::new();
+    for argument in arguments {
+        let (key, value) = argument.split_once('=').with_context(|| format!("{argument:?} is not KEY=VALUE"))?;
+        fields.insert(key.to_owned(), json!(value));
+    }
+    Ok(Value::Object(fields))
+}

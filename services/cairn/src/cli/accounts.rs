@@ -1,0 +1,99 @@
+//! `cairn users` and `cairn service-accounts`: who can be given rights.
+
+use clap::Subcommand;
+use serde_json::{Value, json};
+
+use super::output::Column;
+use super::session::{Session, given};
+
+const COLUMNS: &[Column] = &[("NAME", "name"), ("STATE", "state"), ("CREATED", "create_time")];
+
+/// The two kinds of account have the same commands; this is how their RPCs and fields differ.
+pub struct Kind {
+    service: &'static str,
+    noun: &'static str,
+    collection: &'static str,
+    items: &'static str,
+    field: &'static str,
+    title: &'static str,
+}
+
+/// People.
+pub const USERS: Kind = Kind {
+    service: "auth.v1.UserService",
+    noun: "User",
+    collection: "users",
+    items: "users",
+    field: "user",
+    title: "display_name",
+};
+
+/// Programs.
+pub const SERVICE_ACCOUNTS: Kind = Kind {
+    service: "auth.v1.ServiceAccountService",
+    noun: "ServiceAccount",
+    collection: "serviceAccounts",
+    items: "service_accounts",
+    field: "service_account",
+    title: "title",
+};
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Lists accounts.
+    List {
+        /// At most so many.
+        #[arg(long, default_value_t = 200)]
+        limit: usize,
+    },
+    /// Makes an account. It can do nothing until a role is bound to it.
+    Create {
+        /// Its id; never used again.
+        id: String,
+        /// What people call it.
+        #[arg(long)]
+        title: Option<String>,
+    },
+    /// Shows an account.
+    Get { id: String },
+    /// Refuses the account and all its keys, everywhere, within a second.
+    Disable { id: String },
+    /// Lets a disabled account in again.
+    Enable { id: String },
+    /// Removes the account for good.
+    Delete { id: String },
+}
+
+pub async fn run(session: Session, kind: Kind, command: Command) -> anyhow::Result<()> {
+    let call = async |verb: &str, request: Value| {
+        session.call(&format!("{}/{verb}{}", kind.service, kind.noun), request).await
+    };
+    let name = |id: &str| if id.contains('/') { id.to_owned() } else { format!("{}/{id}", kind.collection) };
+    match command {
+        Command::List { limit } => {
+            let rpc = format!("{}/List{}s", kind.service, kind.noun);
+            session.output.list(&session.list(&rpc, json!({}), kind.items, limit).await?, COLUMNS)
+        }
+        Command::Create { id, title } => {
+            let made = call(
+                "Create",
+                json!({format!("{}_id", kind.field): id, kind.field: given(json!({kind.title: title}))}),
+            )
+            .await?;
+            session.output.done(&format!("created {}", name(&id)), &made)
+        }
+        Command::Get { id } => session.output.one(&call("Get", json!({"name": name(&id)})).await?),
+        Command::Disable { id } => {
+            let answer = call("Disable", json!({"name": name(&id)})).await?;
+            session.output.done(&format!("disabled {}", name(&id)), &answer)
+        }
+        Command::Enable { id } => {
+            let answer = call("Enable", json!({"name": name(&id)})).await?;
+            session.output.done(&format!("enabled {}", name(&id)), &answer)
+        }
+        Command::Delete { id } => {
+            let answer = call("Delete", json!({"name": name(&id)})).await?;
+            session.output.done(&format!("deleted {}", name(&id)), &answer)
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! `cairn projects`: where a team's work lives.
+
+use clap::Subcommand;
+use serde_json::json;
+
+use super::output::Column;
+use super::session::{Session, given};
+
+const SERVICE: &str = "auth.v1.ProjectService";
+
+const COLUMNS: &[Column] =
+    &[("NAME", "name"), ("TITLE", "title"), ("STATE", "state"), ("CREATED", "create_time")];
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Lists the projects you may see.
+    List {
+        /// Deleted ones too.
+        #[arg(long)]
+        deleted: bool,
+        /// At most so many.
+        #[arg(long, default_value_t = 200)]
+        limit: usize,
+    },
+    /// Makes a project. Its id is chosen once and never used again.
+    Create {
+        /// Lower-case letters, digits and dashes.
+        id: String,
+        /// What people call it.
+        #[arg(long)]
+        title: Option<String>,
+        /// What it is for.
+        #[arg(long)]
+        description: Option<String>,
+    },
+    /// Shows a project.
+    Get { id: String },
+    /// Closes a project: nothing in it can be changed until it is restored.
+    Delete { id: String },
+    /// Opens a deleted project again.
+    Restore { id: String },
+}
+
+pub async fn run(session: Session, command: Command) -> anyhow::Result<()> {
+    let call = async |method: &str, request| session.call(&format!("{SERVICE}/{method}"), request).await;
+    match command {
+        Command::List { deleted, limit } => {
+            let request = json!({"show_deleted": deleted});
+            let projects = session.list(&format!("{SERVICE}/ListProjects"), request, "projects", limit).await?;
+            session.output.list(&projects, COLUMNS)
+        }
+        Command::Create { id, title, description } => {
+            let project = given(json!({"title": title, "description": description}));
+            let made = call("CreateProject", json!({"project_id": id, "project": project})).await?;
+            session.output.done(&format!("created projects/{id}"), &made)
+        }
+        Command::Get { id } => session.output.one(&call("GetProject", json!({"name": name(&id)})).await?),
+        Command::Delete { id } => {
+            let gone = call("DeleteProject", json!({"name": name(&id)})).await?;
+            session.output.done(&format!("deleted {}; `cairn projects restore {id}` brings it back", name(&id)), &gone)
+        }
+        Command::Restore { id } => {
+            let back = call("RestoreProject", json!({"name": name(&id)})).await?;
+            session.output.done(&format!("restored {}", name(&id)), &back)
+        }
+    }
+}
+
+fn name(id: &str) -> String {
+    if id.contains('/') { id.to_owned() } else { format!("projects/{id}") }
+}

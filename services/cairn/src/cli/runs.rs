@@ -1,0 +1,173 @@
+//! `cairn runs`: what was tried, and how it went.
+
+use anyhow::bail;
+use clap::Subcommand;
+use serde_json::{Value, json};
+
+use super::comparison;
+use super::output::{Column, line};
+use super::session::{Session, given};
+
+const SERVICE: &str = "experiments.v1.RunService";
+const METRICS: &str = "experiments.v1.MetricService";
+
+const COLUMNS: &[Column] = &[
+    ("RUN", "id"),
+    ("TITLE", "display_name"),
+    ("STATE", "state"),
+    ("STARTED", "start_time"),
+    ("PARAMS", "params"),
+    ("METRICS", "latest"),
+];
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Searches runs of the project.
+    List {
+        /// In MLflow's language, e.g. `metrics.auc > 0.9 AND params.depth = '5'`.
+        #[arg(long)]
+        filter: Option<String>,
+        /// E.g. `metrics.auc DESC`; any number of times.
+        #[arg(long)]
+        order_by: Vec<String>,
+        /// Only of these experiments, by id or full name.
+        #[arg(long = "experiment")]
+        experiments: Vec<String>,
+        /// Deleted ones too.
+        #[arg(long)]
+        deleted: bool,
+        /// At most so many.
+        #[arg(long, default_value_t = 50)]
+        limit: usize,
+    },
+    /// Shows a run, named by its id or full name.
+    Get { run: String },
+    /// Runs side by side: where their params, metrics, tags, data and code differ.
+    Compare {
+        #[arg(required = true, num_args = 2..)]
+        runs: Vec<String>,
+        /// Equal rows too.
+        #[arg(long)]
+        all: bool,
+    },
+    /// The points of a metric, oldest first.
+    Metrics {
+        run: String,
+        metric: String,
+        /// At most so many, evenly thinned with the extremes kept.
+        #[arg(long)]
+        points: Option<u32>,
+    },
+    /// Prints points as they are logged, until the run ends.
+    Watch {
+        run: String,
+        /// Only these metrics.
+        #[arg(long = "metric")]
+        metrics: Vec<String>,
+    },
+    /// Deletes a run. It can be restored.
+    Delete { run: String },
+    /// Brings a run back.
+    Restore { run: String },
+}
+
+pub async fn run(session: Session, command: Command) -> anyhow::Result<()> {
+    let call = async |method: &str, request: Value| session.call(&format!("{SERVICE}/{method}"), request).await;
+    match command {
+        Command::List { filter, order_by, experiments, deleted, limit } => {
+            let experiments: Vec<String> = experiments.iter().map(|id| experiment(&session, id)).collect();
+            let request = given(json!({
+                "parent": session.project(), "experiments": experiments, "filter": filter, "order_by": order_by,
+                "show_deleted": deleted,
+            }));
+            let mut found = session.list(&format!("{SERVICE}/SearchRuns"), request, "runs", limit).await?;
+            if !session.output.is_json {
+                found.iter_mut().for_each(summarize);
+            }
+            session.output.list(&found, COLUMNS)
+        }
+        Command::Get { run } => {
+            let name = name(&session, &run).await?;
+            session.output.one(&call("GetRun", json!({"name": name})).await?)
+        }
+        Command::Compare { runs, all } => {
+            let mut names = vec![];
+            for run in &runs {
+                names.push(name(&session, run).await?);
+            }
+            let request = json!({"parent": session.project(), "runs": names, "differing_only": !all});
+            comparison::print(session.output, &call("CompareRuns", request).await?)
+        }
+        Command::Metrics { run, metric, points } => {
+            let parent = name(&session, &run).await?;
+            let columns: &[Column] = &[("STEP", "step"), ("VALUE", "value"), ("TIME", "log_time")];
+            let found = match points {
+                None => {
+                    let request = json!({"parent": parent, "metric": metric});
+                    session.list(&format!("{METRICS}/ListMetricPoints"), request, "points", usize::MAX).await?
+                }
+                Some(points) => {
+                    let request = json!({"parent": parent, "metrics": [metric], "points_max": points});
+                    let mut answer = session.call(&format!("{METRICS}/SampleMetrics"), request).await?;
+                    answer["series"][0]["points"].as_array_mut().map(std::mem::take).unwrap_or_default()
+                }
+            };
+            session.output.list(&found, columns)
+        }
+        Command::Watch { run, metrics } => {
+            let request = json!({"parent": name(&session, &run).await?, "metrics": metrics});
+            let mut lines = session.stream(&format!("{METRICS}/WatchMetrics"), request).await?;
+            while let Some(message) = lines.next().await? {
+                for point in message["points"].as_array().into_iter().flatten() {
+                    let cell = |key: &str| super::output::text(&point[key]);
+                    line(&format!("{}  {}  step {}  {}", cell("log_time"), cell("key"), cell("step"), cell("value")))?;
+                }
+            }
+            Ok(())
+        }
+        Command::Delete { run } => {
+            let name = name(&session, &run).await?;
+            let gone = call("DeleteRun", json!({"name": name})).await?;
+            session.output.done(&format!("deleted {name}"), &gone)
+        }
+        Command::Restore { run } => {
+            let name = name(&session, &run).await?;
+            let back = call("RestoreRun", json!({"name": name})).await?;
+            session.output.done(&format!("restored {name}"), &back)
+        }
+    }
+}
+
+fn experiment(session: &Session, id: &str) -> String {
+    if id.contains('/') { id.to_owned() } else { format!("{}/experiments/{id}", session.project()) }
+}
+
+/// The full name of a run that may be given by its id alone.
+pub async fn name(session: &Session, run: &str) -> anyhow::Result<String> {
+    if run.contains('/') {
+        return Ok(run.to_owned());
+    }
+    if !run.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)) {
+        bail!("{run:?} is neither a run id nor a full name");
+    }
+    let request = json!({
+        "parent": session.project(), "filter": format!("attributes.run_id = '{run}'"), "show_deleted": true,
+    });
+    let found = session.list(&format!("{SERVICE}/SearchRuns"), request, "runs", 1).await?;
+    match found.first().and_then(|run| run["name"].as_str()) {
+        Some(name) => Ok(name.to_owned()),
+        None => bail!("no run {run} in {} (or it is not yours to see)", session.project()),
+    }
+}
+
+/// Adds what a table row shows of a run.
+fn summarize(run: &mut Value) {
+    let id = run["name"].as_str().and_then(|name| name.rsplit('/').next()).unwrap_or_default().to_owned();
+    let latest = run["metrics"].as_array().into_iter().flatten().map(|metric| {
+        let value = metric["value"].as_f64().map_or_else(|| super::output::text(&metric["value"]), |v| format!("{v:.4}"));
+        format!("{}={value}", metric["key"].as_str().unwrap_or_default())
+    });
+    let latest = latest.take(4).collect::<Vec<_>>().join(", ");
+    run["id"] = json!(id);
+    run["latest"] = json!(latest);
+}
