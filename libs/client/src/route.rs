@@ -1,4 +1,4 @@
-use cairn_contract::Method;
+use cairn_contract::{Binding, Method, Template};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value};
 
@@ -16,32 +16,47 @@ pub(crate) struct Routed {
     pub body: Option<Value>,
 }
 
-/// Lays a request out over the method's first binding: path variables, then body, then query.
+/// Lays a request out over the first of the method's bindings whose path takes its fields: path variables, then body,
+/// then query.
 pub(crate) fn route(method: &Method, request: Value) -> Result<Routed, Fault> {
-    let binding = method.bindings.first().ok_or_else(|| Fault::Invalid(format!("{} has no route", method.path)))?;
-    let Value::Object(mut fields) = request else {
+    let Value::Object(fields) = request else {
         return Err(Fault::Invalid("a request is an object".to_owned()));
     };
-    let mut path = String::new();
-    let mut rest = binding.template.as_str();
-    while let Some((literal, tail)) = rest.split_once('{') {
-        let (variable, after) =
-            tail.split_once('}').ok_or_else(|| Fault::Invalid(format!("{} has a broken template", method.path)))?;
-        let field = variable.split('=').next().unwrap_or(variable);
-        let value = take(&mut fields, field).unwrap_or_default();
-        if value.is_empty() {
-            return Err(Fault::Invalid(format!("{field} must be given")));
+    let mut tried = vec![];
+    for binding in &method.bindings {
+        let mut rest = fields.clone();
+        match path(&binding.template, &mut rest) {
+            Ok(path) => return Ok(lay_out(binding, path, rest)),
+            Err(problem) => tried.push(problem),
         }
+    }
+    Err(Fault::Invalid(tried.join("; ")))
+}
+
+/// Fills a template, taking what it binds out of the fields.
+fn path(template: &Template, fields: &mut Map<String, Value>) -> Result<String, String> {
+    let mut path = String::new();
+    let mut rest = template.as_str();
+    while let Some((literal, tail)) = rest.split_once('{') {
+        let (variable, after) = tail.split_once('}').unwrap_or((tail, ""));
+        let field = variable.split('=').next().unwrap_or(variable);
+        let value = take(fields, field).filter(|value| !value.is_empty()).ok_or(format!("{field} must be given"))?;
         path.push_str(literal);
         path.extend(utf8_percent_encode(&value, PATH));
         rest = after;
     }
     path.push_str(rest);
+    match template.matches(&path) {
+        Some(_) => Ok(path),
+        None => Err(format!("{path} is not of the form {template}")),
+    }
+}
 
+fn lay_out(binding: &Binding, mut path: String, mut fields: Map<String, Value>) -> Routed {
     let body = match binding.body.as_str() {
         "" => None,
         "*" => Some(Value::Object(std::mem::take(&mut fields))),
-        field => Some(fields.remove(field).unwrap_or(Value::Object(Map::new()))),
+        field => Some(fields.remove(field).unwrap_or_else(|| Value::Object(Map::new()))),
     };
     let mut query = vec![];
     flatten("", &Value::Object(fields), &mut query);
@@ -51,7 +66,7 @@ pub(crate) fn route(method: &Method, request: Value) -> Result<Routed, Fault> {
         path.push('=');
         path.extend(utf8_percent_encode(value, NON_ALPHANUMERIC));
     }
-    Ok(Routed { verb: binding.verb.clone(), path, body })
+    Routed { verb: binding.verb.clone(), path, body }
 }
 
 /// Removes a field, which may lie in a message (`run.name`), and gives its text.
@@ -77,5 +92,50 @@ fn flatten(prefix: &str, value: &Value, query: &mut Vec<(String, String)>) {
         Value::Array(items) => items.iter().for_each(|item| flatten(prefix, item, query)),
         Value::String(text) => query.push((prefix.to_owned(), text.clone())),
         other => query.push((prefix.to_owned(), other.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cairn_contract::Contract;
+    use serde_json::json;
+
+    use super::*;
+
+    fn routed(rpc: &str, request: Value) -> Result<Routed, Fault> {
+        route(Contract::embedded().unwrap().method(rpc).unwrap(), request)
+    }
+
+    #[test]
+    fn the_binding_that_takes_the_name_is_chosen() {
+        let rpc = "/cairn.auth.v1.ApiKeyService/CreateApiKey";
+        let account = routed(rpc, json!({"parent": "serviceAccounts/a", "api_key": {"title": "t"}})).unwrap();
+        assert_eq!((account.verb.as_str(), account.path.as_str()), ("POST", "/api/v1/serviceAccounts/a/apiKeys"));
+        assert_eq!(account.body, Some(json!({"api_key": {"title": "t"}})));
+        assert!(matches!(routed(rpc, json!({"parent": "projects/a"})), Err(Fault::Invalid(_))));
+    }
+
+    #[test]
+    fn what_the_path_does_not_take_goes_into_the_query() {
+        let request = json!({"page_size": 5, "show_deleted": true, "page_token": "a&b"});
+        let listed = routed("/cairn.auth.v1.ProjectService/ListProjects", request).unwrap();
+        assert_eq!(listed.path, "/api/v1/projects?page_size=5&show_deleted=true&page_token=a%26b");
+        assert_eq!(listed.body, None);
+    }
+
+    #[test]
+    fn a_field_inside_a_message_fills_the_path() {
+        let request = json!({"project": {"name": "projects/a", "title": "t"}, "update_mask": "title"});
+        let updated = routed("/cairn.auth.v1.ProjectService/UpdateProject", request).unwrap();
+        assert_eq!(updated.path, "/api/v1/projects/a?update_mask=title");
+        assert_eq!(updated.body, Some(json!({"title": "t"})));
+    }
+
+    #[test]
+    fn a_name_that_would_leave_its_place_is_refused() {
+        for name in ["projects/..", "projects/a/b/c", "projects/", ""] {
+            let routed = routed("/cairn.auth.v1.ProjectService/GetProject", json!({"name": name}));
+            assert!(routed.is_err(), "{name:?} gave {routed:?}");
+        }
     }
 }

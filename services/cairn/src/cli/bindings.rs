@@ -77,7 +77,8 @@ pub async fn run(session: Session, command: Command) -> anyhow::Result<()> {
             session.output.list(&bindings, COLUMNS)
         }
         Command::Create { principal, role, resource, expires_in, reason } => {
-            let expires = expires_in.map(|span| humantime::format_rfc3339_seconds(SystemTime::now() + span).to_string());
+            let expires =
+                expires_in.map(|span| humantime::format_rfc3339_seconds(SystemTime::now() + span).to_string());
             let role = if role.contains('/') { role } else { format!("roles/{role}") };
             let sentence = format!("{principal} has {role} on {resource}");
             // A grant inside a project is its manager's to give; elsewhere it takes the deployment's administrator.
@@ -93,7 +94,8 @@ pub async fn run(session: Session, command: Command) -> anyhow::Result<()> {
             session.output.done(&sentence, &made)
         }
         Command::Delete { name, reason } => {
-            let gone = session.call(&format!("{SERVICE}/DeleteBinding"), json!({"name": name, "reason": reason})).await?;
+            let gone =
+                session.call(&format!("{SERVICE}/DeleteBinding"), json!({"name": name, "reason": reason})).await?;
             session.output.done(&format!("deleted {name}"), &gone)
         }
     }

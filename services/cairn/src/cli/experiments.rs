@@ -63,7 +63,8 @@ pub enum Command {
 
 pub async fn run(session: Session, command: Command) -> anyhow::Result<()> {
     let call = async |method: &str, request: Value| session.call(&format!("{SERVICE}/{method}"), request).await;
-    let name = |id: &str| if id.contains('/') { id.to_owned() } else { format!("{}/experiments/{id}", session.project()) };
+    let name =
+        |id: &str| if id.contains('/') { id.to_owned() } else { format!("{}/experiments/{id}", session.project()) };
     match command {
         Command::List { filter, order_by, deleted, limit } => {
             let request = given(json!({
@@ -90,8 +91,7 @@ pub async fn run(session: Session, command: Command) -> anyhow::Result<()> {
             session.output.done(&format!("{} is now called {title}", name(&experiment)), &answer)
         }
         Command::Tag { experiment, tags } => {
-            let answer =
-                call("SetExperimentTags", json!({"name": name(&experiment), "tags": pairs(&tags)?})).await?;
+            let answer = call("SetExperimentTags", json!({"name": name(&experiment), "tags": pairs(&tags)?})).await?;
             session.output.done(&format!("tagged {}", name(&experiment)), &answer)
         }
         Command::Delete { experiment } => {

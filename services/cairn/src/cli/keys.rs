@@ -10,13 +10,8 @@ use super::session::{Session, given};
 
 const SERVICE: &str = "auth.v1.ApiKeyService";
 
-const COLUMNS: &[Column] = &[
-    ("NAME", "name"),
-    ("TITLE", "title"),
-    ("STATE", "state"),
-    ("EXPIRES", "expire_time"),
-    ("SCOPES", "scopes"),
-];
+const COLUMNS: &[Column] =
+    &[("NAME", "name"), ("TITLE", "title"), ("STATE", "state"), ("EXPIRES", "expire_time"), ("SCOPES", "scopes")];
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -69,7 +64,8 @@ pub async fn run(session: Session, command: Command) -> anyhow::Result<()> {
             session.output.list(&keys, COLUMNS)
         }
         Command::Create { owner, title, expires_in, scopes } => {
-            let expires = expires_in.map(|span| humantime::format_rfc3339_seconds(SystemTime::now() + span).to_string());
+            let expires =
+                expires_in.map(|span| humantime::format_rfc3339_seconds(SystemTime::now() + span).to_string());
             let key = given(json!({"title": title, "expire_time": expires, "scopes": scopes}));
             let made = call("CreateApiKey", json!({"parent": owner, "api_key": key})).await?;
             show_secret(&session, &made)

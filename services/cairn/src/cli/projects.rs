@@ -8,8 +8,7 @@ use super::session::{Session, given};
 
 const SERVICE: &str = "auth.v1.ProjectService";
 
-const COLUMNS: &[Column] =
-    &[("NAME", "name"), ("TITLE", "title"), ("STATE", "state"), ("CREATED", "create_time")];
+const COLUMNS: &[Column] = &[("NAME", "name"), ("TITLE", "title"), ("STATE", "state"), ("CREATED", "create_time")];
 
 #[derive(Debug, Subcommand)]
 pub enum Command {

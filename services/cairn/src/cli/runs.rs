@@ -164,7 +164,8 @@ pub async fn name(session: &Session, run: &str) -> anyhow::Result<String> {
 fn summarize(run: &mut Value) {
     let id = run["name"].as_str().and_then(|name| name.rsplit('/').next()).unwrap_or_default().to_owned();
     let latest = run["metrics"].as_array().into_iter().flatten().map(|metric| {
-        let value = metric["value"].as_f64().map_or_else(|| super::output::text(&metric["value"]), |v| format!("{v:.4}"));
+        let value =
+            metric["value"].as_f64().map_or_else(|| super::output::text(&metric["value"]), |v| format!("{v:.4}"));
         format!("{}={value}", metric["key"].as_str().unwrap_or_default())
     });
     let latest = latest.take(4).collect::<Vec<_>>().join(", ");
