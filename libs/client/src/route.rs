@@ -119,7 +119,7 @@ mod tests {
     fn what_the_path_does_not_take_goes_into_the_query() {
         let request = json!({"page_size": 5, "show_deleted": true, "page_token": "a&b"});
         let listed = routed("/cairn.auth.v1.ProjectService/ListProjects", request).unwrap();
-        assert_eq!(listed.path, "/api/v1/projects?page_size=5&show_deleted=true&page_token=a%26b");
+        assert_eq!(listed.path, "/api/v1/projects?page_size=5&page_token=a%26b&show_deleted=true");
         assert_eq!(listed.body, None);
     }
 
