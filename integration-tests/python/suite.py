@@ -15,9 +15,10 @@ STOP_SECONDS_MAX = 30
 class Suite:
     """A running `cairn up`. Use it in a `with` statement."""
 
-    def __init__(self, cairn: Path, data: Path, env: dict[str, str] | None = None):
+    def __init__(self, cairn: Path, data: Path, env: dict[str, str] | None = None, log: Path | None = None):
         self.cairn = Path(cairn)
         self.data = Path(data)
+        self.log = log or self.data.with_suffix(".log")
         self.key = "test-" + secrets.token_urlsafe(24)
         self.env = {**os.environ, "API_HOST": "127.0.0.1", "API_HTTP_PORT": "0", "API_GRPC_PORT": "0",
                     "CAIRN_API_KEY": self.key, "RUST_LOG": "warn", **(env or {})}
@@ -33,12 +34,12 @@ class Suite:
 
     def start(self) -> None:
         """Returns once the suite says where it listens, which it does when it is ready."""
-        log = open(self.data.with_suffix(".log"), "ab")
-        self.process = subprocess.Popen(
-            [self.cairn, "--json", "up", "--data", self.data], env=self.env, stdout=subprocess.PIPE, stderr=log, text=True)
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen([self.cairn, "--json", "up", "--data", self.data], env=self.env,
+                                            stdout=subprocess.PIPE, stderr=log, text=True)
         line = self.process.stdout.readline()
         if not line:
-            raise RuntimeError(f"cairn up ended with {self.process.wait()}: {self.data.with_suffix('.log').read_text()}")
+            raise RuntimeError(f"cairn up ended with {self.process.wait()}: {self.log.read_text()}")
         addresses = json.loads(line)
         self.url, self.grpc = addresses["http"], addresses["grpc"]
         requests.get(f"{self.url}/api/v1/health", timeout=START_SECONDS_MAX).raise_for_status()
