@@ -4,6 +4,7 @@
 //! Knows no service's domain. A service gives it routes and views ([`Mounted`]); it gives the service a caller that has
 //! been identified and allowed ([`Ctx`]).
 
+pub mod config;
 mod ctx;
 pub mod guard;
 mod mount;

@@ -141,7 +141,7 @@ pub(crate) fn forward(mut parts: Parts, ctx: &Ctx, body: Body, is_inflated: bool
 }
 
 fn resource(method: &Method, message: &[u8], ambient: Option<&Name>) -> Result<Name, Refusal> {
-    let ambient = ambient.and_then(|project| project.segments().nth(1));
+    let ambient = ambient.map(Name::as_str);
     let text = method
         .resource_of(message, ambient)
         .map_err(|fault| Refusal::new(Code::InvalidArgument, "VALIDATION_ERROR", fault.to_string()))?;

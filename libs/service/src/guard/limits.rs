@@ -1,32 +1,28 @@
-use serde::Deserialize;
-
-/// What one call may take.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Limits {
-    /// Largest request message, in bytes, decompressed.
-    pub message_bytes_max: usize,
-    /// How long a caller that sets no deadline waits, in milliseconds.
-    pub deadline_ms_default: u64,
-    /// How long any caller may wait, in milliseconds.
-    pub deadline_ms_max: u64,
-    /// How many verified principal tokens are remembered.
-    pub tokens_max: u64,
-    /// Largest request, in bytes, whose text is kept in the audit log; of larger ones it keeps the digest.
-    pub audit_text_bytes_max: usize,
-    /// How many addresses and reasons of refused strangers are counted apart in one minute.
-    pub strangers_max: usize,
+crate::settings! {
+    /// What one call may take.
+    pub struct Limits: "limits" checked by problems {
+        /// Largest request message, in bytes, decompressed.
+        message_bytes_max: usize = 4 * 1024 * 1024;
+        /// How long a caller that sets no deadline waits, in milliseconds.
+        deadline_ms_default: u64 = 30_000;
+        /// How long any caller may wait, in milliseconds.
+        deadline_ms_max: u64 = 300_000;
+        /// How many verified principal tokens are remembered.
+        tokens_max: u64 = 10_000;
+        /// Largest request, in bytes, whose text is kept in the audit log; of larger ones it keeps the digest.
+        audit_text_bytes_max: usize = 64 * 1024;
+        /// How many addresses and reasons of refused strangers are counted apart in one minute.
+        strangers_max: usize = 1_000;
+    }
 }
 
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            message_bytes_max: 4 * 1024 * 1024,
-            deadline_ms_default: 30_000,
-            deadline_ms_max: 300_000,
-            tokens_max: 10_000,
-            audit_text_bytes_max: 64 * 1024,
-            strangers_max: 1_000,
-        }
+fn problems(limits: &Limits) -> Vec<String> {
+    let mut problems = vec![];
+    if limits.message_bytes_max < 1024 {
+        problems.push("message_bytes_max must be at least 1024".to_owned());
     }
+    if limits.deadline_ms_default == 0 || limits.deadline_ms_default > limits.deadline_ms_max {
+        problems.push("deadline_ms_default must be between 1 and deadline_ms_max".to_owned());
+    }
+    problems
 }

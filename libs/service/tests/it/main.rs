@@ -1,0 +1,3 @@
+//! The chassis from outside.
+
+mod config;
