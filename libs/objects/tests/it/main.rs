@@ -1,0 +1,7 @@
+//! Every store passes the same suite; what only one of them can do stands in a file of its own.
+
+mod conformance;
+mod folder;
+mod memory;
+mod opening;
+mod s3;
