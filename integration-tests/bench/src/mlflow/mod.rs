@@ -1,0 +1,174 @@
+//! Cairn beside a genuine MLflow server, under one compiled load generator in one run.
+//!
+//! Both serve MLflow's REST API on loopback, with the same data in their stores. MLflow runs with its own best settings
+//! for one machine: a SQLite store filled beforehand, and as many workers as answer fastest (`--workers`).
+
+mod fill;
+mod load;
+mod peer;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context;
+use serde_json::{Value, json};
+
+use self::load::{Call, Figures, Load};
+use self::peer::Peer;
+
+/// Compares Cairn with a genuine MLflow server.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// A Python that has mlflow installed.
+    #[arg(long, env = "MLFLOW_PYTHON")]
+    python: PathBuf,
+    /// The cairn program, built for release.
+    #[arg(long, env = "CAIRN_BIN")]
+    cairn: PathBuf,
+    /// How long each workload runs on each server.
+    #[arg(long, default_value_t = 5)]
+    seconds: u64,
+    /// Connections that ask at once.
+    #[arg(long, default_value_t = 16)]
+    connections: usize,
+    /// Runs in the store for the search workload.
+    #[arg(long, default_value_t = 50_000)]
+    runs: u64,
+    /// Points in the history workload.
+    #[arg(long, default_value_t = 100_000)]
+    points: u64,
+    /// Worker processes of the MLflow server.
+    #[arg(long, default_value_t = 2)]
+    workers: u32,
+    /// Also show that Cairn stays flat while its store grows to 100 000 runs.
+    #[arg(long)]
+    growth: bool,
+}
+
+/// What is asked of a server, and how many requests of it are alive at once.
+type Workload = (&'static str, fn(&Shape, u64) -> Call);
+
+/// The data that both servers hold.
+struct Shape {
+    experiment: String,
+    /// Runs that are written to.
+    open: Vec<String>,
+    /// The run with the long history.
+    long: String,
+}
+
+const WORKLOADS: &[Workload] = &[
+    ("create-run", create_run),
+    ("log-metric", log_metric),
+    ("log-batch of 1 000 metrics", log_batch),
+    ("search, filtered and ordered by a metric", search),
+    ("history of a long metric", history),
+];
+
+pub fn run(args: Args) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    runtime.block_on(compare(args))
+}
+
+async fn compare(args: Args) -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let theirs =
+        measure(&args, Peer::mlflow(&args.python, folder.path(), args.workers, args.runs, args.points).await?).await?;
+    let ours = measure(&args, Peer::cairn(&args.cairn, folder.path(), args.runs, args.points).await?).await?;
+    println!(
+        "\n{:<44} {:>12} {:>12} {:>9} {:>12} {:>12}",
+        "requests per second", "MLflow", "Cairn", "ratio", "p99 MLflow", "p99 Cairn"
+    );
+    for ((name, _), (theirs, ours)) in WORKLOADS.iter().zip(theirs.iter().zip(&ours)) {
+        let ratio = ours.per_second() / theirs.per_second();
+        println!(
+            "{name:<44} {:>12.1} {:>12.1} {ratio:>8.1}x {:>12?} {:>12?}",
+            theirs.per_second(),
+            ours.per_second(),
+            theirs.p99(),
+            ours.p99(),
+        );
+    }
+    if args.growth {
+        growth(&args, folder.path()).await?;
+    }
+    Ok(())
+}
+
+/// Runs every workload on one server, then stops it.
+async fn measure(args: &Args, peer: Peer) -> anyhow::Result<Vec<Figures>> {
+    let shape = peer.shape().await?;
+    let mut figures = vec![];
+    for (name, make) in WORKLOADS {
+        eprintln!("{}: {name}", peer.name());
+        let load = Load { connections: args.connections, duration: Duration::from_secs(args.seconds) };
+        let found =
+            load.run(peer.target(), |n| make(&shape, n)).await.with_context(|| format!("{}: {name}", peer.name()))?;
+        figures.push(found);
+    }
+    Ok(figures)
+}
+
+/// The same workloads on Cairn with 1 000, 10 000 and 100 000 runs in its store.
+async fn growth(args: &Args, folder: &std::path::Path) -> anyhow::Result<()> {
+    println!("\nCairn, requests per second as its store grows");
+    println!("{:<44} {:>12} {:>12} {:>12}", "runs in the store", 1_000, 10_000, 100_000);
+    let mut columns = vec![];
+    for runs in [1_000, 10_000, 100_000] {
+        let home = folder.join(format!("growth-{runs}"));
+        std::fs::create_dir(&home)?;
+        columns.push(measure(args, Peer::cairn(&args.cairn, &home, runs, 1_000).await?).await?);
+    }
+    for (at, (name, _)) in WORKLOADS.iter().enumerate() {
+        let cells: Vec<String> = columns.iter().map(|column| format!("{:>12.1}", column[at].per_second())).collect();
+        println!("{name:<44} {}", cells.join(" "));
+    }
+    Ok(())
+}
+
+fn post(method: &str, body: Value) -> Call {
+    Call { verb: "POST", path: format!("/api/2.0/mlflow/{method}"), body: Some(body.to_string()) }
+}
+
+fn create_run(shape: &Shape, n: u64) -> Call {
+    let tags = json!([{"key": "mlflow.user", "value": "bench"}, {"key": "mlflow.source.name", "value": "bench.py"}]);
+    post(
+        "runs/create",
+        json!({"experiment_id": shape.experiment, "start_time": 1_700_000_000_000_u64 + n, "run_name": format!("bench-{n}"), "tags": tags}),
+    )
+}
+
+fn log_metric(shape: &Shape, n: u64) -> Call {
+    let run = &shape.open[(n % shape.open.len() as u64) as usize];
+    post(
+        "runs/log-metric",
+        json!({"run_id": run, "key": "loss", "value": 1.0 / (n + 1) as f64, "timestamp": 1_700_000_000_000_u64 + n, "step": n}),
+    )
+}
+
+fn log_batch(shape: &Shape, n: u64) -> Call {
+    let run = &shape.open[(n % shape.open.len() as u64) as usize];
+    let metrics: Vec<Value> = (0..1000)
+        .map(|at| json!({"key": format!("m{}", at % 10), "value": at as f64 * 0.5, "timestamp": 1_700_000_000_000_u64 + n, "step": n * 1000 + at}))
+        .collect();
+    post("runs/log-batch", json!({"run_id": run, "metrics": metrics}))
+}
+
+fn search(shape: &Shape, n: u64) -> Call {
+    let floor = 0.5 + (n % 400) as f64 / 1000.0;
+    post(
+        "runs/search",
+        json!({
+            "experiment_ids": [shape.experiment], "filter": format!("metrics.accuracy > {floor} AND params.depth = '5'"),
+            "order_by": ["metrics.accuracy DESC"], "max_results": 50,
+        }),
+    )
+}
+
+fn history(shape: &Shape, _: u64) -> Call {
+    Call {
+        verb: "GET",
+        path: format!("/api/2.0/mlflow/metrics/get-history?run_id={}&metric_key=curve", shape.long),
+        body: None,
+    }
+}
