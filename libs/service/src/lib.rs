@@ -7,10 +7,13 @@
 pub mod config;
 mod ctx;
 pub mod guard;
+mod in_process;
 mod mount;
 mod refusal;
+pub mod shutdown;
 pub mod telemetry;
 
 pub use ctx::Ctx;
+pub use in_process::{InProcess, Listening};
 pub use mount::{Deps, Mounted};
 pub use refusal::{Refusal, Reply, field, refuse};
