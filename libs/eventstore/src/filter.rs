@@ -20,14 +20,20 @@ impl Filter {
 
     /// Whether an event of this type on a stream of this category is wanted.
     pub fn wants(&self, category: &str, kind: &str) -> bool {
-        let category_wanted = self.categories.is_empty() || self.categories.iter().any(|wanted| wanted == category);
-        let kind_wanted = || {
-            self.kinds.is_empty()
-                || self.kinds.iter().any(|wanted| match wanted.strip_suffix('*') {
-                    Some(prefix) => kind.starts_with(prefix),
-                    None => wanted == kind,
-                })
+        self.wants_category(category) && self.wants_kind(kind)
+    }
+
+    /// Whether any event on a stream of this category may be wanted.
+    pub fn wants_category(&self, category: &str) -> bool {
+        self.categories.is_empty() || self.categories.iter().any(|wanted| wanted == category)
+    }
+
+    /// Whether an event of this type may be wanted.
+    pub fn wants_kind(&self, kind: &str) -> bool {
+        let is_wanted = |wanted: &String| match wanted.strip_suffix('*') {
+            Some(prefix) => kind.starts_with(prefix),
+            None => wanted == kind,
         };
-        category_wanted && kind_wanted()
+        self.kinds.is_empty() || self.kinds.iter().any(is_wanted)
     }
 }

@@ -1,0 +1,155 @@
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use cairn_eventstore::{Filter, Page, Recorded};
+use cairn_kernel::Position;
+use parking_lot::RwLock;
+use tokio::sync::watch;
+
+/// Events looked at per page, so that a reader never holds up the writer for long.
+const CONSIDERED_MAX: usize = 2_048;
+/// What an event weighs beside payload and metadata.
+const EVENT_BYTES: usize = 200;
+
+/// The newest events in memory, so that who follows the log live needs no disk; and the head of the log.
+pub(crate) struct Ring {
+    recent: RwLock<Recent>,
+    head: watch::Sender<Position>,
+    events_max: usize,
+    bytes_max: usize,
+}
+
+/// An event just committed.
+pub(crate) struct Fresh {
+    pub(crate) event: Arc<Recorded>,
+    /// Its stream does not keep everything, so only the database knows whether it is still shown.
+    pub(crate) is_retained: bool,
+}
+
+/// INVARIANT: `events` are those with the positions up to the head, without gaps.
+#[derive(Default)]
+struct Recent {
+    events: VecDeque<Fresh>,
+    bytes: usize,
+}
+
+impl Ring {
+    pub(crate) fn new(head: Position, events_max: usize, bytes_max: usize) -> Self {
+        Self { recent: RwLock::default(), head: watch::Sender::new(head), events_max, bytes_max }
+    }
+
+    pub(crate) fn head(&self) -> Position {
+        *self.head.borrow()
+    }
+
+    pub(crate) fn watch(&self) -> watch::Receiver<Position> {
+        self.head.subscribe()
+    }
+
+    /// Shows committed events to readers.
+    pub(crate) fn publish(&self, fresh: Vec<Fresh>) {
+        let Some(head) = fresh.last().map(|last| last.event.position) else { return };
+        let mut recent = self.recent.write();
+        for fresh in fresh {
+            recent.bytes += weight(&fresh.event);
+            recent.events.push_back(fresh);
+        }
+        while recent.events.len() > self.events_max || recent.bytes > self.bytes_max {
+            let Some(oldest) = recent.events.pop_front() else { break };
+            recent.bytes -= weight(&oldest.event);
+        }
+        // Under the lock: nobody sees an event beyond the head, nor a head whose events are not here.
+        self.head.send_replace(head);
+    }
+
+    /// Forgets the events, because what is shown of them has changed.
+    pub(crate) fn clear(&self) {
+        *self.recent.write() = Recent::default();
+    }
+
+    /// The wanted events after `from`; `None` if the database must be asked.
+    pub(crate) fn page(&self, from: Position, filter: &Filter, limit: usize) -> Option<Page> {
+        let recent = self.recent.read();
+        let head = self.head();
+        if from >= head {
+            return Some(Page { events: vec![], considered: from, is_end: true });
+        }
+        let first = recent.events.front()?.event.position;
+        let skipped = usize::try_from((from.0 + 1).checked_sub(first.0)?).ok()?;
+        let mut page = Page { events: vec![], considered: from, is_end: false };
+        for fresh in recent.events.range(skipped..).take(CONSIDERED_MAX) {
+            if fresh.is_retained {
+                return None;
+            }
+            if page.events.len() >= limit {
+                break;
+            }
+            page.considered = fresh.event.position;
+            if filter.wants(fresh.event.stream.category(), &fresh.event.kind) {
+                page.events.push(Arc::clone(&fresh.event));
+            }
+        }
+        page.is_end = page.considered == head;
+        Some(page)
+    }
+}
+
+fn weight(event: &Recorded) -> usize {
+    event.payload.len() + event.metadata.len() + EVENT_BYTES
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use cairn_kernel::{Revision, StreamName, Time};
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn fresh(position: u64, bytes: usize) -> Fresh {
+        let event = Recorded {
+            id: Uuid::from_u128(u128::from(position)),
+            stream: StreamName::of("t", "1"),
+            kind: "t.X".into(),
+            revision: Revision(position),
+            position: Position(position),
+            time: Time::default(),
+            payload: vec![0; bytes].into(),
+            metadata: Bytes::new(),
+        };
+        Fresh { event: Arc::new(event), is_retained: false }
+    }
+
+    fn positions(page: Option<Page>) -> Option<(Vec<u64>, bool)> {
+        page.map(|page| (page.events.iter().map(|event| event.position.0).collect(), page.is_end))
+    }
+
+    #[test]
+    fn only_recent_positions_are_served_from_memory() {
+        let ring = Ring::new(Position(10), 3, 1 << 20);
+        assert_eq!(positions(ring.page(Position(10), &Filter::all(), 9)), Some((vec![], true)));
+        assert_eq!(positions(ring.page(Position(9), &Filter::all(), 9)), None);
+        ring.publish((11..=15).map(|position| fresh(position, 0)).collect());
+        assert_eq!(ring.head(), Position(15));
+        assert_eq!(positions(ring.page(Position(11), &Filter::all(), 9)), None);
+        assert_eq!(positions(ring.page(Position(12), &Filter::all(), 9)), Some((vec![13, 14, 15], true)));
+        assert_eq!(positions(ring.page(Position(12), &Filter::all(), 2)), Some((vec![13, 14], false)));
+        assert_eq!(positions(ring.page(Position(12), &Filter::categories(["other"]), 9)), Some((vec![], true)));
+    }
+
+    #[test]
+    fn large_events_push_others_out() {
+        let ring = Ring::new(Position(0), 100, 3_000);
+        ring.publish(vec![fresh(1, 1_000), fresh(2, 1_000), fresh(3, 1_000)]);
+        assert_eq!(positions(ring.page(Position(0), &Filter::all(), 9)), None);
+        assert_eq!(positions(ring.page(Position(1), &Filter::all(), 9)), Some((vec![2, 3], true)));
+    }
+
+    #[test]
+    fn events_of_streams_that_forget_are_left_to_the_database() {
+        let ring = Ring::new(Position(0), 100, 1 << 20);
+        ring.publish(vec![fresh(1, 0), Fresh { is_retained: true, ..fresh(2, 0) }, fresh(3, 0)]);
+        assert_eq!(positions(ring.page(Position(0), &Filter::all(), 9)), None);
+        assert_eq!(positions(ring.page(Position(2), &Filter::all(), 9)), Some((vec![3], true)));
+    }
+}

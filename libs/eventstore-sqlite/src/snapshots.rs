@@ -1,0 +1,67 @@
+use std::collections::HashMap;
+
+use cairn_eventstore::Snapshot;
+use cairn_kernel::StreamName;
+use parking_lot::Mutex;
+
+/// Snapshots that wait until the writer has nothing better to do.
+pub(crate) struct Waiting {
+    waiting: Mutex<Contents>,
+    bytes_max: usize,
+}
+
+#[derive(Default)]
+struct Contents {
+    snapshots: HashMap<StreamName, Snapshot>,
+    bytes: usize,
+}
+
+impl Waiting {
+    pub(crate) fn new(bytes_max: usize) -> Self {
+        Self { waiting: Mutex::default(), bytes_max }
+    }
+
+    /// Adds a snapshot unless a newer one waits. `false`: there was no room.
+    pub(crate) fn add(&self, stream: &StreamName, snapshot: Snapshot) -> bool {
+        let mut waiting = self.waiting.lock();
+        let earlier = waiting.snapshots.get(stream);
+        if earlier.is_some_and(|earlier| earlier.revision > snapshot.revision) {
+            return true;
+        }
+        let bytes = waiting.bytes + weight(stream, &snapshot) - earlier.map_or(0, |earlier| weight(stream, earlier));
+        if bytes > self.bytes_max {
+            return false;
+        }
+        waiting.bytes = bytes;
+        waiting.snapshots.insert(stream.clone(), snapshot);
+        true
+    }
+
+    pub(crate) fn get(&self, stream: &StreamName) -> Option<Snapshot> {
+        self.waiting.lock().snapshots.get(stream).cloned()
+    }
+
+    /// Some to write now. They stay readable here until they are [done](Self::done).
+    pub(crate) fn some(&self, count: usize) -> Vec<(StreamName, Snapshot)> {
+        let waiting = self.waiting.lock();
+        waiting.snapshots.iter().take(count).map(|(stream, snapshot)| (stream.clone(), snapshot.clone())).collect()
+    }
+
+    pub(crate) fn done(&self, written: &[(StreamName, Snapshot)]) {
+        let mut waiting = self.waiting.lock();
+        for (stream, snapshot) in written {
+            if waiting.snapshots.get(stream) == Some(snapshot) {
+                waiting.snapshots.remove(stream);
+                waiting.bytes -= weight(stream, snapshot);
+            }
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.waiting.lock().snapshots.is_empty()
+    }
+}
+
+fn weight(stream: &StreamName, snapshot: &Snapshot) -> usize {
+    stream.as_str().len() + snapshot.schema.len() + snapshot.state.len() + 100
+}

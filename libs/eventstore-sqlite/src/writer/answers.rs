@@ -1,0 +1,64 @@
+use std::time::Instant;
+
+use cairn_eventstore::{AppendFault, Appended};
+use tokio::sync::oneshot;
+
+use crate::meters::Meters;
+use crate::queue::{Answer, Job};
+
+/// What the callers of one batch will be told, once it is durable.
+#[derive(Default)]
+pub(super) struct Answers {
+    appends: Vec<(Result<Appended, AppendFault>, Instant, Answer)>,
+    retains: Vec<oneshot::Sender<Result<(), AppendFault>>>,
+    unreached: Vec<Job>,
+}
+
+impl Answers {
+    pub(super) fn append(&mut self, outcome: Result<Appended, AppendFault>, queued: Instant, answer: Answer) {
+        self.appends.push((outcome, queued, answer));
+    }
+
+    pub(super) fn retain(&mut self, answer: oneshot::Sender<Result<(), AppendFault>>) {
+        self.retains.push(answer);
+    }
+
+    /// A job the batch did not get to.
+    pub(super) fn wait(&mut self, job: Job) {
+        self.unreached.push(job);
+    }
+
+    pub(super) fn is_retention_changed(&self) -> bool {
+        !self.retains.is_empty()
+    }
+
+    pub(super) fn give(self, meters: &Meters) {
+        for (outcome, queued, answer) in self.appends {
+            meters.append_seconds.record(queued.elapsed());
+            // A caller that no longer waits needs no answer.
+            let _ = answer.send(outcome);
+        }
+        for answer in self.retains {
+            let _ = answer.send(Ok(()));
+        }
+    }
+
+    /// The batch is not in the log: everybody hears why, also those that would have been refused anyway, since that was
+    /// judged beside neighbours that are gone.
+    pub(super) fn refuse(self, fault: &AppendFault, meters: &Meters) {
+        let refused = match fault {
+            AppendFault::StorageFull => &meters.refused_storage,
+            _ => &meters.refused_other,
+        };
+        refused.increment((self.appends.len() + self.unreached.len()) as u64);
+        for (_, _, answer) in self.appends {
+            let _ = answer.send(Err(fault.clone()));
+        }
+        for answer in self.retains {
+            let _ = answer.send(Err(fault.clone()));
+        }
+        for job in self.unreached {
+            job.refuse(fault.clone());
+        }
+    }
+}

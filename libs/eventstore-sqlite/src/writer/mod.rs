@@ -1,0 +1,257 @@
+//! The one thread that writes: appends, retention, snapshots, checkpoints.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use cairn_eventstore::AppendFault;
+use cairn_kernel::{Clock, Position, Time};
+use parking_lot::Mutex;
+use rusqlite::{Connection, OptionalExtension};
+use tracing::{error, info, warn};
+
+use crate::fault::WriteTrouble;
+use crate::lock::FolderLock;
+use crate::meters::Meters;
+use crate::query::Dictionary;
+use crate::queue::{Job, Queue, Taken};
+use crate::ring::{Fresh, Ring};
+use crate::snapshots::Waiting;
+use crate::{Config, OpenFault};
+
+mod answers;
+mod append;
+mod checkpoint;
+mod heads;
+mod housekeeping;
+mod repeat;
+mod retain;
+
+use answers::Answers;
+use checkpoint::Checkpoints;
+use heads::Heads;
+use retain::Sweep;
+
+/// Bytes of events committed together at most; a single append may be larger.
+const BATCH_BYTES_MAX: usize = 16 << 20;
+/// How often a full disk is tried again while nobody appends.
+const PROBE_INTERVAL: Duration = Duration::from_millis(250);
+
+/// Called when the disk failed to keep what it was given. Ends the process; a test may look on instead.
+pub(crate) type LostDisk = Box<dyn Fn(&str) + Send>;
+
+/// What the writer shares with callers and readers.
+pub(crate) struct Shared {
+    pub(crate) queue: Queue,
+    pub(crate) ring: Ring,
+    pub(crate) dictionary: Dictionary,
+    pub(crate) snapshots: Waiting,
+    pub(crate) trouble: Mutex<Option<AppendFault>>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) meters: Meters,
+}
+
+pub(crate) struct Writer {
+    shared: Arc<Shared>,
+    connection: Connection,
+    batch_events_max: usize,
+    heads: Heads,
+    /// Last position and time given out.
+    position: u64,
+    time: Time,
+    checkpoints: Checkpoints,
+    sweep: Sweep,
+    probed: Instant,
+    on_lost_disk: LostDisk,
+    /// Held as long as this thread may write.
+    _lock: FolderLock,
+}
+
+/// Where the log ends.
+pub(crate) fn last_event(connection: &Connection) -> rusqlite::Result<(u64, Time)> {
+    let sql = "SELECT position, time FROM events ORDER BY position DESC LIMIT 1";
+    let last = connection.query_row(sql, [], |row| Ok((row.get(0)?, Time::from_micros(row.get(1)?)))).optional()?;
+    Ok(last.unwrap_or((0, Time::from_micros(i64::MIN))))
+}
+
+impl Writer {
+    pub(crate) fn new(
+        config: &Config,
+        shared: Arc<Shared>,
+        connection: Connection,
+        lock: FolderLock,
+        on_lost_disk: LostDisk,
+    ) -> Result<Self, OpenFault> {
+        let failed = |source| OpenFault::Sqlite { path: config.path.clone(), source };
+        let (position, time) = last_event(&connection).map_err(failed)?;
+        Ok(Self {
+            shared,
+            connection,
+            batch_events_max: config.batch_events_max,
+            heads: Heads::new(config.cached_heads_max),
+            position,
+            time,
+            checkpoints: Checkpoints::new(config.checkpoint_bytes),
+            sweep: Sweep::new(config.sweep_interval()),
+            probed: Instant::now(),
+            on_lost_disk,
+            _lock: lock,
+        })
+    }
+
+    /// Serves the queue until it is closed and empty, or the disk is lost.
+    pub(crate) fn run(mut self) {
+        let shared = Arc::clone(&self.shared);
+        loop {
+            let goes_on = match shared.queue.take(self.batch_events_max, BATCH_BYTES_MAX, self.patience()) {
+                Taken::Jobs(jobs) => self.serve(jobs) && self.look_after_the_house(),
+                Taken::Nothing => self.look_after_the_house(),
+                Taken::Closed => break,
+            };
+            if !goes_on {
+                return;
+            }
+        }
+        if let Err(trouble) = self.write_snapshots().and_then(|()| self.checkpoint_all()) {
+            warn!(?trouble, "the event log was closed untidily; opening it again tidies up");
+        }
+    }
+
+    /// Commits a batch and answers everybody in it. `false`: the disk is lost.
+    fn serve(&mut self, jobs: Vec<Job>) -> bool {
+        let started = Instant::now();
+        let (count, bytes) = (jobs.len(), jobs.iter().map(Job::bytes).sum());
+        let mut answers = Answers::default();
+        match self.commit(jobs, &mut answers) {
+            Ok(fresh) => {
+                self.shared.meters.commit_seconds.record(started.elapsed());
+                self.publish(fresh, answers.is_retention_changed());
+                self.shared.queue.leave(count, bytes);
+                answers.give(&self.shared.meters);
+                self.recovered();
+                true
+            }
+            Err(error) => {
+                let trouble = WriteTrouble::of(&error);
+                // Before anybody is answered: on a lost disk the process ends here.
+                let goes_on = self.endure(&trouble) && self.rolls_back();
+                self.shared.queue.leave(count, bytes);
+                answers.refuse(&trouble.answer(), &self.shared.meters);
+                goes_on
+            }
+        }
+    }
+
+    fn look_after_the_house(&mut self) -> bool {
+        self.housekeep().map_or_else(|trouble| self.endure(&trouble), |()| true)
+    }
+
+    fn rolls_back(&mut self) -> bool {
+        self.roll_back().map_or_else(|trouble| self.endure(&trouble), |()| true)
+    }
+
+    /// Carries out the jobs in one transaction.
+    ///
+    /// INVARIANT: nothing is shown or answered before this returned; on an error nothing of it is in the database.
+    fn commit(&mut self, jobs: Vec<Job>, answers: &mut Answers) -> rusqlite::Result<Vec<Fresh>> {
+        let mut jobs = jobs.into_iter();
+        let outcome = self.transact(&mut jobs, answers);
+        // Whoever was not reached is answered as the batch is.
+        jobs.for_each(|job| answers.wait(job));
+        outcome
+    }
+
+    fn transact(
+        &mut self,
+        jobs: &mut impl Iterator<Item = Job>,
+        answers: &mut Answers,
+    ) -> rusqlite::Result<Vec<Fresh>> {
+        self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        let mut fresh = vec![];
+        for job in jobs {
+            match job {
+                Job::Append { writes, queued, answer, .. } => match self.append(writes, &mut fresh) {
+                    Ok(outcome) => answers.append(outcome, queued, answer),
+                    Err(error) => {
+                        answers.append(Err(WriteTrouble::of(&error).answer()), queued, answer);
+                        return Err(error);
+                    }
+                },
+                Job::Retain { stream, retention, answer } => {
+                    let outcome = self.retain(&stream, retention);
+                    answers.retain(answer);
+                    outcome?;
+                }
+            }
+        }
+        self.connection.prepare_cached("COMMIT")?.execute([])?;
+        self.shared.meters.batch_events.record(fresh.len() as f64);
+        Ok(fresh)
+    }
+
+    fn publish(&mut self, fresh: Vec<Fresh>, is_retention_changed: bool) {
+        let bytes: usize = fresh.iter().map(|fresh| fresh.event.payload.len() + fresh.event.metadata.len()).sum();
+        self.shared.meters.appended_events.increment(fresh.len() as u64);
+        self.shared.meters.appended_bytes.increment(bytes as u64);
+        self.checkpoints.wrote(bytes, fresh.len());
+        self.shared.ring.publish(fresh);
+        if is_retention_changed {
+            self.shared.ring.clear();
+        }
+        self.shared.meters.head_position.set(self.position as f64);
+    }
+
+    /// Goes back to what the database holds.
+    fn roll_back(&mut self) -> Result<(), WriteTrouble> {
+        let read = || {
+            if !self.connection.is_autocommit() {
+                self.connection.execute_batch("ROLLBACK")?;
+            }
+            self.shared.dictionary.kinds.reload(&self.connection)?;
+            self.shared.dictionary.categories.reload(&self.connection)?;
+            last_event(&self.connection)
+        };
+        let (position, time) = read().map_err(|error| WriteTrouble::of(&error))?;
+        debug_assert_eq!(Position(position), self.shared.ring.head(), "what was rolled back had been shown");
+        (self.position, self.time) = (position, time);
+        self.heads.clear();
+        Ok(())
+    }
+
+    /// Notes what is wrong. `false`: the writer must not go on.
+    fn endure(&self, trouble: &WriteTrouble) -> bool {
+        let is_new = self.shared.trouble.lock().replace(trouble.answer()) != Some(trouble.answer());
+        match trouble {
+            WriteTrouble::Full if is_new => {
+                error!("the event store's disk is full: appends are refused until there is space")
+            }
+            WriteTrouble::Other(why) if is_new => error!(why, "the event store could not write"),
+            WriteTrouble::Full | WriteTrouble::Other(_) => {}
+            WriteTrouble::LostDisk(why) => {
+                error!(why, "the disk failed to keep what it was given");
+                (self.on_lost_disk)(why);
+                self.shared.queue.fail(trouble.answer());
+                return false;
+            }
+        }
+        true
+    }
+
+    fn recovered(&self) {
+        if self.shared.trouble.lock().take().is_some() {
+            info!("the event store can write again");
+        }
+    }
+}
+
+/// Ends the process at once, before anybody can be told that an append succeeded.
+pub(crate) fn end_process(why: &str) {
+    error!(why, "ending the process: what the disk holds decides at the next start");
+    std::process::abort();
+}
+
+impl Drop for Writer {
+    /// However the thread ends, by panic too: nobody waits for it in vain.
+    fn drop(&mut self) {
+        self.shared.queue.fail(AppendFault::Unavailable("its writer has ended".into()));
+    }
+}

@@ -1,0 +1,3 @@
+use crate::support::Place;
+
+cairn_eventstore::conformance!(Place::new());

@@ -1,0 +1,5 @@
+//! What is particular to this backend, and the suite that every backend passes.
+#![allow(clippy::unwrap_used)]
+
+mod conformance;
+mod support;
