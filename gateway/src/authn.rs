@@ -3,7 +3,7 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use cairn_access::{Access, AuthenticationFault};
-use cairn_kernel::{Code, Principal};
+use cairn_kernel::Principal;
 use cairn_service::Refusal;
 use http::{HeaderMap, header};
 
@@ -24,12 +24,15 @@ impl Authenticator {
         Self { access }
     }
 
-    /// Who calls; nobody in particular when no credential came. A credential that is not accepted is refused even
+    /// Who calls; nobody in particular when no credential came (unless authentication is switched off). A credential that is not accepted is refused even
     /// where none is needed: whoever sends one wants to know.
     pub fn identify(&self, headers: &HeaderMap) -> Result<Option<Known>, Refusal> {
-        let Some(credential) = credential(headers).map_err(refusal)? else { return Ok(None) };
-        let principal = self.access.authenticate(&credential).map_err(refusal)?;
-        let token = self.access.sign(&principal).map_err(refusal)?;
+        let principal = match (self.access.everybody(), credential(headers)?) {
+            (Some(everybody), _) => everybody,
+            (None, Some(credential)) => self.access.authenticate(&credential)?,
+            (None, None) => return Ok(None),
+        };
+        let token = self.access.sign(&principal)?;
         Ok(Some(Known { principal, token }))
     }
 }
@@ -73,19 +76,6 @@ fn authorization(value: &str) -> Option<String> {
     let pair = String::from_utf8(STANDARD.decode(rest).ok()?).ok()?;
     let (user, password) = pair.split_once(':')?;
     Some(if password.is_empty() { user } else { password }.to_owned())
-}
-
-fn refusal(fault: AuthenticationFault) -> Refusal {
-    let (code, reason) = match fault {
-        AuthenticationFault::Missing => (Code::Unauthenticated, "CREDENTIAL_MISSING"),
-        AuthenticationFault::Invalid => (Code::Unauthenticated, "CREDENTIAL_INVALID"),
-        AuthenticationFault::Expired => (Code::Unauthenticated, "CREDENTIAL_EXPIRED"),
-        AuthenticationFault::Revoked => (Code::Unauthenticated, "CREDENTIAL_REVOKED"),
-        AuthenticationFault::Audience => (Code::Unauthenticated, "TOKEN_AUDIENCE"),
-        AuthenticationFault::Stale => (Code::Unavailable, "POLICY_STALE"),
-    };
-    let refusal = Refusal::new(code, reason, fault.to_string());
-    if code == Code::Unavailable { refusal.after(std::time::Duration::from_secs(1)) } else { refusal }
 }
 
 #[cfg(test)]

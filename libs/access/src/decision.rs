@@ -17,8 +17,10 @@ pub enum Denial {
     OutOfScope,
     /// The replica has not heard from auth for too long.
     Stale,
-    /// The principal is disabled, deleted or unknown.
+    /// The principal is disabled, deleted or unknown, or its credential has been revoked.
     PrincipalDisabled,
+    /// The resource lies in a project that is deleted or unknown.
+    ProjectClosed,
 }
 
 /// The answer to "may this principal use this permission on this resource?", and what it rests on.
@@ -28,7 +30,7 @@ pub struct Decision {
     pub id: String,
     /// `None`: allowed.
     pub denial: Option<Denial>,
-    /// The binding that allows it.
+    /// The binding that allows it. `None` when it is refused, or allowed by what everybody holds on themselves.
     pub binding: Option<String>,
     /// Position of the last access change it took into account.
     pub policy: u64,

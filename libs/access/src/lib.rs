@@ -1,10 +1,33 @@
 //! Who may do what, decided in this process from a live replica of auth's events.
 //!
 //! Deny by default. Knows principals, permissions, resource names, keys and tokens; knows no transport and asks nobody:
-//! a decision is a pure function of the replica, and a replica that is too old refuses.
+//! a decision is a pure function of the replica ([`World`]), and a replica that is too old refuses.
+//!
+//! Deliberately without conditions: what depends on the state of a resource is decided by the service that owns it, with
+//! the same permission words.
 
+mod access;
+mod api_key;
+mod authenticate;
+mod change;
 mod decision;
+mod fault;
+mod freshness;
+mod keyring;
+mod open;
 mod replica;
+mod role;
+mod table;
+mod token;
+mod world;
 
+pub use access::{Access, Config};
+pub use api_key::{ApiKey, KeyKind};
+pub use change::{CATEGORIES, Change};
 pub use decision::{Decision, Denial, Reach};
-pub use replica::{Access, AuthenticationFault};
+pub use fault::{AuthenticationFault, Behind};
+pub use keyring::{Digest, Form, Keyring, KeyringFault, PublicKey};
+pub use open::{BANNER, DEVELOPER, NotLoopback, require_loopback};
+pub use role::{Role, Roles};
+pub use token::{ACCESS_TOKEN_LIFE_MAX, PRINCIPAL_TOKEN_LIFE};
+pub use world::{Grant, KeyRecord, Standing, World};

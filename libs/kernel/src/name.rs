@@ -127,8 +127,9 @@ impl FromStr for Name {
         if text == "*" {
             return Ok(Self::ROOT);
         }
-        let is_valid =
-            text.len() <= NAME_BYTES_MAX && text.split('/').all(is_segment) && text.split('/').count() % 2 == 0;
+        let is_valid = text.len() <= NAME_BYTES_MAX
+            && text.split('/').all(is_segment)
+            && text.split('/').count().is_multiple_of(2);
         if is_valid { Ok(Self(text.to_owned())) } else { Err(NameFault::invalid("resource name", text)) }
     }
 }

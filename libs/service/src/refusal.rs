@@ -1,7 +1,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use cairn_access::AuthenticationFault;
+use cairn_access::{AuthenticationFault, Behind};
 use cairn_eventstore::{AppendFault, CommandFault, ReadFault};
 use cairn_kernel::{Code, Fault, NameFault};
 use cairn_projection::{QueryFault, WaitFault};
@@ -144,18 +144,14 @@ impl From<AppendFault> for Refusal {
 
 impl From<AuthenticationFault> for Refusal {
     fn from(fault: AuthenticationFault) -> Self {
-        let message = fault.to_string();
-        let unauthenticated = |reason| Self::new(Code::Unauthenticated, reason, &message);
-        match fault {
-            AuthenticationFault::Missing => unauthenticated("CREDENTIAL_MISSING"),
-            AuthenticationFault::Invalid => unauthenticated("CREDENTIAL_INVALID"),
-            AuthenticationFault::Expired => unauthenticated("CREDENTIAL_EXPIRED"),
-            AuthenticationFault::Revoked => unauthenticated("CREDENTIAL_REVOKED"),
-            AuthenticationFault::Audience => unauthenticated("TOKEN_AUDIENCE"),
-            AuthenticationFault::Stale => {
-                Self::new(Code::Unavailable, "POLICY_STALE", message).after(Duration::from_secs(1))
-            }
-        }
+        let refusal = Self::of(&fault);
+        if fault == AuthenticationFault::Stale { refusal.after(Duration::from_secs(1)) } else { refusal }
+    }
+}
+
+impl From<Behind> for Refusal {
+    fn from(fault: Behind) -> Self {
+        Self::of(&fault).after(Duration::from_millis(200))
     }
 }
 

@@ -170,7 +170,7 @@ pub(crate) fn denied(
         )
         .with("principal", principal)
         .with("decision_id", &decision.id),
-        Denial::NotGranted | Denial::OutOfScope => Refusal::new(
+        Denial::NotGranted | Denial::OutOfScope | Denial::ProjectClosed => Refusal::new(
             Code::PermissionDenied,
             "ACCESS_DENIED",
             format!("{permission} on {resource} is not allowed (or it might not exist)"),

@@ -1,0 +1,208 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use cairn_eventstore::EventStore;
+use cairn_kernel::{Clock, Name, Position, Principal, PrincipalKind, Time};
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
+use uuid::{NoContext, Timestamp, Uuid};
+
+use crate::authenticate::Remembered;
+use crate::freshness::Freshness;
+use crate::open::developer;
+use crate::replica::{Follower, Replica};
+use crate::table::{self, Question};
+use crate::token::Tokens;
+use crate::{Behind, Decision, Denial, Keyring, Reach, World};
+
+/// How access is decided in this process.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// How often the replica asks whether it misses a change.
+    pub heartbeat: Duration,
+    /// From this age on the replica refuses changes.
+    pub writes_refused_after: Duration,
+    /// From this age on the replica refuses everything.
+    pub everything_refused_after: Duration,
+    /// Whether everybody is `users/developer` and may do everything. See [`crate::require_loopback`].
+    pub is_open: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            heartbeat: Duration::from_secs(1),
+            writes_refused_after: Duration::from_secs(5),
+            everything_refused_after: Duration::from_secs(60),
+            is_open: false,
+        }
+    }
+}
+
+/// The live replica of auth's events, and everything decided from it.
+pub struct Access {
+    pub(crate) replica: Arc<Replica>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) keyring: Arc<Keyring>,
+    pub(crate) tokens: Tokens,
+    pub(crate) remembered: Remembered,
+    pub(crate) bootstrap_used: Notify,
+    is_open: bool,
+    /// Nothing follows a fixed world.
+    follower: Option<JoinHandle<()>>,
+}
+
+impl Drop for Access {
+    fn drop(&mut self) {
+        if let Some(follower) = &self.follower {
+            follower.abort();
+        }
+    }
+}
+
+impl Access {
+    /// Begins to follow auth's events. Until the replica has heard them all, everything is refused as stale.
+    ///
+    /// Must be called on a tokio runtime.
+    pub fn start(
+        store: Arc<dyn EventStore>,
+        clock: Arc<dyn Clock>,
+        keyring: Arc<Keyring>,
+        config: &Config,
+    ) -> Arc<Self> {
+        let world = starting_world(config.is_open);
+        let replica = Arc::new(Replica {
+            world: ArcSwap::from_pointee(world.clone()),
+            position: watch::Sender::new(Position::START),
+            freshness: Freshness::new(config.writes_refused_after, config.everything_refused_after),
+        });
+        let follower = Follower { store, replica: Arc::clone(&replica), heartbeat: config.heartbeat, world };
+        let follower = tokio::spawn(follower.run());
+        Arc::new(Self::over(replica, clock, keyring, config.is_open, Some(follower)))
+    }
+
+    /// Over a world that does not change and does not age: for tests, and for asking "what if".
+    pub fn fixed(world: World, clock: Arc<dyn Clock>, keyring: Arc<Keyring>) -> Arc<Self> {
+        let replica = Replica {
+            position: watch::Sender::new(world.policy()),
+            world: ArcSwap::from_pointee(world),
+            freshness: Freshness::new(Duration::MAX, Duration::MAX),
+        };
+        replica.freshness.confirm(Instant::now());
+        Arc::new(Self::over(Arc::new(replica), clock, keyring, false, None))
+    }
+
+    fn over(
+        replica: Arc<Replica>,
+        clock: Arc<dyn Clock>,
+        keyring: Arc<Keyring>,
+        is_open: bool,
+        follower: Option<JoinHandle<()>>,
+    ) -> Self {
+        let tokens = Tokens::new(&keyring);
+        Self {
+            replica,
+            clock,
+            keyring,
+            tokens,
+            remembered: Remembered::new(),
+            bootstrap_used: Notify::new(),
+            is_open,
+            follower,
+        }
+    }
+
+    /// Decides. Total, no IO.
+    pub fn decide(&self, principal: &Principal, permission: &str, resource: &Name, reach: Reach) -> Decision {
+        let world = self.replica.world.load();
+        let question = Question { principal, permission, resource, reach, now: self.clock.now() };
+        let verdict = if self.is_stale_for(permission) { Err(Denial::Stale) } else { table::decide(&world, &question) };
+        Decision {
+            id: fresh_id(question.now),
+            denial: verdict.as_ref().err().copied(),
+            binding: verdict.ok().flatten(),
+            policy: world.policy().0,
+        }
+    }
+
+    /// The prefixes at or below `under` on which the principal holds the permission: what a list may show.
+    pub fn visible(&self, principal: &Principal, permission: &str, under: &Name) -> Vec<Name> {
+        if self.is_stale_for(permission) {
+            return vec![];
+        }
+        let (resource, reach) = (under, Reach::Somewhere);
+        let question = Question { principal, permission, resource, reach, now: self.clock.now() };
+        table::visible(&self.replica.world.load(), &question)
+    }
+
+    /// What access rests on at this moment.
+    pub fn world(&self) -> Arc<World> {
+        self.replica.world.load_full()
+    }
+
+    /// The keys that credentials are made and checked with.
+    pub fn keyring(&self) -> &Arc<Keyring> {
+        &self.keyring
+    }
+
+    /// Who everybody is, when authentication is switched off.
+    pub fn everybody(&self) -> Option<Principal> {
+        self.is_open.then(developer)
+    }
+
+    /// Position in the log up to which every access change is known here.
+    pub fn position(&self) -> Position {
+        *self.replica.position.borrow()
+    }
+
+    /// Waits until every access change up to `position` is known here.
+    pub async fn reached(&self, position: Position, deadline: Instant) -> Result<(), Behind> {
+        let mut at = self.replica.position.subscribe();
+        let waiting = at.wait_for(|at| *at >= position);
+        match timeout_at(deadline, waiting).await {
+            Ok(Ok(_)) => Ok(()),
+            _ => Err(Behind { at: self.position(), wanted: position }),
+        }
+    }
+
+    /// How long ago the replica was last known to be complete. `None`: never yet.
+    pub fn age(&self) -> Option<Duration> {
+        self.replica.freshness.age()
+    }
+
+    /// Waits for the moment when the key that lets the first administrator in is used for the first time.
+    pub async fn bootstrap_key_used(&self) {
+        self.bootstrap_used.notified().await;
+    }
+
+    fn is_stale_for(&self, permission: &str) -> bool {
+        self.replica.freshness.refuses(permission)
+    }
+}
+
+fn starting_world(is_open: bool) -> World {
+    let mut world = World::default();
+    if is_open {
+        crate::open::let_in(&mut world);
+    }
+    world
+}
+
+/// What a principal's name says it is.
+pub(crate) fn kind_of(principal: &str) -> PrincipalKind {
+    match principal.split('/').next() {
+        Some("users") => PrincipalKind::User,
+        Some("serviceAccounts") => PrincipalKind::ServiceAccount,
+        Some("services") => PrincipalKind::Service,
+        _ => PrincipalKind::Anonymous,
+    }
+}
+
+/// An id that sorts by the time it was made at.
+pub(crate) fn fresh_id(now: Time) -> String {
+    let (seconds, nanos) = now.seconds_and_nanos();
+    let timestamp = Timestamp::from_unix(NoContext, u64::try_from(seconds).unwrap_or(0), nanos.unsigned_abs());
+    Uuid::new_v7(timestamp).to_string()
+}

@@ -1,0 +1,187 @@
+use std::time::Duration;
+
+use cairn_kernel::{Principal, Time};
+use metrics::counter;
+use moka::sync::Cache;
+use tracing::debug;
+
+use crate::access::kind_of;
+use crate::token::{Claims, TokenFault, Use, is_current};
+use crate::{Access, ApiKey, AuthenticationFault, KeyRecord, PRINCIPAL_TOKEN_LIFE, Standing};
+
+/// Most tokens whose signatures are remembered, per direction.
+const TOKENS_REMEMBERED_MAX: u64 = 10_000;
+/// Longest key that an operator may choose.
+const OPAQUE_BYTES_MAX: usize = 512;
+
+/// Tokens signed and checked lately, since a signature costs as much as the rest of a call. Principal tokens are
+/// remembered by the guard that checks them.
+pub(crate) struct Remembered {
+    signed: Cache<Principal, (String, Time)>,
+    accepted: Cache<String, Claims>,
+}
+
+impl Remembered {
+    pub fn new() -> Self {
+        let life = crate::ACCESS_TOKEN_LIFE_MAX;
+        Self {
+            signed: Cache::builder().max_capacity(TOKENS_REMEMBERED_MAX).time_to_live(PRINCIPAL_TOKEN_LIFE).build(),
+            accepted: Cache::builder().max_capacity(TOKENS_REMEMBERED_MAX).time_to_live(life).build(),
+        }
+    }
+}
+
+impl Access {
+    /// Turns an API key or an access token of ours into the principal it stands for.
+    pub fn authenticate(&self, credential: &str) -> Result<Principal, AuthenticationFault> {
+        if let Some(everybody) = self.everybody() {
+            return Ok(everybody);
+        }
+        self.accept(credential).inspect_err(|fault| {
+            counter!("cairn_access_credentials_refused_total", "reason" => reason(*fault)).increment(1);
+        })
+    }
+
+    /// Signs a principal for the services behind the gateway: a JWT of type `cairn-principal+jwt`, valid 60 seconds.
+    pub fn sign(&self, principal: &Principal) -> Result<String, AuthenticationFault> {
+        let now = self.clock.now();
+        if let Some((token, renew_time)) = self.remembered.signed.get(principal)
+            && now < renew_time
+        {
+            return Ok(token);
+        }
+        let credential = principal.credential.as_deref().unwrap_or_default();
+        let (name, scopes) = (&principal.name, &principal.scopes);
+        let token = self.tokens.sign(Use::Principal, name, credential, scopes, now, PRINCIPAL_TOKEN_LIFE);
+        let renew_time = now.after(PRINCIPAL_TOKEN_LIFE / 2);
+        self.remembered.signed.insert(principal.clone(), (token.clone(), renew_time));
+        Ok(token)
+    }
+
+    /// Reads what [`Access::sign`] wrote, here or in another process.
+    pub fn verify(&self, token: &str) -> Result<Principal, AuthenticationFault> {
+        let claims = self.tokens.check(Use::Principal, token, self.clock.now());
+        claims.map(principal_of).map_err(told)
+    }
+
+    /// Signs an access token for a caller who came with an API key: what they may do is what the key may do, narrowed to
+    /// `scopes`. It dies early with the key.
+    pub fn issue(&self, principal: &Principal, scopes: &[String], life: Duration) -> String {
+        let credential = principal.credential.as_deref().unwrap_or_default();
+        self.tokens.sign(Use::Access, &principal.name, credential, scopes, self.clock.now(), life)
+    }
+
+    fn accept(&self, credential: &str) -> Result<Principal, AuthenticationFault> {
+        if self.replica.freshness.refuses_everything() {
+            return Err(AuthenticationFault::Stale);
+        }
+        if credential.is_empty() {
+            return Err(AuthenticationFault::Missing);
+        }
+        if let Ok(key) = credential.parse::<ApiKey>() {
+            return self.accept_key(&key);
+        }
+        if let Some(principal) = self.accept_opaque(credential) {
+            return principal;
+        }
+        if credential.split('.').count() == 3 {
+            return self.accept_token(credential);
+        }
+        Err(AuthenticationFault::Invalid)
+    }
+
+    fn accept_key(&self, key: &ApiKey) -> Result<Principal, AuthenticationFault> {
+        let world = self.replica.world.load();
+        let now = self.clock.now();
+        let record = world.key(key.id());
+        let previous = record.and_then(|record| record.previous.as_ref()).filter(|(_, until)| now < *until);
+        // INVARIANT: the same work for an unknown id as for a known one, and for a wrong secret as for the right one.
+        let is_current = self.keyring.is_digest_of(record.map(|record| &record.digest), key.id(), key.secret());
+        let is_previous = self.keyring.is_digest_of(previous.map(|(digest, _)| digest), key.id(), key.secret());
+        match record {
+            Some(record) if is_current | is_previous => self.welcome(key.id(), record, now),
+            _ => Err(AuthenticationFault::Invalid),
+        }
+    }
+
+    /// A key that the operator chose; nothing when it is none.
+    fn accept_opaque(&self, text: &str) -> Option<Result<Principal, AuthenticationFault>> {
+        let world = self.replica.world.load();
+        if !world.has_opaque() || text.len() > OPAQUE_BYTES_MAX {
+            return None;
+        }
+        // Found by a keyed hash: how far a guess agrees with a stored digest says nothing about the text.
+        let id = self.keyring.opaque_digests(text).find_map(|digest| world.opaque(&digest).map(str::to_owned))?;
+        Some(self.welcome(&id, world.key(&id)?, self.clock.now()))
+    }
+
+    fn accept_token(&self, token: &str) -> Result<Principal, AuthenticationFault> {
+        let claims = self.claims(token)?;
+        let world = self.replica.world.load();
+        let Some(record) = world.key(&claims.key).filter(|record| record.owner == claims.sub) else {
+            return Err(AuthenticationFault::Revoked);
+        };
+        self.welcome(&claims.key, record, self.clock.now())?;
+        Ok(principal_of(claims))
+    }
+
+    /// Lets the owner of a key in, if both still hold.
+    fn welcome(&self, id: &str, record: &KeyRecord, now: Time) -> Result<Principal, AuthenticationFault> {
+        if record.is_revoked || self.replica.world.load().standing(&record.owner) != Some(Standing::Active) {
+            return Err(AuthenticationFault::Revoked);
+        }
+        if record.expire_time.is_some_and(|end| end <= now) {
+            return Err(AuthenticationFault::Expired);
+        }
+        if record.is_bootstrap && !record.is_used {
+            self.bootstrap_used.notify_one();
+        }
+        Ok(Principal {
+            name: record.owner.clone(),
+            kind: kind_of(&record.owner),
+            credential: Some(id.to_owned()),
+            scopes: record.scopes.iter().map(ToString::to_string).collect(),
+        })
+    }
+
+    /// The claims of an access token, its signature checked now or lately.
+    fn claims(&self, token: &str) -> Result<Claims, AuthenticationFault> {
+        let now = self.clock.now();
+        let checked = match self.remembered.accepted.get(token) {
+            Some(claims) => is_current(&claims, Use::Access, now).map(|()| claims),
+            None => self.tokens.check(Use::Access, token, now).inspect(|claims| {
+                self.remembered.accepted.insert(token.to_owned(), claims.clone());
+            }),
+        };
+        checked.map_err(told)
+    }
+}
+
+/// Says in the log which check failed; outside, less.
+fn told(fault: TokenFault) -> AuthenticationFault {
+    debug!(%fault, "token refused");
+    fault.into()
+}
+
+fn principal_of(claims: Claims) -> Principal {
+    Principal {
+        kind: kind_of(&claims.sub),
+        name: claims.sub,
+        credential: Some(claims.key).filter(|key| !key.is_empty()),
+        scopes: claims.scope,
+    }
+}
+
+/// A label from a closed set.
+fn reason(fault: AuthenticationFault) -> &'static str {
+    match fault {
+        AuthenticationFault::Missing => "missing",
+        AuthenticationFault::Invalid => "invalid",
+        AuthenticationFault::Expired => "expired",
+        AuthenticationFault::Revoked => "revoked",
+        AuthenticationFault::Audience => "audience",
+        AuthenticationFault::Signature => "signature",
+        AuthenticationFault::Algorithm => "algorithm",
+        AuthenticationFault::Stale => "stale",
+    }
+}

@@ -1,0 +1,172 @@
+use cairn_contract::cairn::auth::events::v1 as events;
+use cairn_eventstore::{DecodeFault, Recorded};
+use cairn_kernel::{Name, Time};
+use prost::Message;
+
+use crate::{Digest, Form, Grant, KeyRecord, Roles, Standing};
+
+/// Categories of the streams that access follows.
+pub const CATEGORIES: [&str; 5] = ["auth.project", "auth.user", "auth.service_account", "auth.key", "auth.binding"];
+
+/// Where auth's events are declared.
+const PACKAGE: &str = "cairn.auth.events.v1.";
+
+/// What one of auth's events means for access.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Change {
+    ProjectOpened {
+        project: Name,
+    },
+    ProjectClosed {
+        project: Name,
+    },
+    PrincipalIs {
+        principal: String,
+        standing: Standing,
+    },
+    KeyCreated {
+        id: String,
+        record: KeyRecord,
+    },
+    KeyRotated {
+        id: String,
+        digest: Digest,
+        expire_time: Option<Time>,
+        previous_until: Option<Time>,
+    },
+    KeyRevoked {
+        id: String,
+    },
+    BootstrapKeyUsed {
+        id: String,
+    },
+    Granted {
+        principal: String,
+        grant: Grant,
+    },
+    Withdrawn {
+        principal: String,
+        resource: Name,
+        binding: String,
+    },
+    /// Nothing: titles, profiles.
+    Nothing,
+}
+
+impl Change {
+    /// Reads a stored event.
+    ///
+    /// An event type unknown here means nothing to this version's rules. One that is known and does not read is a fault:
+    /// whoever goes on without it might let somebody in who has been shut out.
+    pub fn read(recorded: &Recorded) -> Result<Self, DecodeFault> {
+        let Some(kind) = recorded.kind.strip_prefix(PACKAGE) else { return Ok(Self::Nothing) };
+        match kind {
+            "ProjectCreated" => opened(&decode::<events::ProjectCreated>(recorded)?.project, recorded),
+            "ProjectRestored" => opened(&decode::<events::ProjectRestored>(recorded)?.project, recorded),
+            "ProjectDeleted" => Ok(Self::ProjectClosed {
+                project: name(&decode::<events::ProjectDeleted>(recorded)?.project, recorded)?,
+            }),
+            "UserCreated" => Ok(is(decode::<events::UserCreated>(recorded)?.user, Standing::Active)),
+            "UserEnabled" => Ok(is(decode::<events::UserEnabled>(recorded)?.user, Standing::Active)),
+            "UserDisabled" => Ok(is(decode::<events::UserDisabled>(recorded)?.user, Standing::Disabled)),
+            "UserDeleted" => Ok(is(decode::<events::UserDeleted>(recorded)?.user, Standing::Deleted)),
+            "ServiceAccountCreated" => {
+                Ok(is(decode::<events::ServiceAccountCreated>(recorded)?.service_account, Standing::Active))
+            }
+            "ServiceAccountEnabled" => {
+                Ok(is(decode::<events::ServiceAccountEnabled>(recorded)?.service_account, Standing::Active))
+            }
+            "ServiceAccountDisabled" => {
+                Ok(is(decode::<events::ServiceAccountDisabled>(recorded)?.service_account, Standing::Disabled))
+            }
+            "ServiceAccountDeleted" => {
+                Ok(is(decode::<events::ServiceAccountDeleted>(recorded)?.service_account, Standing::Deleted))
+            }
+            "ApiKeyCreated" => key_created(decode(recorded)?, recorded),
+            "ApiKeyRotated" => {
+                let event = decode::<events::ApiKeyRotated>(recorded)?;
+                Ok(Self::KeyRotated {
+                    id: key_id(&event.key),
+                    digest: digest(event.digest, recorded)?,
+                    expire_time: event.expire_time.map(time),
+                    previous_until: event.previous_secret_expire_time.map(time),
+                })
+            }
+            "ApiKeyRevoked" => Ok(Self::KeyRevoked { id: key_id(&decode::<events::ApiKeyRevoked>(recorded)?.key) }),
+            "BootstrapKeyUsed" => {
+                Ok(Self::BootstrapKeyUsed { id: key_id(&decode::<events::BootstrapKeyUsed>(recorded)?.key) })
+            }
+            "RoleGranted" => {
+                let event = decode::<events::RoleGranted>(recorded)?;
+                let grant = Grant {
+                    role: Roles::built_in().find(&event.role).cloned(),
+                    resource: name(&event.resource, recorded)?,
+                    expire_time: event.expire_time.map(time),
+                    binding: event.binding,
+                };
+                Ok(Self::Granted { principal: event.principal, grant })
+            }
+            "RoleWithdrawn" => {
+                let event = decode::<events::RoleWithdrawn>(recorded)?;
+                let resource = name(&event.resource, recorded)?;
+                Ok(Self::Withdrawn { principal: event.principal, resource, binding: event.binding })
+            }
+            _ => Ok(Self::Nothing),
+        }
+    }
+}
+
+fn decode<M: Message + Default>(recorded: &Recorded) -> Result<M, DecodeFault> {
+    M::decode(recorded.payload.clone()).map_err(|fault| malformed(recorded, fault))
+}
+
+fn malformed(recorded: &Recorded, problem: impl std::fmt::Display) -> DecodeFault {
+    DecodeFault::Malformed { kind: recorded.kind.to_string(), message: problem.to_string() }
+}
+
+fn name(text: &str, recorded: &Recorded) -> Result<Name, DecodeFault> {
+    text.parse().map_err(|fault| malformed(recorded, fault))
+}
+
+fn opened(project: &str, recorded: &Recorded) -> Result<Change, DecodeFault> {
+    Ok(Change::ProjectOpened { project: name(project, recorded)? })
+}
+
+fn is(principal: String, standing: Standing) -> Change {
+    Change::PrincipalIs { principal, standing }
+}
+
+fn key_created(event: events::ApiKeyCreated, recorded: &Recorded) -> Result<Change, DecodeFault> {
+    let scopes: Result<Vec<Name>, _> = event.scopes.iter().map(|scope| name(scope, recorded)).collect();
+    let record = KeyRecord {
+        digest: digest(event.digest, recorded)?,
+        scopes: scopes?,
+        owner: event.owner,
+        previous: None,
+        permissions: event.permissions,
+        expire_time: event.expire_time.map(time),
+        is_revoked: false,
+        is_bootstrap: event.bootstrap,
+        is_used: false,
+        name: event.key,
+    };
+    Ok(Change::KeyCreated { id: key_id(&record.name), record })
+}
+
+fn digest(digest: Option<events::KeyDigest>, recorded: &Recorded) -> Result<Digest, DecodeFault> {
+    let digest = digest.ok_or_else(|| malformed(recorded, "it has no digest"))?;
+    let form = match digest.form() {
+        events::key_digest::Form::Opaque => Form::Opaque,
+        _ => Form::Structured,
+    };
+    Ok(Digest { form, bytes: digest.digest.to_vec(), pepper: digest.pepper })
+}
+
+/// A key's public id: the end of its name.
+fn key_id(name: &str) -> String {
+    name.rsplit('/').next().unwrap_or_default().to_owned()
+}
+
+fn time(timestamp: prost_types::Timestamp) -> Time {
+    Time::from_seconds_and_nanos(timestamp.seconds, timestamp.nanos)
+}

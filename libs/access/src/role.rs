@@ -1,0 +1,168 @@
+use std::collections::BTreeSet;
+use std::sync::{Arc, LazyLock};
+
+use cairn_contract::Contract;
+
+/// A named set of permissions. Carries no conditions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Role {
+    /// `roles/{role}`
+    pub name: String,
+    /// What it is for.
+    pub description: &'static str,
+    permissions: BTreeSet<String>,
+}
+
+impl Role {
+    /// Whether it holds a permission.
+    pub fn holds(&self, permission: &str) -> bool {
+        self.permissions.contains(permission)
+    }
+
+    /// Every permission it holds, in order.
+    pub fn permissions(&self) -> impl Iterator<Item = &str> {
+        self.permissions.iter().map(String::as_str)
+    }
+}
+
+/// Verbs that change nothing.
+const READING: &[&str] =
+    &["get", "list", "search", "read", "watch", "compare", "download", "query", "history", "export", "check"];
+
+/// Verbs of everyday work.
+///
+/// A verb in neither list is for administrators alone: a right that moves risk (`approve`, `rollout`, `use`) is given
+/// to nobody by accident, and shows as a gap in `docs/roles.md` until somebody decides.
+const WORKING: &[&str] = &[
+    "create", "update", "delete", "restore", "log", "upload", "write", "import", "copy", "tag", "set", "unset",
+    "start", "finish", "stop", "cancel",
+];
+
+/// What the manager of a project may do beside the work in it.
+const MANAGING: &[&str] =
+    &["auth.projects.update", "auth.bindings.grant", "auth.bindings.get", "auth.bindings.list", "auth.bindings.delete"];
+
+/// What everybody may see of the ground they stand on.
+const STANDING: &[&str] = &["auth.projects.get", "auth.projects.list", "auth.roles.list"];
+
+/// What every user holds on themselves.
+const ONESELF: &[&str] = &[
+    "auth.users.get",
+    "auth.users.update",
+    "auth.apiKeys.create",
+    "auth.apiKeys.get",
+    "auth.apiKeys.list",
+    "auth.apiKeys.rotate",
+    "auth.apiKeys.revoke",
+];
+
+/// What every service account holds on itself. It cannot make or renew keys: a leaked one must not outlive its expiry.
+const ITSELF: &[&str] = &["auth.serviceAccounts.get", "auth.apiKeys.get", "auth.apiKeys.list", "auth.apiKeys.revoke"];
+
+/// The roles there are.
+#[derive(Debug)]
+pub struct Roles {
+    granted: Vec<Arc<Role>>,
+    oneself: Arc<Role>,
+    itself: Arc<Role>,
+}
+
+impl Roles {
+    /// The roles built in, derived from the contract's words, so that a new method falls in place by its verb.
+    pub fn built_in() -> &'static Self {
+        static BUILT_IN: LazyLock<Roles> = LazyLock::new(|| {
+            // A contract that does not load gives nobody any right; the process does not start with one anyway.
+            let methods = Contract::embedded().map(Contract::methods).unwrap_or_default();
+            Roles::derive(methods.iter().map(|method| method.permission.as_str()).filter(|word| !word.is_empty()))
+        });
+        &BUILT_IN
+    }
+
+    fn derive<'a>(permissions: impl Iterator<Item = &'a str> + Clone) -> Self {
+        let role = |name: &str, description, holds: &dyn Fn(&str) -> bool| {
+            let permissions = permissions.clone().filter(|word| holds(word)).map(str::to_owned).collect();
+            Arc::new(Role { name: format!("roles/{name}"), description, permissions })
+        };
+        let reads = |word: &str| STANDING.contains(&word) || (!governs(word) && is_reading(word));
+        let works = |word: &str| reads(word) || (!governs(word) && WORKING.contains(&verb(word)));
+        let manages = |word: &str| works(word) || MANAGING.contains(&word);
+        Self {
+            granted: vec![
+                role("viewer", "sees everything in a project and changes nothing", &reads),
+                role("editor", "does the everyday work in a project", &works),
+                role("manager", "works in a project and decides who else does", &manages),
+                role("admin", "may do everything", &|_| true),
+            ],
+            oneself: role("self", "what a user may do about themselves", &|word| ONESELF.contains(&word)),
+            itself: role("self", "what a service account may do about itself", &|word| ITSELF.contains(&word)),
+        }
+    }
+
+    /// Those that can be given, from the least to the most powerful.
+    pub fn granted(&self) -> &[Arc<Role>] {
+        &self.granted
+    }
+
+    /// A role that can be given, by its name `roles/{role}`.
+    pub fn find(&self, name: &str) -> Option<&Arc<Role>> {
+        self.granted.iter().find(|role| role.name == name)
+    }
+
+    /// What a principal holds on itself without being given it.
+    pub(crate) fn on_oneself(&self, principal: &str) -> &Arc<Role> {
+        if principal.starts_with("serviceAccounts/") { &self.itself } else { &self.oneself }
+    }
+}
+
+/// Whether a permission is about access and its records rather than about work.
+pub(crate) fn governs(permission: &str) -> bool {
+    permission.starts_with("auth.") || permission.starts_with("ledger.")
+}
+
+/// Whether using a permission changes nothing.
+pub(crate) fn is_reading(permission: &str) -> bool {
+    READING.contains(&verb(permission))
+}
+
+fn verb(permission: &str) -> &str {
+    permission.rsplit('.').next().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_role_holds_more_than_the_one_before() {
+        for pair in Roles::built_in().granted().windows(2) {
+            assert!(pair[0].permissions.is_subset(&pair[1].permissions), "{} in {}", pair[0].name, pair[1].name);
+            assert!(pair[0].permissions.len() < pair[1].permissions.len(), "{} in {}", pair[0].name, pair[1].name);
+        }
+    }
+
+    #[test]
+    fn a_verb_nobody_has_judged_is_for_administrators_alone() {
+        let roles = Roles::derive(["serving.deployments.rollout", "serving.deployments.get"].into_iter());
+        let holders: Vec<_> = roles.granted().iter().filter(|role| role.holds("serving.deployments.rollout")).collect();
+        assert_eq!(holders.iter().map(|role| role.name.as_str()).collect::<Vec<_>>(), ["roles/admin"]);
+        assert!(roles.find("roles/viewer").unwrap().holds("serving.deployments.get"));
+    }
+
+    #[test]
+    fn no_role_of_a_project_reaches_keys_or_people() {
+        for role in ["roles/viewer", "roles/editor", "roles/manager"] {
+            let role = Roles::built_in().find(role).unwrap();
+            let found: Vec<_> =
+                role.permissions().filter(|word| word.contains("apiKeys") || word.contains("users")).collect();
+            assert_eq!(found, Vec::<&str>::new(), "{}", role.name);
+        }
+    }
+
+    #[test]
+    fn the_words_spelled_out_here_are_words_of_the_contract() {
+        let admin = Roles::built_in().find("roles/admin").unwrap();
+        for word in [MANAGING, STANDING, ONESELF, ITSELF].concat() {
+            assert!(admin.holds(word), "{word} is no permission of the contract");
+        }
+    }
+}

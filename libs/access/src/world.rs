@@ -1,0 +1,166 @@
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use cairn_kernel::{Name, Position, Time};
+
+use crate::{Change, Digest, Form, Role};
+
+/// Everything access rests on, as folded from auth's events.
+///
+/// Cheap enough to clone per batch of changes: what is large in it is shared.
+#[derive(Clone, Debug, Default)]
+pub struct World {
+    principals: HashMap<String, Standing>,
+    projects: HashMap<Name, bool>,
+    keys: HashMap<String, Arc<KeyRecord>>,
+    opaque: HashMap<Vec<u8>, String>,
+    grants: HashMap<String, Arc<Grants>>,
+    policy: Position,
+}
+
+/// Whether a principal is let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    Active,
+    Disabled,
+    Deleted,
+}
+
+/// A role held on a resource and everything below it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// The binding's name. Empty for what everybody holds on themselves.
+    pub binding: String,
+    /// `None`: a role that does not exist here, which gives nothing.
+    pub role: Option<Arc<Role>>,
+    pub resource: Name,
+    /// When it ends by itself.
+    pub expire_time: Option<Time>,
+}
+
+impl Grant {
+    /// Whether it gives a permission now.
+    pub fn gives(&self, permission: &str, now: Time) -> bool {
+        self.is_current(now) && self.role.as_ref().is_some_and(|role| role.holds(permission))
+    }
+
+    /// Whether it has not ended.
+    pub fn is_current(&self, now: Time) -> bool {
+        self.expire_time.is_none_or(|end| now < end)
+    }
+}
+
+/// One principal's grants by the resource they hold on, so that a decision looks only at the resource's ancestors.
+pub(crate) type Grants = BTreeMap<String, Vec<Grant>>;
+
+/// An API key as the replica knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyRecord {
+    /// `{owner}/apiKeys/{key}`
+    pub name: String,
+    /// Whom it speaks for.
+    pub owner: String,
+    pub digest: Digest,
+    /// The secret before the last rotation, and until when it is accepted.
+    pub previous: Option<(Digest, Time)>,
+    /// Empty: not narrowed.
+    pub scopes: Vec<Name>,
+    /// Empty: not narrowed.
+    pub permissions: Vec<String>,
+    /// `None`: it does not end by itself.
+    pub expire_time: Option<Time>,
+    pub is_revoked: bool,
+    /// Whether it lets the first administrator in.
+    pub is_bootstrap: bool,
+    /// Whether a bootstrap key has been used.
+    pub is_used: bool,
+}
+
+impl World {
+    /// Folds one change in. Never fails and never checks: what happened, happened.
+    pub fn apply(&mut self, change: Change, position: Position) {
+        self.policy = position;
+        match change {
+            Change::ProjectOpened { project } => drop(self.projects.insert(project, true)),
+            Change::ProjectClosed { project } => drop(self.projects.insert(project, false)),
+            Change::PrincipalIs { principal, standing } => drop(self.principals.insert(principal, standing)),
+            Change::KeyCreated { id, record } => {
+                if record.digest.form == Form::Opaque {
+                    self.opaque.insert(record.digest.bytes.clone(), id.clone());
+                }
+                self.keys.insert(id, Arc::new(record));
+            }
+            Change::KeyRotated { id, digest, expire_time, previous_until } => self.change_key(&id, |key| {
+                let before = std::mem::replace(&mut key.digest, digest);
+                key.previous = previous_until.map(|until| (before, until));
+                key.expire_time = expire_time;
+            }),
+            Change::KeyRevoked { id } => self.change_key(&id, |key| key.is_revoked = true),
+            Change::BootstrapKeyUsed { id } => self.change_key(&id, |key| key.is_used = true),
+            Change::Granted { principal, grant } => {
+                let grants = Arc::make_mut(self.grants.entry(principal).or_default());
+                grants.entry(grant.resource.as_str().to_owned()).or_default().push(grant);
+            }
+            Change::Withdrawn { principal, resource, binding } => {
+                let Some(grants) = self.grants.get_mut(&principal) else { return };
+                let grants = Arc::make_mut(grants);
+                let Some(here) = grants.get_mut(resource.as_str()) else { return };
+                here.retain(|grant| grant.binding != binding);
+                if here.is_empty() {
+                    grants.remove(resource.as_str());
+                }
+            }
+            Change::Nothing => {}
+        }
+    }
+
+    fn change_key(&mut self, id: &str, change: impl FnOnce(&mut KeyRecord)) {
+        if let Some(key) = self.keys.get_mut(id) {
+            change(Arc::make_mut(key));
+        }
+    }
+
+    /// Whether a principal is let in; `None`: nobody we know.
+    pub fn standing(&self, principal: &str) -> Option<Standing> {
+        self.principals.get(principal).copied()
+    }
+
+    /// Whether a project can be worked in.
+    pub fn is_open(&self, project: &Name) -> bool {
+        self.projects.get(project).copied().unwrap_or(false)
+    }
+
+    /// An API key, by its public id.
+    pub fn key(&self, id: &str) -> Option<&Arc<KeyRecord>> {
+        self.keys.get(id)
+    }
+
+    /// The id of a key that the operator chose, by the digest of its text.
+    pub(crate) fn opaque(&self, digest: &[u8]) -> Option<&str> {
+        self.opaque.get(digest).map(String::as_str)
+    }
+
+    /// Whether the operator chose any key.
+    pub(crate) fn has_opaque(&self) -> bool {
+        !self.opaque.is_empty()
+    }
+
+    /// What a principal was given, in the order of the resources.
+    pub fn grants(&self, principal: &str) -> impl Iterator<Item = &Grant> {
+        self.grants_by_resource(principal).into_iter().flat_map(|grants| grants.values().flatten())
+    }
+
+    pub(crate) fn grants_by_resource(&self, principal: &str) -> Option<&Grants> {
+        self.grants.get(principal).map(Arc::as_ref)
+    }
+
+    /// How many keys of a principal have not been revoked.
+    pub fn live_keys(&self, owner: &str) -> usize {
+        self.keys.values().filter(|key| key.owner == owner && !key.is_revoked).count()
+    }
+
+    /// Position of the last change.
+    pub fn policy(&self) -> Position {
+        self.policy
+    }
+}
