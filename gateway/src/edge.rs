@@ -64,7 +64,7 @@ impl Edge {
         trace: &Trace,
         dialect: &mut Dialect,
     ) -> Result<Response<Body>, Fault> {
-        let (route, _bound) = match self.router.find(&parts.method, parts.uri.path()) {
+        let (route, bound) = match self.router.find(&parts.method, parts.uri.path()) {
             Found::Route(route, bound) => (route, bound),
             Found::OtherVerbs(_) | Found::Nothing => {
                 return Err(Refusal::new(Code::NotFound, "ROUTE_NOT_FOUND", "no method answers here").into());
@@ -73,10 +73,11 @@ impl Edge {
         *dialect = route.method.dialect;
         let known = self.authenticator.identify(&parts.headers)?;
         let body = self.body(body).await?;
-        let message = transcode::read(&route.method.input(), &body)?;
+        let plans = &self.router.plans;
+        let message = route.plan.request(plans, &bound, parts.uri.query(), &parts.headers, &body).map_err(invalid)?;
         let call = self.call(route, parts, known.as_ref(), trace);
-        let answer = self.upstream.unary(call, message).await?;
-        let json = transcode::write(&route.method.output(), answer.into_inner())?;
+        let answer = self.upstream.unary(call, message.into()).await?;
+        let json = route.plan.json(plans, answer.get_ref()).map_err(Refusal::internal)?;
         let mut response = Response::new(Body::from(json));
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         Ok(response)
@@ -113,9 +114,16 @@ impl Edge {
         if let Some(after) = parts.headers.get("cairn-after").and_then(|value| value.to_str().ok()) {
             put("cairn-after", after);
         }
-        let path = route.method.path.parse().expect("the contract's method paths are URI paths");
-        Call { path, metadata, timeout: Some(Duration::from_millis(self.config.request_timeout_ms)) }
+        Call {
+            path: route.path.clone(),
+            metadata,
+            timeout: Some(Duration::from_millis(self.config.request_timeout_ms)),
+        }
     }
+}
+
+fn invalid(fault: transcode::Fault) -> Refusal {
+    Refusal::new(Code::InvalidArgument, "VALIDATION_ERROR", fault.to_string()).with("field", fault.field)
 }
 
 /// What ends a request early: a refusal of the gateway's own, or a status from behind.

@@ -5,6 +5,7 @@
 //! their limits; what a caller may do is decided behind it, by the guard that every service stands behind.
 
 mod authn;
+mod call;
 mod caller;
 mod config;
 mod edge;

@@ -2,9 +2,14 @@ use std::collections::{BTreeSet, HashMap};
 
 use cairn_contract::{Binding, Contract, Method, Segment};
 use http::Method as Verb;
+use http::uri::PathAndQuery;
+
+use crate::call::Plan;
+use crate::transcode::Plans;
 
 /// Finds the method that a verb and a raw path name. Built from the contract, which has no overlapping paths.
 pub struct Router {
+    pub plans: Plans,
     routes: Vec<Route>,
     root: Node,
 }
@@ -14,6 +19,9 @@ pub struct Route {
     pub method: &'static Method,
     pub binding: &'static Binding,
     pub verb: Verb,
+    pub plan: Plan,
+    /// Where its method lives, as gRPC names it.
+    pub path: PathAndQuery,
 }
 
 /// What a verb and a path lead to.
@@ -38,7 +46,7 @@ struct Node {
 impl Router {
     /// Builds the tree, or lists the bindings that cannot be routed.
     pub fn new(contract: &'static Contract) -> Result<Self, Vec<String>> {
-        let mut router = Self { routes: vec![], root: Node::default() };
+        let mut router = Self { plans: Plans::default(), routes: vec![], root: Node::default() };
         let mut faults = vec![];
         for method in contract.methods() {
             for binding in &method.bindings {
@@ -46,9 +54,14 @@ impl Router {
                     faults.push(format!("{}: {:?} is not an HTTP verb", method.path, binding.verb));
                     continue;
                 };
+                let Ok(path) = method.path.parse() else {
+                    faults.push(format!("{}: is not a path", method.path));
+                    continue;
+                };
+                let plan = Plan::new(method, binding, &mut router.plans, &mut faults);
                 let at = router.routes.len();
                 router.root.insert(binding.template.segments(), at);
-                router.routes.push(Route { method, binding, verb });
+                router.routes.push(Route { method, binding, verb, plan, path });
             }
         }
         if faults.is_empty() { Ok(router) } else { Err(faults) }
