@@ -64,7 +64,9 @@ lint: ## Clippy over everything; a warning is an error.
 deny: ## Licences, sources and advisories of all dependencies (needs cargo-deny).
 	cargo deny check
 
-docs: ## Regenerates the references under docs/.
+docs: ## Regenerates the references under docs/, and fixtures of events that have none.
+	cargo run --quiet --package cairn-contract --bin contract-docs
+	cargo run --quiet --package cairn-contract --bin contract-docs fixtures
 	CAIRN_REGENERATE=1 cargo run --quiet --package cairn --bin cairn -- docs --write docs
 
 bench: ## Benchmarks, each beside what one would use instead; prints ratios and the machine's figures.

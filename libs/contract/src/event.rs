@@ -29,7 +29,7 @@ pub enum EventFault {
 
 impl EventType {
     /// Reads a message's option; nothing if the message is no event.
-    pub(crate) fn read(descriptor: &MessageDescriptor) -> Option<Self> {
+    pub fn read(descriptor: &MessageDescriptor) -> Option<Self> {
         let stream = message_option::<Stream>(descriptor.parent_pool(), descriptor, "cairn.options.v1.stream")?;
         Some(Self {
             full_name: descriptor.full_name().to_owned(),

@@ -13,6 +13,8 @@ pub use generated::{cairn, google};
 /// The descriptor set of all contracts, as the compiler wrote it, with custom options and comments.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
 
+pub mod docs;
+
 mod contract;
 mod event;
 mod method;

@@ -141,6 +141,12 @@ impl Method {
 }
 
 impl Binding {
+    /// Every well-formed binding of a method, whether or not the method would load.
+    pub fn all(method: &MethodDescriptor) -> Vec<Self> {
+        let rule = message_option::<HttpRule>(method.parent_pool(), method, "google.api.http").unwrap_or_default();
+        std::iter::once(&rule).chain(&rule.additional_bindings).filter_map(|rule| Self::read(rule).ok()).collect()
+    }
+
     fn read(rule: &HttpRule) -> Result<Self, String> {
         let (verb, path) = match rule.pattern.as_ref().ok_or("has an HTTP rule without a path")? {
             Pattern::Get(path) => ("GET", path),

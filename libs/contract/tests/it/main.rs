@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // All of this is tests, helpers included.
 
+mod compat;
 mod events;
 mod inline;
 mod load;

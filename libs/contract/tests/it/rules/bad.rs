@@ -139,9 +139,9 @@ const CASES: &[(&str, &str, &str)] = &[
         "cairn.zoo.v1.ListLionsResponse: must have one repeated field, and it must be the first",
     ),
     (
-        "resource: '{name}' audit: AUDIT_NONE }",
-        "resource: '{name}' audit: AUDIT_NONE filtered: true }",
-        "cairn.zoo.v1.ZooService.GetLion: is filtered, so it must be a List or a Search that changes nothing",
+        "resource: '{lion.name}' audit: AUDIT_NONE }",
+        "resource: '{lion.name}' audit: AUDIT_NONE filtered: true }",
+        "cairn.zoo.v1.ZooService.UpdateLion: is filtered, so it must say NO_SIDE_EFFECTS",
     ),
     // Requests.
     (

@@ -7,8 +7,8 @@ use super::surface::{Surface, has};
 pub fn lists_page(surface: &Surface<'_>, report: &mut Report) {
     for method in surface.native_methods() {
         let is_list = method.name.starts_with("List") || method.name.starts_with("Search");
-        if method.is_filtered && !(is_list && method.is_read) {
-            report.add(&method.descriptor, "is filtered, so it must be a List or a Search that changes nothing");
+        if method.is_filtered && !method.is_read {
+            report.add(&method.descriptor, "is filtered, so it must say NO_SIDE_EFFECTS");
         }
         if !is_list || method.descriptor.is_server_streaming() {
             continue;
