@@ -5,7 +5,6 @@ use std::time::Duration;
 use cairn_kernel::Position;
 use parking_lot::MutexGuard;
 use rusqlite::TransactionBehavior;
-use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -13,8 +12,9 @@ use tokio_util::sync::CancellationToken;
 use crate::batch::{self, Batch, CommitFault, Poison};
 use crate::catalog::{self, Checkpoint};
 use crate::definition::Definition;
-use crate::follower::{Feed, Start, What};
+use crate::follower::{Feed, News, Replacement, Start};
 use crate::read_model::{ReadModel, Writer};
+use crate::rebuild;
 use crate::status::Status;
 use crate::view::Limits;
 
@@ -60,13 +60,13 @@ impl Applier {
     }
 
     fn take(&mut self, feed: Feed, waiting: &mut VecDeque<Feed>) -> Result<(), Stopped> {
-        if feed.start != self.starts.borrow().number {
-            return Ok(());
-        }
-        match feed.what {
-            What::NewFile => self.reread(),
-            What::OtherHistory(why) => self.start_over(&why),
-            What::Events(_) | What::Nothing(_) => {
+        let current = self.starts.borrow().number;
+        match feed {
+            Feed::Replacement(replacement) => self.replace(replacement),
+            Feed::Log { start, .. } if start != current => Ok(()),
+            Feed::Log { news: News::NewFile, .. } => self.reread(),
+            Feed::Log { news: News::OtherHistory(why), .. } => self.start_over(&why),
+            Feed::Log { news: News::Events(_) | News::Nothing(_), .. } => {
                 let batch = self.gather(feed, waiting);
                 self.advance(batch)
             }
@@ -75,13 +75,13 @@ impl Applier {
 
     /// Puts everything that is waiting into one batch, up to its limits. What was seen before is left out.
     fn gather(&mut self, first: Feed, waiting: &mut VecDeque<Feed>) -> Batch {
-        let start = first.start;
+        let current = self.starts.borrow().number;
         let mut batch = Batch { events: vec![], to: self.status.position() };
         let mut bytes = 0;
         let mut next = Some(first);
         while let Some(feed) = next.take() {
-            match feed.what {
-                What::Events(events) if feed.start == start => {
+            match feed {
+                Feed::Log { start, news: News::Events(events) } if start == current => {
                     for event in events {
                         if event.position > batch.to {
                             bytes += event.payload.len() + event.metadata.len();
@@ -90,19 +90,18 @@ impl Applier {
                         }
                     }
                 }
-                What::Nothing(position) if feed.start == start => batch.to = batch.to.max(position),
-                _ => {
-                    waiting.push_back(feed);
+                Feed::Log { start, news: News::Nothing(position) } if start == current => {
+                    batch.to = batch.to.max(position);
+                }
+                other => {
+                    waiting.push_back(other);
                     break;
                 }
             }
             if batch.events.len() >= self.limits.batch_events_max || bytes >= self.limits.batch_bytes_max {
                 break;
             }
-            next = match self.feeds.try_recv() {
-                Ok(feed) => Some(feed),
-                Err(TryRecvError::Empty | TryRecvError::Disconnected) => None,
-            };
+            next = self.feeds.try_recv().ok();
         }
         batch
     }
@@ -195,6 +194,24 @@ impl Applier {
             tx.commit()
         })?;
         self.start_from(Checkpoint::default(), 0);
+        Ok(())
+    }
+
+    /// Puts a second build in the place of the tables. If that fails they stay as they are, and whoever asked hears why.
+    fn replace(&mut self, replacement: Replacement) -> Result<(), Stopped> {
+        let swapped = {
+            let mut writer = self.model.writer();
+            writer.connection().and_then(|connection| rebuild::swap(connection, &self.definition, &replacement.built))
+        };
+        let answer = match swapped {
+            Ok(_) => {
+                self.reread()?;
+                Ok(())
+            }
+            Err(fault) => Err(fault),
+        };
+        // Whoever asked may have gone.
+        let _ = replacement.done.send(answer);
         Ok(())
     }
 

@@ -1,9 +1,10 @@
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use cairn_eventstore::{EventStore, Message, ReadFault, Recorded, Subscription};
 use cairn_kernel::Position;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
@@ -18,13 +19,19 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_
 const LAG_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What the thread that writes is fed with.
-pub(crate) struct Feed {
-    /// Which start it belongs to. What belongs to an earlier one is ignored.
-    pub start: u64,
-    pub what: What,
+pub(crate) enum Feed {
+    /// News of the log. What belongs to an earlier start is ignored.
+    Log { start: u64, news: News },
+    /// A second build that is to take the view's place.
+    Replacement(Replacement),
 }
 
-pub(crate) enum What {
+pub(crate) struct Replacement {
+    pub built: PathBuf,
+    pub done: oneshot::Sender<Result<(), rusqlite::Error>>,
+}
+
+pub(crate) enum News {
     Events(Vec<Arc<Recorded>>),
     /// Nothing wanted up to here.
     Nothing(Position),
@@ -77,7 +84,7 @@ impl Follower {
                     },
                     Ok(()) = generation.changed() => {
                         // The new file is empty, so what is on its way no longer fits: only the notice is sent.
-                        if self.send(start, What::NewFile).await.is_err() {
+                        if self.send(start, News::NewFile).await.is_err() {
                             return;
                         }
                     }
@@ -96,14 +103,14 @@ impl Follower {
         loop {
             let read = if checked { self.next(&mut subscription).await } else { self.check(&start).await };
             match read {
-                Ok(what) => {
+                Ok(news) => {
                     if pause != PAUSES.0 {
                         (pause, _) = (PAUSES.0, self.status.reads());
                     }
                     checked = true;
-                    let Some(what) = what else { continue };
-                    let is_other_history = matches!(what, What::OtherHistory(_));
-                    if self.send(start, what).await.is_err() {
+                    let Some(news) = news else { continue };
+                    let is_other_history = matches!(news, News::OtherHistory(_));
+                    if self.send(start, news).await.is_err() {
                         return Gone;
                     }
                     if is_other_history {
@@ -121,19 +128,19 @@ impl Follower {
         }
     }
 
-    async fn check(&self, start: &Start) -> Result<Option<What>, ReadFault> {
+    async fn check(&self, start: &Start) -> Result<Option<News>, ReadFault> {
         let divergence = history::divergence(&*self.store, &start.checkpoint).await?;
-        Ok(divergence.map(What::OtherHistory))
+        Ok(divergence.map(News::OtherHistory))
     }
 
-    async fn next(&self, subscription: &mut Subscription) -> Result<Option<What>, ReadFault> {
+    async fn next(&self, subscription: &mut Subscription) -> Result<Option<News>, ReadFault> {
         Ok(Some(match subscription.next().await? {
-            Message::Events(events) => What::Events(events),
-            Message::Checkpoint(position) | Message::CaughtUp(position) => What::Nothing(position),
+            Message::Events(events) => News::Events(events),
+            Message::Checkpoint(position) | Message::CaughtUp(position) => News::Nothing(position),
         }))
     }
 
-    async fn send(&self, start: Start, what: What) -> Result<(), Gone> {
-        self.feeds.send(Feed { start: start.number, what }).await.map_err(|_| Gone)
+    async fn send(&self, start: Start, news: News) -> Result<(), Gone> {
+        self.feeds.send(Feed::Log { start: start.number, news }).await.map_err(|_| Gone)
     }
 }

@@ -15,10 +15,12 @@ mod history;
 mod projection;
 mod read_model;
 mod readers;
+mod rebuild;
 mod status;
 mod view;
 
 pub use projection::{Projection, ProjectionFault};
 pub use read_model::{QueryFault, ReadModel};
+pub use rebuild::{Difference, RebuildFault, Rebuilt, TableDigest, TableVerdict, Verdict};
 pub use rusqlite;
 pub use view::{Limits, View, ViewState, WaitFault};

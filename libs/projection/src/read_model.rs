@@ -84,7 +84,7 @@ impl ReadModel {
 
     /// Runs a query on a reader's connection, off the async threads. Bounded: waits for a free reader.
     ///
-    /// All that one query reads is of one moment. A query whose caller stopped waiting is interrupted.
+    /// All that one query reads is of one moment. A query whose caller stopped waiting is given up.
     pub async fn query<T, F>(&self, query: F) -> Result<T, QueryFault>
     where
         T: Send + 'static,

@@ -1,12 +1,16 @@
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
-use rusqlite::{Connection, InterruptHandle};
+use rusqlite::Connection;
 use tokio::sync::Semaphore;
 
 use crate::{QueryFault, file};
+
+/// After so many steps of SQLite's machine a query looks whether it is still wanted: about every tenth of a
+/// millisecond.
+const STEPS_BETWEEN_LOOKS: i32 = 10_000;
 
 /// The connections that queries run on. Opened when first needed, at most as many as there are permits.
 pub(crate) struct Readers {
@@ -30,21 +34,22 @@ impl Readers {
 
     /// Runs a query on a thread for blocking work. Everything it reads is of one state of the file.
     ///
-    /// A caller that stops waiting interrupts its query, so that abandoned ones do not use up the readers.
+    /// A query ends when its caller stops waiting, so that abandoned ones do not use up the readers.
     pub async fn query<T, F>(self: Arc<Self>, query: F) -> Result<T, QueryFault>
     where
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, rusqlite::Error> + Send + 'static,
     {
         let permit = self.permits.clone().acquire_owned().await.map_err(|_| QueryFault::Stopping)?;
-        let running = Running::default();
-        let interrupt = running.0.clone();
+        let waiting = Waiting::default();
+        let is_abandoned = waiting.0.clone();
         let work = move || {
             let _permit = permit;
             let mut reader = self.take()?;
-            *interrupt.lock() = Some(reader.connection.get_interrupt_handle());
+            let look = move || is_abandoned.load(Ordering::Relaxed);
+            reader.connection.progress_handler(STEPS_BETWEEN_LOOKS, Some(look))?;
             let answer = reader.connection.transaction().and_then(|snapshot| query(&snapshot));
-            *interrupt.lock() = None;
+            reader.connection.progress_handler(0, None::<fn() -> bool>)?;
             self.idle.lock().push(reader);
             Ok(answer?)
         };
@@ -71,14 +76,12 @@ impl Readers {
     }
 }
 
-/// Interrupts the query when the caller goes away. Empty before it runs and after.
+/// Tells the query when its caller goes away.
 #[derive(Default)]
-struct Running(Arc<Mutex<Option<InterruptHandle>>>);
+struct Waiting(Arc<AtomicBool>);
 
-impl Drop for Running {
+impl Drop for Waiting {
     fn drop(&mut self) {
-        if let Some(query) = self.0.lock().as_ref() {
-            query.interrupt();
-        }
+        self.0.store(true, Ordering::Relaxed);
     }
 }

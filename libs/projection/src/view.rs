@@ -4,13 +4,15 @@ use std::time::Duration;
 
 use cairn_eventstore::EventStore;
 use cairn_kernel::Position;
-use tokio::sync::{mpsc, watch};
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::applier::Applier;
 use crate::definition::Definition;
-use crate::follower::{Follower, Start};
+use crate::follower::{Feed, Follower, Replacement, Start};
+use crate::rebuild::{self, RebuildFault, Rebuilt, Source, Verdict};
 use crate::status::Status;
 use crate::{Projection, QueryFault, ReadModel, catalog};
 
@@ -60,6 +62,9 @@ struct Inner {
     name: &'static str,
     position: watch::Receiver<Position>,
     status: Arc<Status>,
+    source: Source,
+    /// To the thread that writes, while it runs.
+    feeds: mpsc::WeakSender<Feed>,
     stop: CancellationToken,
     thread: Thread,
 }
@@ -132,9 +137,22 @@ impl View {
             model.release(name);
             QueryFault::Thread(fault.to_string())
         })?;
-        let follower = Follower { definition, store, status: status.clone(), feeds };
-        tokio::spawn(follower.run(started, generation, stop.clone()));
-        Ok(Self { inner: Arc::new(Inner { name, position: seen, status, stop, thread: thread.thread().clone() }) })
+        let inner = Inner {
+            name,
+            position: seen,
+            status: status.clone(),
+            source: Source {
+                definition: definition.clone(),
+                store: store.clone(),
+                live: model.path().to_owned(),
+                runtime: Handle::current(),
+            },
+            feeds: feeds.downgrade(),
+            stop: stop.clone(),
+            thread: thread.thread().clone(),
+        };
+        tokio::spawn(Follower { definition, store, status, feeds }.run(started, generation, stop));
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// Waits until the view has seen `position`.
@@ -175,6 +193,32 @@ impl View {
             trouble: status.trouble(),
             is_stopped: self.inner.position.has_changed().is_err(),
         }
+    }
+
+    /// Builds the view again beside the running one, up to where that is, and compares the two row by row.
+    pub async fn verify(&self) -> Result<Verdict, RebuildFault> {
+        let source = self.inner.source.clone();
+        let verifying = tokio::task::spawn_blocking(move || rebuild::verify(&source));
+        verifying.await.map_err(|_| RebuildFault::Stopped { view: self.name() })?
+    }
+
+    /// Builds the view again beside the running one, then puts it in its place. Readers see the old rows until then.
+    pub async fn rebuild(&self) -> Result<Rebuilt, RebuildFault> {
+        let stopped = || RebuildFault::Stopped { view: self.name() };
+        let source = self.inner.source.clone();
+        let scratch = source.scratch("rebuild");
+        let building = tokio::task::spawn_blocking(move || {
+            let head = *source.store.head().borrow();
+            source.build(&scratch, head).map(|rebuilt| (rebuilt, scratch))
+        });
+        let (rebuilt, scratch) = building.await.map_err(|_| stopped())??;
+        let feeds = self.inner.feeds.upgrade().ok_or_else(stopped)?;
+        let (done, replaced) = oneshot::channel();
+        let replacement = Replacement { built: scratch.0.clone(), done };
+        feeds.send(Feed::Replacement(replacement)).await.map_err(|_| stopped())?;
+        drop(feeds);
+        replaced.await.map_err(|_| stopped())??;
+        Ok(rebuilt)
     }
 
     /// Stops after the batch at hand and waits for it.

@@ -3,11 +3,11 @@ use std::time::Duration;
 
 use cairn_eventstore::{EventStore, Filter, Memory, Recorded};
 use cairn_kernel::Position;
-use cairn_projection::rusqlite::Transaction;
-use cairn_projection::{Projection, ProjectionFault, QueryFault, View, WaitFault};
+use cairn_projection::rusqlite::{Connection, Transaction};
+use cairn_projection::{Projection, ProjectionFault, QueryFault, ReadModel, View, WaitFault};
 use tokio::time::Instant;
 
-use crate::support::{Words, counted, model, said, say, soon, stop, words};
+use crate::support::{Kinds, Words, counted, model, said, say, soon, stop, words};
 
 #[tokio::test]
 async fn a_reader_that_waits_for_its_position_sees_its_write() {
@@ -203,23 +203,53 @@ async fn views_of_one_file_follow_side_by_side() {
     assert_eq!((counted(&model).await, kinds.unwrap()), (40, 40));
 }
 
-/// Counts events by type.
-struct Kinds;
-
-impl Projection for Kinds {
-    const NAME: &'static str = "test.kinds.v1";
-    const SCHEMA: &'static str = "CREATE TABLE kind (kind TEXT PRIMARY KEY, events INTEGER NOT NULL) STRICT;";
-
-    fn filter(&self) -> Filter {
-        Filter::all()
-    }
-
-    fn apply(&self, tx: &Transaction<'_>, events: &[Arc<Recorded>]) -> Result<(), ProjectionFault> {
-        let mut count =
-            tx.prepare_cached("INSERT INTO kind VALUES (?1, 1) ON CONFLICT (kind) DO UPDATE SET events = events + 1")?;
-        for event in events {
-            count.execute([&*event.kind])?;
+#[tokio::test]
+async fn a_query_nobody_waits_for_gives_its_reader_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = ReadModel::open(&folder.path().join("views.sqlite"), 1).unwrap();
+    let endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n";
+    let (started, has_started) = tokio::sync::oneshot::channel();
+    let abandoned = tokio::spawn({
+        let model = model.clone();
+        async move {
+            let query = move |c: &Connection| {
+                let _ = started.send(());
+                c.query_row(endless, [], |row| row.get::<_, i64>(0))
+            };
+            model.query(query).await
         }
-        Ok(())
-    }
+    });
+    has_started.await.unwrap();
+    abandoned.abort();
+    let next =
+        tokio::time::timeout_at(soon(), model.query(|c| c.query_row("SELECT 1", [], |row| row.get::<_, i64>(0))));
+    assert_eq!(next.await.expect("the only reader is free again").unwrap(), 1);
+}
+
+#[tokio::test]
+async fn one_query_reads_one_state_and_cannot_write() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, model) = (Memory::new(), model(folder.path()));
+    let view = words(&store, &model);
+    view.reached(say(&store, "words-a", &["one"]).await, soon()).await.unwrap();
+    let (begun, has_begun) = std::sync::mpsc::channel();
+    let (go_on, may_go_on) = std::sync::mpsc::channel::<()>();
+    let reading = tokio::spawn({
+        let model = model.clone();
+        async move {
+            let query = move |c: &Connection| {
+                let count = |c: &Connection| c.query_row("SELECT count(*) FROM word", [], |row| row.get::<_, i64>(0));
+                let before = count(c)?;
+                begun.send(()).unwrap();
+                may_go_on.recv().unwrap();
+                Ok((before, count(c)?))
+            };
+            model.query(query).await
+        }
+    });
+    tokio::task::spawn_blocking(move || has_begun.recv().unwrap()).await.unwrap();
+    view.reached(say(&store, "words-a", &["two"]).await, soon()).await.unwrap();
+    go_on.send(()).unwrap();
+    assert_eq!(reading.await.unwrap().unwrap(), (1, 1));
+    assert!(model.query(|c| c.execute("DELETE FROM word", [])).await.is_err());
 }

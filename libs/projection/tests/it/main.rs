@@ -1,4 +1,8 @@
 //! Views over a log in memory: they follow, survive, set poison aside, and can be rebuilt.
+#![allow(clippy::unwrap_used)] // A test that cannot go on has failed.
 
+mod crash;
 mod follow;
+mod poison;
+mod rebuild;
 mod support;

@@ -36,6 +36,27 @@ impl Projection for Words {
     }
 }
 
+/// Counts events by type.
+pub struct Kinds;
+
+impl Projection for Kinds {
+    const NAME: &'static str = "test.kinds.v1";
+    const SCHEMA: &'static str = "CREATE TABLE kind (kind TEXT PRIMARY KEY, events INTEGER NOT NULL) STRICT;";
+
+    fn filter(&self) -> Filter {
+        Filter::all()
+    }
+
+    fn apply(&self, tx: &Transaction<'_>, events: &[Arc<Recorded>]) -> Result<(), ProjectionFault> {
+        let mut count =
+            tx.prepare_cached("INSERT INTO kind VALUES (?1, 1) ON CONFLICT (kind) DO UPDATE SET events = events + 1")?;
+        for event in events {
+            count.execute([&*event.kind])?;
+        }
+        Ok(())
+    }
+}
+
 /// The word that an event carries. `poison` is none, and a word that panics does.
 pub fn text(event: &Recorded) -> Result<String, DecodeFault> {
     let malformed = |message: &str| DecodeFault::Malformed { kind: event.kind.to_string(), message: message.into() };

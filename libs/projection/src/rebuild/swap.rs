@@ -1,0 +1,56 @@
+use std::path::Path;
+
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+
+use crate::catalog::{self, Checkpoint, quoted};
+use crate::definition::{Definition, Table};
+
+/// Replaces the view's rows, quarantine and checkpoint by those of a second build, in one transaction.
+///
+/// Readers see the old rows until it commits, and the new ones from then on.
+pub(crate) fn swap(
+    connection: &mut Connection,
+    definition: &Definition,
+    built: &Path,
+) -> Result<Checkpoint, rusqlite::Error> {
+    connection.execute("ATTACH ?1 AS built", [built.to_string_lossy()])?;
+    let taken = take(connection, definition);
+    let detached = connection.execute_batch("DETACH built");
+    taken.and_then(|checkpoint| detached.map(|()| checkpoint))
+}
+
+fn take(connection: &mut Connection, definition: &Definition) -> Result<Checkpoint, rusqlite::Error> {
+    let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    catalog::start_over(&tx, definition)?;
+    for table in definition.tables.iter().filter(|table| !table.is_view) {
+        copy(&tx, table)?;
+    }
+    tx.execute_batch("INSERT INTO main.cairn_quarantine SELECT * FROM built.cairn_quarantine")?;
+    let (position, last_position, last_id) =
+        tx.query_row("SELECT position, last_position, last_id FROM built.cairn_view", [], |row| {
+            Ok((row.get::<_, i64>(0)?, row.get::<_, Option<i64>>(1)?, row.get::<_, Option<Vec<u8>>>(2)?))
+        })?;
+    tx.execute(
+        "UPDATE main.cairn_view SET position = ?2, last_position = ?3, last_id = ?4 WHERE name = ?1",
+        (definition.name, position, last_position, last_id),
+    )?;
+    let checkpoint = catalog::checkpoint(&tx, definition.name)?.unwrap_or_default();
+    tx.commit()?;
+    Ok(checkpoint)
+}
+
+fn copy(tx: &Transaction<'_>, table: &Table) -> Result<(), rusqlite::Error> {
+    let mut listed = tx.prepare("SELECT name, pk, type FROM pragma_table_info(?1, 'built') ORDER BY cid")?;
+    let columns: Vec<(String, u32, String)> = listed
+        .query_map([&table.name], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+        .collect::<Result<_, _>>()?;
+    // A column that is the row's number already would be given twice.
+    let numbered = columns.iter().filter(|(_, place, _)| *place > 0).count() == 1
+        && columns.iter().any(|(_, place, kind)| *place > 0 && kind.eq_ignore_ascii_case("integer"));
+    let mut names: Vec<_> = columns.iter().map(|(name, ..)| quoted(name)).collect();
+    if table.has_rowid && !numbered {
+        names.push("rowid".to_owned());
+    }
+    let (table, names) = (quoted(&table.name), names.join(", "));
+    tx.execute_batch(&format!("INSERT INTO main.{table} ({names}) SELECT {names} FROM built.{table}"))
+}
