@@ -1,5 +1,5 @@
-//! The words every part of Cairn shares: ids, resource names, streams, positions, principals, faults, and the shape of
-//! an aggregate.
+//! The words every part of Cairn shares: ids, resource names, streams, positions, principals, faults, settings, and the
+//! shape of an aggregate.
 //!
 //! Knows nothing of storage, transport, async or protobuf. The only outside thing here is [`SystemClock`], the one
 //! place that reads the machine's time.
@@ -11,6 +11,8 @@ mod name;
 mod newtype;
 mod position;
 mod principal;
+mod secret;
+mod settings;
 mod stream;
 mod time;
 
@@ -20,6 +22,8 @@ pub use metadata::Metadata;
 pub use name::{NAME_BYTES_MAX, Name, NameFault, SEGMENT_BYTES_MAX};
 pub use position::{Expected, Position, Revision};
 pub use principal::{Principal, PrincipalKind};
+pub use secret::Secret;
+pub use settings::{Key, Section};
 pub use stream::{Category, StreamFault, StreamName};
 pub use time::{Clock, SimClock, SystemClock, Time};
 

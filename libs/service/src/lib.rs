@@ -13,6 +13,7 @@ mod refusal;
 pub mod shutdown;
 pub mod telemetry;
 
+pub use cairn_kernel::settings;
 pub use ctx::Ctx;
 pub use in_process::{InProcess, Listening};
 pub use mount::{Deps, Mounted};

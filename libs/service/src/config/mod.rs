@@ -5,13 +5,10 @@
 //! writes the reference.
 
 mod environment;
-mod key;
 mod nearest;
 mod registry;
 mod report;
-mod secret;
 mod unavailable;
 
-pub use key::{Key, Section};
+pub use cairn_kernel::{Key, Secret, Section};
 pub use registry::{Loaded, Problems, Registry, Sources};
-pub use secret::Secret;

@@ -2,14 +2,14 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize, Serializer};
 
-/// What stands where a secret was.
-pub(crate) const HIDDEN: &str = "(hidden)";
-
 /// A configured text that is never shown: not by `Debug`, not when it is serialized.
 #[derive(Clone, Default, PartialEq, Eq, Deserialize)]
 pub struct Secret(String);
 
 impl Secret {
+    /// What stands where a secret was.
+    pub const HIDDEN: &str = "(hidden)";
+
     /// The text itself. Named so that each use is seen.
     pub fn expose(&self) -> &str {
         &self.0
@@ -24,12 +24,12 @@ impl From<String> for Secret {
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(HIDDEN)
+        f.write_str(Self::HIDDEN)
     }
 }
 
 impl Serialize for Secret {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(HIDDEN)
+        serializer.serialize_str(Self::HIDDEN)
     }
 }

@@ -62,7 +62,7 @@ impl Key {
 /// Declares a section of the configuration.
 ///
 /// ```
-/// cairn_service::settings! {
+/// cairn_kernel::settings! {
 ///     /// Where read models are kept.
 ///     pub struct Config: "registry" {
 ///         /// Largest lag, in events, before this service reports itself unready.
@@ -102,16 +102,16 @@ macro_rules! settings {
             }
         }
 
-        impl $crate::config::Section for $name {
+        impl $crate::Section for $name {
             const NAME: &'static str = $section;
 
             fn doc() -> String {
                 [$($doc),+].map(str::trim).join(" ")
             }
 
-            fn keys() -> Vec<$crate::config::Key> {
+            fn keys() -> Vec<$crate::Key> {
                 vec![$(
-                    $crate::config::Key {
+                    $crate::Key {
                         name: stringify!($key),
                         rust_type: stringify!($type),
                         doc: [$($key_doc),+].map(str::trim).join(" "),
