@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)] // All of this is tests, helpers included.
 
 mod compat;
+mod docs;
 mod events;
 mod inline;
 mod load;
