@@ -7,6 +7,7 @@
 pub mod config;
 mod ctx;
 pub mod guard;
+pub mod health;
 mod in_process;
 mod mount;
 mod refusal;

@@ -1,3 +1,5 @@
 //! The chassis from outside.
 
 mod config;
+mod health;
+mod telemetry;

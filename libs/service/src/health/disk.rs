@@ -1,0 +1,75 @@
+use std::path::PathBuf;
+
+use async_trait::async_trait;
+
+use super::{Config, HealthCheck, State};
+
+/// How full the disk below a folder is.
+pub struct DiskCheck {
+    path: PathBuf,
+    warning_share: f64,
+    critical_share: f64,
+}
+
+impl DiskCheck {
+    /// For the disk that holds `path`, with the configured thresholds.
+    pub fn new(path: impl Into<PathBuf>, config: &Config) -> Self {
+        let (warning_share, critical_share) = (config.disk_warning_share, config.disk_critical_share);
+        Self { path: path.into(), warning_share, critical_share }
+    }
+}
+
+#[async_trait]
+impl HealthCheck for DiskCheck {
+    fn name(&self) -> &str {
+        "disk"
+    }
+
+    async fn check(&self) -> (State, String) {
+        match rustix::fs::statvfs(&self.path) {
+            Ok(disk) => {
+                let (total, available) = (disk.f_blocks * disk.f_frsize, disk.f_bavail * disk.f_frsize);
+                metrics::gauge!("cairn_disk_available_bytes").set(available as f64);
+                judge(total, available, self.warning_share, self.critical_share)
+            }
+            Err(fault) => (State::Unhealthy, format!("{}: {fault}", self.path.display())),
+        }
+    }
+
+    /// Reads go on when the disk is full, and writes are refused one by one.
+    fn gates_readiness(&self) -> bool {
+        false
+    }
+}
+
+fn judge(total: u64, available: u64, warning_share: f64, critical_share: f64) -> (State, String) {
+    let used = 1.0 - available as f64 / (total.max(1)) as f64;
+    let state = match used {
+        used if used >= critical_share => State::Unhealthy,
+        used if used >= warning_share => State::Warning,
+        _ => State::Healthy,
+    };
+    (state, format!("{:.1} % used, {} MiB available", used * 100.0, available >> 20))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_that_fills_is_first_a_warning_and_then_unhealthy() {
+        let state = |available: u64| judge(1000 << 20, available << 20, 0.8, 0.95).0;
+        assert_eq!(
+            [state(500), state(200), state(100), state(50), state(0)],
+            [State::Healthy, State::Warning, State::Warning, State::Unhealthy, State::Unhealthy]
+        );
+    }
+
+    #[tokio::test]
+    async fn a_path_that_is_gone_is_unhealthy() {
+        let (state, message) = DiskCheck::new("/nonexistent/folder", &Config::default()).check().await;
+        assert_eq!(state, State::Unhealthy);
+        assert!(message.contains("/nonexistent/folder"), "{message}");
+        assert_ne!(DiskCheck::new("/", &Config::default()).check().await.1, "");
+    }
+}

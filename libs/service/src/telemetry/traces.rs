@@ -1,0 +1,112 @@
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use opentelemetry::KeyValue;
+use opentelemetry::trace::TracerProvider;
+use opentelemetry_otlp::WithExportConfig;
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
+use tracing::Subscriber;
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, Registry, fmt};
+
+use super::{Config, LogFormat, Metrics};
+
+/// How long the last spans may take to reach the collector when the process stops.
+const FLUSH_MAX: Duration = Duration::from_secs(5);
+
+/// Logs, traces and metrics of this process, once started.
+pub struct Telemetry {
+    metrics: Metrics,
+    traces: Option<SdkTracerProvider>,
+}
+
+/// Why telemetry did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum TelemetryFault {
+    #[error("the log filter cannot be used: {0}")]
+    Filter(#[from] tracing_subscriber::filter::ParseError),
+    #[error("traces cannot be exported: {0}")]
+    Exporter(#[from] opentelemetry_otlp::ExporterBuildError),
+    #[error("metrics cannot be recorded: {0}")]
+    Metrics(String),
+    #[error("telemetry was started before: {0}")]
+    AlreadyStarted(String),
+}
+
+impl Telemetry {
+    /// Starts it for the whole process, once. `service` names the process in traces.
+    pub fn start(config: &Config, service: &str) -> Result<Self, TelemetryFault> {
+        let (metrics, recorder) = Metrics::new().map_err(|fault| TelemetryFault::Metrics(fault.to_string()))?;
+        let traces = config.otlp_endpoint.as_deref().map(|endpoint| exporter(config, endpoint, service)).transpose()?;
+        subscriber(config, traces.as_ref(), std::io::stderr)?
+            .try_init()
+            .map_err(|fault| TelemetryFault::AlreadyStarted(fault.to_string()))?;
+        metrics::set_global_recorder(recorder).map_err(|fault| TelemetryFault::AlreadyStarted(fault.to_string()))?;
+        Ok(Self { metrics, traces })
+    }
+
+    /// The metrics of this process.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// Sends what is still to be sent.
+    pub async fn stop(self) {
+        let Some(traces) = self.traces else { return };
+        // It blocks until the collector has answered, so it gets a thread of its own.
+        let stopped = tokio::task::spawn_blocking(move || traces.shutdown_with_timeout(FLUSH_MAX)).await;
+        if let Ok(Err(fault)) = stopped {
+            tracing::warn!(%fault, "the last traces could not be sent");
+        }
+    }
+}
+
+/// Sends traces to a collector, in batches from a thread of its own.
+pub fn exporter(config: &Config, endpoint: &str, service: &str) -> Result<SdkTracerProvider, TelemetryFault> {
+    let exporter = opentelemetry_otlp::SpanExporter::builder().with_tonic().with_endpoint(endpoint).build()?;
+    let resource = Resource::builder()
+        .with_service_name(service.to_owned())
+        .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
+        .build();
+    let sampler = Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(config.trace_share)));
+    Ok(SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).with_sampler(sampler).build())
+}
+
+/// Writes log lines to `writer`, and spans to the exporter if there is one.
+///
+/// Filtered apart: which lines are written says nothing about which spans are collected.
+pub fn subscriber<W>(
+    config: &Config,
+    traces: Option<&SdkTracerProvider>,
+    writer: W,
+) -> Result<impl Subscriber + Send + Sync, TelemetryFault>
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    let is_text = match config.log_format {
+        LogFormat::Text => true,
+        LogFormat::Json => false,
+        LogFormat::Auto => std::io::stderr().is_terminal(),
+    };
+    let lines: Box<dyn Layer<Registry> + Send + Sync> = if is_text {
+        fmt::layer().with_writer(writer).with_ansi(std::io::stderr().is_terminal()).boxed()
+    } else {
+        fmt::layer()
+            .with_writer(writer)
+            .json()
+            .flatten_event(true)
+            .with_current_span(false)
+            .with_span_list(false)
+            .boxed()
+    };
+    let lines = lines.with_filter(EnvFilter::try_new(&config.log_filter)?);
+    let spans = traces.map(|provider| {
+        let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("cairn"));
+        layer.with_filter(LevelFilter::INFO)
+    });
+    Ok(tracing_subscriber::registry().with(lines).with(spans))
+}
