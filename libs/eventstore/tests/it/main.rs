@@ -4,6 +4,8 @@
 mod account;
 mod commands;
 mod conformance;
+mod faults;
+mod pipelining;
 mod requests;
 mod subscription;
 mod transactions;
