@@ -32,6 +32,9 @@ fn redact_value(value: &mut Value) {
 
 /// Whether a field says `[debug_redact = true]`.
 pub fn is_sensitive(field: &FieldDescriptor) -> bool {
+    if field.field_descriptor_proto().options.is_none() {
+        return false; // Nearly every field: not worth decoding nothing.
+    }
     let options = field.options();
     let value = options.get_field_by_name("debug_redact");
     value.is_some_and(|value| value.as_bool() == Some(true))

@@ -7,5 +7,6 @@ mod docs;
 mod events;
 mod inline;
 mod load;
+mod reasons;
 mod resource;
 mod rules;

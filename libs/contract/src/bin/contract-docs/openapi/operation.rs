@@ -105,7 +105,7 @@ impl Query<'_> {
                         self.collect(&inner, &format!("{name}."), depth - 1);
                     }
                 }
-                Kind::Message(inner) if inner.full_name() == HTTP_BODY => {}
+                Kind::Message(inner) if !is_text(inner.full_name()) => {}
                 _ => self.push(&field, name),
             }
         }
@@ -175,6 +175,11 @@ fn answer(method: &Method, binding: &Binding, style: Style, schemas: &mut Schema
 fn error(method: &Method) -> Value {
     let name = if is_native(method) { "Error" } else { "MlflowError" };
     json!({ "description": "Failed.", "content": { "application/json": { "schema": reference(name) } } })
+}
+
+/// Whether JSON writes a well-known type as a text, which has a place in a query.
+fn is_text(full_name: &str) -> bool {
+    matches!(full_name, "google.protobuf.Timestamp" | "google.protobuf.Duration" | "google.protobuf.FieldMask")
 }
 
 fn is_raw(kind: &Kind) -> bool {
