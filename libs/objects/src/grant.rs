@@ -115,6 +115,20 @@ impl Signer {
         Signed { url, headers: vec![] }
     }
 
+    /// A text that only we can have written: what a caller is to bring back unchanged. It is readable.
+    pub fn seal(&self, purpose: &str, payload: &[u8]) -> String {
+        let tag = hmac::sign(&self.key, &sealed(purpose, payload));
+        format!("{}.{}", URL_SAFE_NO_PAD.encode(payload), URL_SAFE_NO_PAD.encode(tag))
+    }
+
+    /// What was sealed for this purpose; `None` if it was not, or not here.
+    pub fn unseal(&self, purpose: &str, text: &str) -> Option<Vec<u8>> {
+        let (payload, tag) = text.split_once('.')?;
+        let payload = URL_SAFE_NO_PAD.decode(payload).ok()?;
+        hmac::verify(&self.key, &sealed(purpose, &payload), &URL_SAFE_NO_PAD.decode(tag).ok()?).ok()?;
+        Some(payload)
+    }
+
     /// What an address allows, if it is one of ours and still valid.
     pub fn verify(&self, claims: &Claims<'_>, now: Time) -> Result<(Key, Action), SignerFault> {
         let tag = URL_SAFE_NO_PAD.decode(claims.signature).map_err(|_| SignerFault::Forged)?;
@@ -197,6 +211,11 @@ pub fn attachment(file_name: &str) -> String {
 /// What is signed. No part but the last can contain a line break, so no two grants share a statement.
 fn statement(verb: &str, key: &str, expires: i64, detail: &str) -> String {
     format!("cairn object v1\n{verb}\n{expires}\n{key}\n{detail}")
+}
+
+/// What is signed to seal a text. Cannot be the statement of an address.
+fn sealed(purpose: &str, payload: &[u8]) -> Vec<u8> {
+    [b"cairn seal v1\n", purpose.as_bytes(), b"\n", payload].concat()
 }
 
 fn read_secret(path: &Path) -> io::Result<Option<[u8; 32]>> {
@@ -306,6 +325,16 @@ mod tests {
         let claims = Claims { verb: "GET", key: &key, expires, detail: &detail, signature: &signature };
         assert!(signer().verify(&claims, NOW.after(Duration::from_millis(59_999))).is_ok());
         assert_eq!(signer().verify(&claims, NOW.after(Duration::from_secs(60))), Err(SignerFault::Expired));
+    }
+
+    #[test]
+    fn a_sealed_text_comes_back_only_unchanged_and_for_its_purpose() {
+        let sealed = signer().seal("upload", b"{}");
+        assert_eq!(signer().unseal("upload", &sealed).as_deref(), Some(&b"{}"[..]));
+        assert_eq!(signer().unseal("download", &sealed), None);
+        assert_eq!(signer().unseal("upload", &sealed.replacen("e3", "e4", 1)), None);
+        assert_eq!(Signer::new(&[8; 32], "").unseal("upload", &sealed), None);
+        assert_eq!(signer().unseal("upload", "nonsense"), None);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The rules: pure functions of state and command. Nothing here knows time, storage or transport.
 
+pub mod artifact;
 pub mod entry;
 pub mod experiment;
 pub mod experiment_name;

@@ -1,5 +1,6 @@
 //! Our events as they are stored, and stored events as they are ours. Every shape ever stored is read here.
 
+mod artifact;
 mod experiment;
 mod experiment_name;
 mod logged_model;

@@ -1,0 +1,91 @@
+//! Artifacts: bytes in the object store, and the facts about them in the log.
+//!
+//! The bytes come first and the event after them, so a crash in between leaves an object that nobody names and never an
+//! artifact without its bytes. Each upload has an object of its own, named by an id: no path that a caller chose ever
+//! names a file.
+
+mod config;
+mod grants;
+mod grpc;
+mod keep;
+mod media_type;
+mod projection;
+mod query;
+mod read;
+mod signed;
+mod streams;
+mod sweep;
+
+use std::sync::Arc;
+
+use cairn_eventstore::{Commands, EventStore};
+use cairn_kernel::Clock;
+use cairn_objects::{ObjectStore, Signer};
+use cairn_projection::{QueryFault, ReadModel, View};
+use tonic::service::Routes;
+
+pub use self::config::Config;
+pub use self::keep::Upload;
+pub use self::media_type::media_type_of;
+pub use self::query::Row;
+pub use self::read::Download;
+pub(crate) use self::streams::{receive, send};
+
+/// Everything that is done with artifacts, whatever protocol asks. Cheap to clone.
+#[derive(Clone)]
+pub struct Artifacts {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    objects: Arc<dyn ObjectStore>,
+    signer: Signer,
+    commands: Commands,
+    clock: Arc<dyn Clock>,
+    model: ReadModel,
+    view: View,
+    size_max: u64,
+    /// Where objects are, as people name it: `file:///srv/cairn/objects`.
+    address: String,
+}
+
+/// Where artifacts are kept and how large they may be.
+pub struct Storage {
+    pub objects: Arc<dyn ObjectStore>,
+    /// Knows the addresses and uploads of this deployment.
+    pub signer: Signer,
+    /// The store's URL, for people.
+    pub address: String,
+    pub size_max: u64,
+}
+
+impl Artifacts {
+    /// Starts the view of artifacts in a service's read model. Must be called on a tokio runtime.
+    pub fn start(
+        storage: Storage,
+        store: Arc<dyn EventStore>,
+        commands: Commands,
+        model: &ReadModel,
+    ) -> Result<Self, QueryFault> {
+        let view = View::start(store, model, projection::Projection)?;
+        let clock = commands.clock().clone();
+        let Storage { objects, signer, address, size_max } = storage;
+        let inner = Inner { objects, signer, commands, clock, model: model.clone(), view, size_max, address };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// The view that lists artifacts.
+    pub fn view(&self) -> &View {
+        &self.inner.view
+    }
+
+    /// Adds the services for artifacts and signed addresses.
+    pub fn routes(&self, routes: Routes) -> Routes {
+        routes.add_service(grpc::service(self.clone())).add_service(signed::service(self.clone()))
+    }
+
+    /// Whether large artifacts can go past this process, to and from the store itself.
+    pub fn is_direct(&self) -> bool {
+        self.inner.objects.is_direct()
+    }
+}

@@ -1,0 +1,70 @@
+use std::sync::Arc;
+
+use cairn_eventstore::{Filter, Recorded, Stored};
+use cairn_kernel::Aggregate;
+use cairn_projection::{Projection as Project, ProjectionFault};
+use rusqlite::{Transaction, params};
+
+use crate::model::artifact::{Artifact, Change};
+
+/// Writes which artifacts there are.
+pub(super) struct Projection;
+
+const UPSERT: &str = "
+    INSERT INTO artifacts (owner, path, id, object_key, size, sha256, media_type, create_time, creator, revision)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+    ON CONFLICT (owner, path) DO UPDATE SET
+        object_key = excluded.object_key, size = excluded.size, sha256 = excluded.sha256,
+        media_type = excluded.media_type, create_time = excluded.create_time, creator = excluded.creator,
+        revision = excluded.revision";
+
+impl Project for Projection {
+    const NAME: &'static str = "experiments.artifacts.v1";
+
+    const SCHEMA: &'static str = "
+        CREATE TABLE artifacts (
+            owner TEXT NOT NULL,
+            path TEXT NOT NULL,
+            id TEXT NOT NULL,
+            object_key TEXT NOT NULL,
+            size INTEGER NOT NULL,
+            sha256 TEXT NOT NULL,
+            media_type TEXT NOT NULL,
+            create_time INTEGER NOT NULL,
+            creator TEXT NOT NULL,
+            revision INTEGER NOT NULL,
+            PRIMARY KEY (owner, path)
+        ) WITHOUT ROWID, STRICT;
+        CREATE UNIQUE INDEX artifacts_by_id ON artifacts (owner, id);
+        CREATE INDEX artifacts_by_object ON artifacts (object_key);
+    ";
+
+    fn filter(&self) -> Filter {
+        Filter::categories([Artifact::CATEGORY])
+    }
+
+    fn apply(&self, tx: &Transaction<'_>, events: &[Arc<Recorded>]) -> Result<(), ProjectionFault> {
+        let mut upsert = tx.prepare_cached(UPSERT)?;
+        let mut delete = tx.prepare_cached("DELETE FROM artifacts WHERE owner = ?1 AND path = ?2")?;
+        for recorded in events {
+            let event = Artifact::decode(&recorded.kind, &recorded.payload)?;
+            let (owner, path) = (event.owner.as_str(), event.path.as_str());
+            match &event.change {
+                Change::Recorded(content) => upsert.execute(params![
+                    owner,
+                    path,
+                    event.path.id(),
+                    content.object_key,
+                    i64::try_from(content.size).unwrap_or(i64::MAX),
+                    content.sha256,
+                    content.media_type,
+                    recorded.time.micros(),
+                    recorded.metadata().principal,
+                    i64::try_from(recorded.revision.0).unwrap_or(i64::MAX),
+                ])?,
+                Change::Deleted => delete.execute(params![owner, path])?,
+            };
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,77 @@
+use cairn_kernel::{Code, Position};
+use cairn_objects::{Body, Digest, Key, verified};
+use cairn_service::{Ctx, Refusal, refuse};
+use tonic::Status;
+
+use super::Artifacts;
+use super::query::{self, Child, Row};
+use crate::model::artifact::{Artifact, ArtifactName, ArtifactPath, Content, Owner, Rejection};
+
+/// An artifact on its way out. The body ends well only when it has the recorded digest.
+pub struct Download {
+    pub content: Content,
+    pub body: Body,
+}
+
+impl Artifacts {
+    /// What lies under a path now. Asks the log, not a view: an upload just answered is seen.
+    pub async fn content(&self, owner: &Owner, path: &ArtifactPath) -> Result<Content, Status> {
+        let loaded = self.inner.commands.load::<Artifact>(&owner.artifact_stream(path)).await.map_err(refuse)?;
+        let missing = || refuse(Refusal::of(&Rejection::NotFound { owner: owner.clone(), path: path.clone() }));
+        loaded.state.content().cloned().ok_or_else(missing)
+    }
+
+    /// An artifact's bytes.
+    pub async fn open(&self, owner: &Owner, path: &ArtifactPath) -> Result<Download, Status> {
+        let content = self.content(owner, path).await?;
+        let key = object_key(&content)?;
+        let object = self.inner.objects.get(&key, None).await.map_err(|fault| refuse(Refusal::of(&fault)))?;
+        let sha256: Digest = content.sha256.parse().map_err(|fault| refuse(Refusal::internal(fault)))?;
+        Ok(Download { body: verified(object.body, content.size, sha256), content })
+    }
+
+    /// Files and folders right below a folder.
+    pub async fn children(&self, ctx: &Ctx, owner: &Owner, folder: &str) -> Result<Vec<Child>, Status> {
+        self.caught_up(ctx).await?;
+        query::children(&self.inner.model, owner, folder).await.map_err(refuse)
+    }
+
+    /// Artifacts below a folder, however deep.
+    pub async fn below(
+        &self,
+        ctx: &Ctx,
+        owner: &Owner,
+        folder: &str,
+        after: &str,
+        limit: usize,
+    ) -> Result<Vec<Row>, Status> {
+        self.caught_up(ctx).await?;
+        query::below(&self.inner.model, owner, folder, after, limit).await.map_err(refuse)
+    }
+
+    /// The artifact of this name.
+    pub async fn row(&self, ctx: &Ctx, name: &ArtifactName) -> Result<Row, Status> {
+        self.caught_up(ctx).await?;
+        let row = query::by_id(&self.inner.model, name.owner(), name.artifact()).await.map_err(refuse)?;
+        row.ok_or_else(|| {
+            let message = format!("there is no artifact {name}");
+            refuse(Refusal::new(Code::NotFound, "ARTIFACT_NOT_FOUND", message).with("name", name))
+        })
+    }
+
+    /// Where an object is, as people name it.
+    pub fn storage_address(&self, content: &Content) -> String {
+        format!("{}/{}", self.inner.address, content.object_key)
+    }
+
+    /// Waits for what the caller says it has seen.
+    async fn caught_up(&self, ctx: &Ctx) -> Result<(), Status> {
+        let after = ctx.after().unwrap_or(Position::START);
+        self.inner.view.reached(after, ctx.deadline()).await.map_err(refuse)
+    }
+}
+
+/// The key under which an artifact's bytes are stored.
+pub(super) fn object_key(content: &Content) -> Result<Key, Status> {
+    content.object_key.parse().map_err(|fault| refuse(Refusal::internal(fault)))
+}

@@ -1,0 +1,81 @@
+use cairn_contract::cairn::experiments::v1::object_service_server::{ObjectService, ObjectServiceServer};
+use cairn_contract::cairn::experiments::v1::{ReadObjectRequest, WriteObjectRequest, WriteObjectResponse};
+use cairn_kernel::Code;
+use cairn_objects::{Action, Claims, Expect, Key, SignerFault};
+use cairn_service::{Refusal, Reply, refuse};
+use tonic::{Request, Response, Status, Streaming};
+
+use super::Artifacts;
+use super::streams::{Sending, attach, first, receive};
+use cairn_contract::google::api::HttpBody;
+use futures::StreamExt;
+
+/// Serves the addresses we signed. The signature is the whole right: there is no caller to ask about.
+struct Grpc {
+    artifacts: Artifacts,
+}
+
+pub(super) fn service(artifacts: Artifacts) -> ObjectServiceServer<impl ObjectService> {
+    ObjectServiceServer::new(Grpc { artifacts })
+}
+
+#[tonic::async_trait]
+impl ObjectService for Grpc {
+    type ReadObjectStream = Sending;
+
+    async fn read_object(&self, request: Request<ReadObjectRequest>) -> Reply<Sending> {
+        let ReadObjectRequest { key, expires, detail, signature } = request.into_inner();
+        let claims = Claims { verb: "GET", key: &key, expires, detail: &detail, signature: &signature };
+        let (key, Action::Get { file_name, media_type }) = self.verify(&claims)? else { return Err(forged()) };
+        let objects = &self.artifacts.inner.objects;
+        let object = objects.get(&key, None).await.map_err(|fault| refuse(Refusal::of(&fault)))?;
+        let content_type = media_type.unwrap_or_else(|| "application/octet-stream".to_owned());
+        let head = HttpBody { content_type, ..HttpBody::default() };
+        let pieces = object.body.map(|piece| match piece {
+            Ok(data) => Ok(HttpBody { data, ..HttpBody::default() }),
+            Err(fault) => Err(refuse(Refusal::internal(fault))),
+        });
+        let mut response = Response::new(futures::stream::iter([Ok(head)]).chain(pieces).boxed());
+        attach(response.metadata_mut(), file_name.as_deref().unwrap_or_else(|| key.file_name()));
+        Ok(response)
+    }
+
+    async fn write_object(&self, request: Request<Streaming<WriteObjectRequest>>) -> Reply<WriteObjectResponse> {
+        let mut stream = request.into_inner();
+        let WriteObjectRequest { key, expires, detail, signature, content } = first(&mut stream).await?;
+        let claims = Claims { verb: "PUT", key: &key, expires, detail: &detail, signature: &signature };
+        let (key, action) = self.verify(&claims)?;
+        let body = receive(content, stream, |message| message.content);
+        let objects = &self.artifacts.inner.objects;
+        let size_max = self.artifacts.inner.size_max;
+        let etag = match action {
+            Action::Put { size, sha256 } => {
+                let written = objects.put(&key, body, Expect { size_max, size, sha256 }).await;
+                written.map(|written| written.sha256.to_string())
+            }
+            Action::PutPart { upload, number } => {
+                let part = objects.put_part(&key, &upload, number, body, Expect::at_most(size_max)).await;
+                part.map(|part| part.etag)
+            }
+            Action::Get { .. } => return Err(forged()),
+        };
+        let etag = etag.map_err(|fault| refuse(Refusal::of(&fault)))?;
+        Ok(Response::new(WriteObjectResponse { etag }))
+    }
+}
+
+impl Grpc {
+    fn verify(&self, claims: &Claims<'_>) -> Result<(Key, Action), Status> {
+        let inner = &self.artifacts.inner;
+        inner.signer.verify(claims, inner.clock.now()).map_err(|fault| match fault {
+            SignerFault::Forged => forged(),
+            SignerFault::Expired => {
+                refuse(Refusal::new(Code::PermissionDenied, "SIGNATURE_EXPIRED", fault.to_string()))
+            }
+        })
+    }
+}
+
+fn forged() -> Status {
+    refuse(Refusal::new(Code::PermissionDenied, "SIGNATURE_INVALID", SignerFault::Forged.to_string()))
+}

@@ -1,0 +1,62 @@
+use std::time::Duration;
+
+use cairn_kernel::Position;
+use cairn_objects::{Key, Listed};
+use tokio::time::Instant;
+
+use super::{Artifacts, query};
+
+/// Objects younger than this are left alone: their event may be on its way, or their upload not completed yet.
+const AGE_MIN: Duration = Duration::from_secs(48 * 3600);
+/// Objects looked at between two looks at the view.
+const PAGE: usize = 500;
+
+/// Why a sweep stopped before its end. It begins anew the next time.
+#[derive(Debug, thiserror::Error)]
+pub enum SweepFault {
+    #[error(transparent)]
+    Objects(#[from] cairn_objects::ObjectFault),
+    #[error(transparent)]
+    Query(#[from] cairn_projection::QueryFault),
+    #[error(transparent)]
+    View(#[from] cairn_projection::WaitFault),
+    #[error("the view of artifacts has set events aside, so it cannot tell what is unused")]
+    Quarantined,
+}
+
+impl Artifacts {
+    /// Removes objects that no artifact names: of uploads never completed, of crashes between bytes and event, and of
+    /// artifacts deleted or replaced. Gives how many.
+    ///
+    /// INVARIANT: an object is removed only when it is older than any upload under way, and a complete view that has
+    /// seen everything up to after the object was listed does not know it.
+    pub async fn sweep(&self, position: impl Fn() -> Position, patience: Duration) -> Result<u64, SweepFault> {
+        let inner = &self.inner;
+        let (mut removed, mut after) = (0, None);
+        loop {
+            let page = inner.objects.list("", after.as_ref(), PAGE).await?;
+            inner.view.reached(position(), Instant::now() + patience).await?;
+            if inner.view.state().quarantined > 0 {
+                return Err(SweepFault::Quarantined);
+            }
+            let now = inner.clock.now();
+            let is_old = |object: &&Listed| now.since(object.modify_time) > AGE_MIN;
+            for object in page.objects.iter().filter(is_old).filter(|object| is_ours(&object.key)) {
+                if !query::is_used(&inner.model, object.key.as_str()).await? {
+                    inner.objects.delete(&object.key).await?;
+                    removed += 1;
+                }
+            }
+            after = page.next;
+            if after.is_none() {
+                return Ok(removed);
+            }
+        }
+    }
+}
+
+/// Whether a key has the shape of those we make. A store may hold what others put there.
+fn is_ours(key: &Key) -> bool {
+    let segments: Vec<_> = key.segments().collect();
+    matches!(segments[..], [_, "runs" | "loggedModels", _, id] if id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit()))
+}
