@@ -4,15 +4,19 @@ mod accounts;
 mod audit;
 mod bindings;
 mod comparison;
+mod config;
 mod events;
 mod exit;
 mod experiments;
 mod keys;
 mod output;
 mod projects;
+mod rebuild;
 mod runs;
 mod session;
+mod up;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -27,12 +31,23 @@ struct Cli {
     #[command(flatten)]
     connection: Connection,
 
+    /// Settings file for `up` and `config`; otherwise `cairn.toml` here, if there is one.
+    #[arg(long, global = true, env = "CAIRN_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+
     #[command(subcommand)]
     command: Command,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Runs the whole suite in one process.
+    Up(up::Command),
+    /// Settings: what is in force, and what there is.
+    #[command(subcommand)]
+    Config(config::Command),
+    /// Builds read models again from the log, to compare or to replace.
+    Rebuild(rebuild::Command),
     /// Experiments of the project.
     #[command(subcommand)]
     Experiments(experiments::Command),
@@ -91,6 +106,9 @@ pub fn main() -> ExitCode {
 
 async fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
+        Command::Up(command) => up::run(cli.connection.output(), cli.config, command).await,
+        Command::Config(command) => config::run(cli.config, command),
+        Command::Rebuild(command) => rebuild::run(cli.connection.output(), command).await,
         Command::Experiments(command) => experiments::run(cli.connection.open()?, command).await,
         Command::Runs(command) => runs::run(cli.connection.open()?, command).await,
         Command::Projects(command) => projects::run(cli.connection.open()?, command).await,

@@ -1,9 +1,9 @@
 //! What the program itself can be told, and every section of every part together.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use cairn_service::config::Registry;
+use cairn_service::config::{Loaded, Problems, Registry, Sources};
 
 cairn_service::settings! {
     /// Where the suite listens and keeps its data.
@@ -35,5 +35,15 @@ impl Config {
 
 /// Every section there is.
 pub fn registry() -> Registry {
-    Registry::new().with::<Config>().with::<cairn_service::shutdown::Config>()
+    Registry::new().with::<Config>().with::<cairn_service::guard::Limits>().with::<cairn_service::shutdown::Config>()
+}
+
+/// Loads all sections: defaults, the file (`cairn.toml` if there is one), the environment, and the data folder from the
+/// command line.
+pub fn load(file: Option<PathBuf>, data: Option<&Path>) -> Result<Loaded, Problems> {
+    let mut sources = Sources::of_process(file);
+    if let Some(data) = data {
+        sources.environment.insert("CAIRN__SERVER__DATA".to_owned(), data.display().to_string());
+    }
+    registry().load(&sources)
 }

@@ -1,0 +1,63 @@
+//! `cairn rebuild`: builds read models again from the log, to compare or to replace.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use serde_json::json;
+use tokio::time::Instant;
+
+use super::output::Output;
+use crate::suite::{Core, config};
+
+/// How long a view may take to read what it has not seen yet.
+const CATCH_UP_MAX: Duration = Duration::from_secs(3600);
+
+#[derive(Debug, clap::Args)]
+pub struct Command {
+    /// Compare only: build each view beside the live one and compare them row by row. Exit code 1 if any differs.
+    #[arg(long)]
+    verify: bool,
+    /// The data folder. No other process may be using it.
+    #[arg(long)]
+    data: Option<PathBuf>,
+    /// Only these views.
+    #[arg(long = "view")]
+    views: Vec<String>,
+}
+
+pub async fn run(output: Output, command: Command) -> anyhow::Result<()> {
+    let loaded = config::load(None, command.data.as_deref())?;
+    let core = Core::open(&loaded)?;
+    core.caught_up(Instant::now() + CATCH_UP_MAX).await.context("a view cannot read the log")?;
+    let mut rows = vec![];
+    let mut differ = vec![];
+    for view in core.views() {
+        if !command.views.is_empty() && !command.views.iter().any(|name| name == view.name()) {
+            continue;
+        }
+        if command.verify {
+            let verdict = view.verify().await?;
+            if !verdict.is_equal() {
+                differ.push(format!("{}: {verdict:?}", view.name()));
+            }
+            rows.push(json!({
+                "view": view.name(), "position": verdict.position.0, "result": if verdict.is_equal() { "equal" } else { "differs" },
+            }));
+        } else {
+            let rebuilt = view.rebuild().await?;
+            rows.push(json!({"view": view.name(), "position": rebuilt.position.0, "result": format!("rebuilt from {} events", rebuilt.events)}));
+        }
+    }
+    if rows.is_empty() {
+        bail!("no such view: {}", command.views.join(", "));
+    }
+    output.list(&rows, &[("VIEW", "view"), ("POSITION", "position"), ("RESULT", "result")])?;
+    for view in core.views() {
+        view.stop(Duration::from_secs(10)).await;
+    }
+    if !differ.is_empty() {
+        bail!("views that are not what the log says:\n{}", differ.join("\n"));
+    }
+    Ok(())
+}

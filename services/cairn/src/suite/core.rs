@@ -1,0 +1,59 @@
+//! What every role stands on: the log, commands, access, and the roles themselves, without any door.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use cairn_access::{Access, Keyring};
+use cairn_eventstore::{Commands, EventStore};
+use cairn_eventstore_sqlite::Sqlite;
+use cairn_kernel::{Clock, Position, SystemClock};
+use cairn_projection::View;
+use cairn_service::config::Loaded;
+use cairn_service::{Deps, Mounted};
+
+use super::{Config, Folder};
+
+/// The roles over one store.
+pub struct Core {
+    pub folder: Folder,
+    pub deps: Deps,
+    pub mounted: Vec<Mounted>,
+}
+
+impl Core {
+    /// Opens the data folder and starts every role.
+    pub fn open(loaded: &Loaded) -> anyhow::Result<Self> {
+        let config = loaded.get::<Config>();
+        let folder = Folder::open(&config.data)
+            .with_context(|| format!("cannot use the data folder {}", config.data.display()))?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let events = cairn_eventstore_sqlite::Config::at(folder.events());
+        let store: Arc<dyn EventStore> = Arc::new(Sqlite::open(&events, Arc::clone(&clock))?);
+        let keyring = Arc::new(Keyring::open(&folder.keyring())?);
+        let access = cairn_access::Config::default();
+        let deps = Deps {
+            commands: Commands::new(Arc::clone(&store), Arc::clone(&clock), config.state_cache_bytes_max),
+            access: Access::start(Arc::clone(&store), Arc::clone(&clock), keyring, &access),
+            views_folder: folder.views(),
+            store,
+            clock,
+        };
+        let mounted = vec![];
+        Ok(Self { folder, deps, mounted })
+    }
+
+    /// Every read model of every role.
+    pub fn views(&self) -> Vec<View> {
+        self.mounted.iter().flat_map(|role| role.views.clone()).collect()
+    }
+
+    /// Waits until every view has seen what is in the log now.
+    pub async fn caught_up(&self, deadline: tokio::time::Instant) -> anyhow::Result<()> {
+        let head: Position = *self.deps.store.head().borrow();
+        self.deps.access.reached(head, deadline).await?;
+        for view in self.views() {
+            view.reached(head, deadline).await?;
+        }
+        Ok(())
+    }
+}

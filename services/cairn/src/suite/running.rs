@@ -1,0 +1,96 @@
+//! A suite that serves: the core behind its guard and gateway, on two ports.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use cairn_contract::Contract;
+use cairn_gateway::Gateway;
+use cairn_service::InProcess;
+use cairn_service::config::Loaded;
+use cairn_service::guard::{GuardLayer, Limits};
+use cairn_service::shutdown::{self, Drain, Shutdown};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use tracing::error;
+
+use super::{Config, Core};
+
+/// How long views may take to read what they have not seen, before the suite serves.
+const READY_MAX: Duration = Duration::from_secs(600);
+
+/// A serving suite. Dropping it does not stop it; [`Running::stop`] does.
+pub struct Running {
+    /// Where HTTP is served.
+    pub http: SocketAddr,
+    /// Where gRPC is served.
+    pub grpc: SocketAddr,
+    core: Core,
+    services: InProcess,
+    shutdown: Shutdown,
+    doors: Vec<JoinHandle<()>>,
+    stopping: shutdown::Config,
+}
+
+impl Running {
+    /// Starts everything and returns once it serves and has seen all that is in the log.
+    pub async fn start(loaded: &Loaded, shutdown: Shutdown) -> anyhow::Result<Self> {
+        let config = loaded.get::<Config>();
+        // Before anything else, so that a taken port costs nothing.
+        let (http, grpc) = (listen(config.http()).await?, listen(config.grpc()).await?);
+        let core = Core::open(loaded)?;
+
+        let contract = Contract::embedded().map_err(|violations| anyhow!("{violations}"))?;
+        let guard =
+            GuardLayer::new(&core.deps, loaded.get::<Limits>()).map_err(|violations| anyhow!("{violations}"))?;
+        let services = InProcess::new(guard, core.mounted.iter().map(|role| role.routes.clone()));
+        let gateway =
+            Gateway::new(cairn_gateway::Config::default(), contract, Arc::clone(&core.deps.access), services.clone())
+                .map_err(|problems| anyhow!("the gateway cannot start: {}", problems.join("; ")))?;
+
+        core.caught_up(Instant::now() + READY_MAX).await.context("a view did not catch up with the log")?;
+        let addresses = (http.local_addr()?, grpc.local_addr()?);
+        let http = tokio::spawn({
+            let (gateway, token) = (gateway.clone(), shutdown.token());
+            async move { gateway.serve_http(http, token).await }
+        });
+        let stopping = loaded.get();
+        Ok(Self { http: addresses.0, grpc: addresses.1, core, services, shutdown, doors: vec![http], stopping })
+    }
+
+    /// What the doors lead to.
+    pub fn core(&self) -> &Core {
+        &self.core
+    }
+
+    /// Waits until somebody asks for the end.
+    pub async fn asked_to_stop(&self) {
+        self.shutdown.begun().await;
+    }
+
+    /// Stops accepting, finishes what was accepted, stops the views, and closes the store.
+    pub async fn stop(self) {
+        self.shutdown.begin();
+        let (doors, views, services) = (self.doors, self.core.views(), self.services);
+        let grace = Duration::from_millis(self.stopping.grace_ms);
+        Drain::new(&self.stopping)
+            .then("open requests", async move { drop(futures::future::join_all(doors).await) })
+            .then("changes under way", async move {
+                if let Err(fault) = services.drain().await {
+                    error!(%fault, "what was counted of strangers could not be written");
+                }
+            })
+            .then(
+                "views",
+                async move { drop(futures::future::join_all(views.iter().map(|view| view.stop(grace))).await) },
+            )
+            .run()
+            .await;
+    }
+}
+
+async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))
+}
