@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use cairn_service::shutdown::Shutdown;
+use cairn_service::telemetry::Telemetry;
 
 use super::output::{Output, line};
 use crate::suite::{Running, config};
@@ -18,10 +19,12 @@ pub struct Command {
 
 pub async fn run(output: Output, file: Option<PathBuf>, command: Command) -> anyhow::Result<()> {
     let loaded = config::load(file, command.data.as_deref())?;
+    let telemetry = Telemetry::start(&loaded.get(), "cairn")?;
     let suite = Running::start(&loaded, Shutdown::on_signals()?).await?;
     announce(output, &suite)?;
     suite.asked_to_stop().await;
     suite.stop().await;
+    telemetry.stop().await;
     Ok(())
 }
 

@@ -10,10 +10,12 @@ use cairn_gateway::Gateway;
 use cairn_service::InProcess;
 use cairn_service::config::Loaded;
 use cairn_service::guard::{GuardLayer, Limits};
+use cairn_service::health::{self, DiskCheck, Health, MemoryCheck, StorageCheck, ViewsCheck};
 use cairn_service::shutdown::{self, Drain, Shutdown};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
+use tonic::service::Routes;
 use tracing::error;
 
 use super::{Config, Core};
@@ -29,6 +31,7 @@ pub struct Running {
     pub grpc: SocketAddr,
     core: Core,
     services: InProcess,
+    health: Health,
     shutdown: Shutdown,
     doors: Vec<JoinHandle<()>>,
     stopping: shutdown::Config,
@@ -45,19 +48,35 @@ impl Running {
         let contract = Contract::embedded().map_err(|violations| anyhow!("{violations}"))?;
         let guard =
             GuardLayer::new(&core.deps, loaded.get::<Limits>()).map_err(|violations| anyhow!("{violations}"))?;
-        let services = InProcess::new(guard, core.mounted.iter().map(|role| role.routes.clone()));
+        let (health, health_routes) = watch(loaded, &core);
+        let routes = core.mounted.iter().map(|role| role.routes.clone()).chain([health_routes]);
+        let services = InProcess::new(guard, routes);
         let gateway =
             Gateway::new(cairn_gateway::Config::default(), contract, Arc::clone(&core.deps.access), services.clone())
                 .map_err(|problems| anyhow!("the gateway cannot start: {}", problems.join("; ")))?;
 
         core.caught_up(Instant::now() + READY_MAX).await.context("a view did not catch up with the log")?;
         let addresses = (http.local_addr()?, grpc.local_addr()?);
+        health.round().await;
+        let checking = tokio::spawn({
+            let (health, token) = (health.clone(), shutdown.token());
+            async move { health.run(token).await }
+        });
         let http = tokio::spawn({
             let (gateway, token) = (gateway.clone(), shutdown.token());
             async move { gateway.serve_http(http, token).await }
         });
         let stopping = loaded.get();
-        Ok(Self { http: addresses.0, grpc: addresses.1, core, services, shutdown, doors: vec![http], stopping })
+        Ok(Self {
+            http: addresses.0,
+            grpc: addresses.1,
+            core,
+            services,
+            shutdown,
+            doors: vec![http, checking],
+            health,
+            stopping,
+        })
     }
 
     /// What the doors lead to.
@@ -72,6 +91,7 @@ impl Running {
 
     /// Stops accepting, finishes what was accepted, stops the views, and closes the store.
     pub async fn stop(self) {
+        self.health.stop_serving().await;
         self.shutdown.begin();
         let (doors, views, services) = (self.doors, self.core.views(), self.services);
         let grace = Duration::from_millis(self.stopping.grace_ms);
@@ -89,6 +109,18 @@ impl Running {
             .run()
             .await;
     }
+}
+
+/// The checks of one process: its store, its disk, its memory and its views.
+fn watch(loaded: &Loaded, core: &Core) -> (Health, Routes) {
+    let config = loaded.get::<health::Config>();
+    let (health, routes) = Health::new(&config);
+    let folder = core.folder.path();
+    health.register(StorageCheck::new(Arc::clone(&core.deps.store), folder));
+    health.register(DiskCheck::new(folder, &config));
+    health.register(MemoryCheck::new(&config));
+    health.register(ViewsCheck::new(core.views(), &config));
+    (health, routes)
 }
 
 async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
