@@ -24,8 +24,10 @@ impl Authenticator {
         Self { access }
     }
 
-    /// Who calls; nobody in particular when no credential came (unless authentication is switched off). A credential that is not accepted is refused even
-    /// where none is needed: whoever sends one wants to know.
+    /// Who calls; nobody in particular when no credential came, unless authentication is switched off. A credential
+    /// that is not accepted is refused even where none is needed: whoever sends one wants to know.
+    ///
+    /// Nothing is remembered here, so that a revocation works as soon as the replica has heard of it.
     pub fn identify(&self, headers: &HeaderMap) -> Result<Option<Known>, Refusal> {
         let principal = match (self.access.everybody(), credential(headers)?) {
             (Some(everybody), _) => everybody,

@@ -116,13 +116,13 @@ impl Plan {
     pub fn request(
         &self,
         plans: &Plans,
-        bound: &[(&str, String)],
+        bound: &[(String, String)],
         query: Option<&str>,
         headers: &HeaderMap,
         body: &[u8],
     ) -> Result<Vec<u8>, Fault> {
         let mut reader = Reader::new(plans, self.accent);
-        let bound_paths: Vec<&str> = bound.iter().map(|(path, _)| *path).collect();
+        let bound_paths: Vec<&str> = bound.iter().map(|(path, _)| path.as_str()).collect();
         match &self.body {
             Body::Whole if !body.is_empty() => reader.message(self.input, body)?,
             Body::Field(name) if !body.is_empty() => {

@@ -1,114 +1,73 @@
-use serde::Deserialize;
-
-/// The edge: limits on what comes in, how long it may take, and who may ask from a browser.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Config {
-    /// Largest body that is read whole (JSON and unary raw bodies), in plain bytes after decompression.
-    pub body_bytes_max: usize,
-    /// Largest streamed upload, in plain bytes after decompression.
-    pub upload_bytes_max: u64,
-    /// Largest answer taken from a service as one message.
-    pub answer_bytes_max: usize,
-    /// Largest request head: request line and all headers.
-    pub head_bytes_max: usize,
-    /// How long a client may take to send its request head.
-    pub head_timeout_ms: u64,
-    /// How long a client may pause while it sends a body, or refuse to take the next bytes of an answer.
-    pub idle_timeout_ms: u64,
-    /// How long a call that answers once may take, reading its body included. Streams have no such end.
-    pub request_timeout_ms: u64,
-    /// How long connections may finish their work once the process stops.
-    pub drain_timeout_ms: u64,
-    /// Connections served at once on each port; more wait to be accepted.
-    pub connections_max: usize,
-    /// Calls one HTTP/2 connection may have open at once.
-    pub streams_per_connection_max: u32,
-    /// How often a silent event stream says that it is alive.
-    pub keep_alive_ms: u64,
-    /// Proxies in front of this process that append to `X-Forwarded-For`. 0: the header is not believed.
-    pub forwarded_hops: usize,
-    /// Web origins that may call from a browser, e.g. `https://console.example.com`. Empty: none.
-    pub cors_origins: Vec<String>,
-    /// Write each request's message, its sensitive fields hidden, into the log at debug level.
-    pub log_messages: bool,
-    /// How many requests a caller may send.
-    pub rates: Rates,
-}
-
-/// How many requests a caller may send: steadily per second, and at once after a pause.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Rates {
-    /// Requests per second for each known caller.
-    pub principal_per_second: u32,
-    /// Requests per second for each known caller on each method.
-    pub method_per_second: u32,
-    /// Requests per second for each source network (IPv4 /24, IPv6 /48) without a valid credential.
-    pub stranger_per_second: u32,
-    /// Seconds' worth of requests that may come at once.
-    pub burst_seconds: u32,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            body_bytes_max: 32 << 20,
-            upload_bytes_max: 1 << 40,
-            answer_bytes_max: 256 << 20,
-            head_bytes_max: 64 << 10,
-            head_timeout_ms: 30_000,
-            idle_timeout_ms: 30_000,
-            request_timeout_ms: 60_000,
-            drain_timeout_ms: 30_000,
-            connections_max: 10_000,
-            streams_per_connection_max: 256,
-            keep_alive_ms: 15_000,
-            forwarded_hops: 0,
-            cors_origins: vec![],
-            log_messages: false,
-            rates: Rates::default(),
-        }
+cairn_service::settings! {
+    /// The edge: limits on what comes in, how long it may take, how often, and who may ask from a browser.
+    pub struct Config: "gateway" checked by problems {
+        /// Largest body that is read whole (JSON and small raw bodies), in bytes, decompressed.
+        body_bytes_max: usize = 16 * 1024 * 1024;
+        /// Largest streamed upload, in bytes, decompressed.
+        upload_bytes_max: u64 = 1 << 40;
+        /// Largest answer taken from a service as one message, in bytes.
+        answer_bytes_max: usize = 256 * 1024 * 1024;
+        /// Largest request head (request line and all headers), in bytes.
+        head_bytes_max: usize = 64 * 1024;
+        /// How long a client may take to send a request head, in milliseconds; also how long a connection may be idle.
+        head_timeout_ms: u64 = 60_000;
+        /// How long a client may pause within a body, or take no bytes of an answer, in milliseconds.
+        idle_timeout_ms: u64 = 30_000;
+        /// How long a call that answers once may take, its body included, in milliseconds. Streams have no such end.
+        request_timeout_ms: u64 = 60_000;
+        /// How long a streamed upload may take, in milliseconds.
+        upload_timeout_ms: u64 = 6 * 3_600_000;
+        /// Connections served at once on each port; more wait to be accepted.
+        connections_max: usize = 10_000;
+        /// Calls one HTTP/2 connection may have open at once.
+        streams_per_connection_max: u32 = 256;
+        /// How often a silent stream says that it is alive, in milliseconds.
+        keep_alive_ms: u64 = 15_000;
+        /// Proxies in front of this process that append to X-Forwarded-For. 0: the header is not believed.
+        forwarded_hops: usize = 0;
+        /// Web origins that may call from a browser, e.g. https://console.example.com. Empty: none.
+        cors_origins: Vec<String> = vec![];
+        /// Requests per second for each known caller.
+        caller_rate_max: u32 = 20_000;
+        /// Requests per second for each known caller on each method.
+        method_rate_max: u32 = 10_000;
+        /// Requests per second without a valid credential, for each source network (IPv4 /24, IPv6 /48).
+        stranger_rate_max: u32 = 200;
+        /// How many seconds' worth of requests may come at once.
+        burst_seconds: u32 = 2;
     }
 }
 
-impl Default for Rates {
-    fn default() -> Self {
-        Self { principal_per_second: 20_000, method_per_second: 10_000, stranger_per_second: 50, burst_seconds: 2 }
+fn problems(config: &Config) -> Vec<String> {
+    let numbers = [
+        ("body_bytes_max", config.body_bytes_max as u64),
+        ("upload_bytes_max", config.upload_bytes_max),
+        ("answer_bytes_max", config.answer_bytes_max as u64),
+        ("head_timeout_ms", config.head_timeout_ms),
+        ("idle_timeout_ms", config.idle_timeout_ms),
+        ("request_timeout_ms", config.request_timeout_ms),
+        ("upload_timeout_ms", config.upload_timeout_ms),
+        ("connections_max", config.connections_max as u64),
+        ("streams_per_connection_max", u64::from(config.streams_per_connection_max)),
+        ("keep_alive_ms", config.keep_alive_ms),
+        ("caller_rate_max", u64::from(config.caller_rate_max)),
+        ("method_rate_max", u64::from(config.method_rate_max)),
+        ("stranger_rate_max", u64::from(config.stranger_rate_max)),
+        ("burst_seconds", u64::from(config.burst_seconds)),
+    ];
+    let mut problems: Vec<String> = numbers
+        .iter()
+        .filter(|(_, number)| *number == 0)
+        .map(|(key, _)| format!("{key} must be greater than 0"))
+        .collect();
+    if config.head_bytes_max < 8 * 1024 {
+        problems.push("head_bytes_max must be at least 8192".to_owned());
     }
-}
-
-impl Config {
-    /// Everything that is wrong with it.
-    pub fn validate(&self) -> Vec<String> {
-        let mut problems = vec![];
-        let mut positive = |key: &str, value: u64| {
-            if value == 0 {
-                problems.push(format!("{key} must be greater than 0"));
-            }
-        };
-        positive("body_bytes_max", self.body_bytes_max as u64);
-        positive("upload_bytes_max", self.upload_bytes_max);
-        positive("answer_bytes_max", self.answer_bytes_max as u64);
-        positive("head_timeout_ms", self.head_timeout_ms);
-        positive("idle_timeout_ms", self.idle_timeout_ms);
-        positive("request_timeout_ms", self.request_timeout_ms);
-        positive("connections_max", self.connections_max as u64);
-        positive("streams_per_connection_max", u64::from(self.streams_per_connection_max));
-        positive("keep_alive_ms", self.keep_alive_ms);
-        positive("rates.principal_per_second", u64::from(self.rates.principal_per_second));
-        positive("rates.method_per_second", u64::from(self.rates.method_per_second));
-        positive("rates.stranger_per_second", u64::from(self.rates.stranger_per_second));
-        positive("rates.burst_seconds", u64::from(self.rates.burst_seconds));
-        if self.head_bytes_max < 8 << 10 {
-            problems.push("head_bytes_max must be at least 8192".into());
+    for origin in &config.cors_origins {
+        let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
+        if host.is_none_or(|host| host.is_empty() || host.contains(['/', '*', '?', '#', '@'])) {
+            problems.push(format!("cors_origins: {origin:?} is not an origin such as https://console.example.com"));
         }
-        for origin in &self.cors_origins {
-            let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
-            if host.is_none_or(|host| host.is_empty() || host.contains(['/', '*', '?', '#', '@'])) {
-                problems.push(format!("cors_origins: {origin:?} is not an origin such as https://console.example.com"));
-            }
-        }
-        problems
     }
+    problems
 }

@@ -1,21 +1,27 @@
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::body::Body;
+use axum::routing::{MethodRouter, get};
 use cairn_access::Access;
 use cairn_contract::Contract;
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tower::{BoxError, Service};
+use tower::{BoxError, Service, ServiceExt, service_fn};
 
 use crate::edge::Edge;
+use crate::grpc::Passage;
 use crate::upstream::Upstream;
-use crate::{Config, server};
+use crate::{Config, manners, server};
 
-/// The edge of a deployment: an HTTP port and a gRPC port in front of the same guarded services.
+/// The edge of a deployment: an HTTP port and a gRPC port in front of the same guarded services. Cheap to clone.
 #[derive(Clone)]
 pub struct Gateway {
     edge: Arc<Edge>,
+    passage: Passage,
+    pages: axum::Router,
+    http: axum::Router,
 }
 
 impl Gateway {
@@ -36,21 +42,72 @@ impl Gateway {
         S::Future: Send + 'static,
     {
         let upstream = Upstream::new(upstream, config.answer_bytes_max);
-        Ok(Self { edge: Arc::new(Edge::new(config, contract, access, upstream)?) })
+        let edge = Arc::new(Edge::new(config, contract, access, upstream)?);
+        let passage = Passage::new(Arc::clone(&edge)).map_err(|fault| vec![fault])?;
+        let gateway = Self { edge, passage, pages: axum::Router::new(), http: axum::Router::new() };
+        Ok(gateway.assembled())
     }
 
-    /// Serves HTTP until `shutdown`, then finishes what it accepted.
+    /// Adds a page of the process itself, outside the contract and open to everybody: health, metrics, the docs.
+    pub fn with_page<F>(mut self, path: &str, page: F) -> Self
+    where
+        F: Fn(&HeaderMap) -> Response<Body> + Clone + Send + Sync + 'static,
+    {
+        let page: MethodRouter = get(move |headers: HeaderMap| {
+            let answered = page(&headers);
+            async move { answered }
+        });
+        self.pages = self.pages.route(path, page);
+        self.assembled()
+    }
+
+    fn assembled(mut self) -> Self {
+        let edge = Arc::clone(&self.edge);
+        let answer = service_fn(move |request: Request<Body>| {
+            let edge = Arc::clone(&edge);
+            async move { Ok::<_, Infallible>(edge.answer(request).await) }
+        });
+        self.http = manners::applied(self.pages.clone().fallback_service(answer), &self.edge.config);
+        self
+    }
+
+    /// Answers one HTTP request, as the HTTP port does.
+    pub async fn answer(&self, request: Request<Body>) -> Response<Body> {
+        let Ok(response) = self.http.clone().oneshot(request).await;
+        response
+    }
+
+    /// Serves HTTP until `shutdown`, then lets open requests finish. Drop the future to cut them off.
     pub async fn serve_http(&self, listener: TcpListener, shutdown: CancellationToken) {
         let gateway = self.clone();
         let answer = move |request| {
             let gateway = gateway.clone();
             async move { gateway.answer(request).await }
         };
-        server::serve(listener, &self.edge.config, shutdown, answer).await;
+        self.serve(listener, shutdown, answer).await;
     }
 
-    /// Answers one HTTP request, as the HTTP port does.
-    pub async fn answer(&self, request: Request<Body>) -> Response<Body> {
-        self.edge.answer(request).await
+    /// Serves gRPC until `shutdown`, then lets open calls finish. Drop the future to cut them off.
+    pub async fn serve_grpc(&self, listener: TcpListener, shutdown: CancellationToken) {
+        let passage = self.passage.clone();
+        let answer = move |request| {
+            let passage = passage.clone();
+            async move { passage.answer(request).await }
+        };
+        self.serve(listener, shutdown, answer).await;
+    }
+
+    async fn serve<A, F>(&self, listener: TcpListener, shutdown: CancellationToken, answer: A)
+    where
+        A: Fn(Request<Body>) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = Response<Body>> + Send + 'static,
+    {
+        let closing = self.edge.closing.clone();
+        let serving = server::serve(listener, &self.edge.config, shutdown.clone(), answer);
+        let close = async {
+            shutdown.cancelled().await;
+            closing.cancel();
+        };
+        tokio::join!(serving, close);
     }
 }

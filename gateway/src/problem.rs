@@ -85,7 +85,7 @@ impl Problem {
             "reason": self.reason,
             "message": self.message,
             "context": context,
-            "trace_id": trace.trace_id,
+            "trace_id": trace.parent.trace_id(),
             "details": self.details(),
         }})
     }
@@ -124,7 +124,7 @@ impl Problem {
             "message": self.message,
             "reason": self.reason,
             "request_id": trace.request_id,
-            "trace_id": trace.trace_id,
+            "trace_id": trace.parent.trace_id(),
         })
     }
 
@@ -202,14 +202,15 @@ fn stock_reason(code: Code) -> &'static str {
         Code::ResourceExhausted | Code::OutOfRange => "REQUEST_TOO_LARGE",
         Code::Unauthenticated => "CREDENTIAL_INVALID",
         Code::PermissionDenied => "ACCESS_DENIED",
-        Code::Unimplemented => "NOT_SERVED_HERE",
+        Code::Unimplemented => "METHOD_UNKNOWN",
         Code::Ok
         | Code::InvalidArgument
         | Code::FailedPrecondition
         | Code::NotFound
         | Code::AlreadyExists
         | Code::Aborted => "VALIDATION_ERROR",
-        Code::Cancelled | Code::Internal | Code::Unknown | Code::DataLoss => "INTERNAL",
+        Code::Cancelled => "CANCELLED",
+        Code::Internal | Code::Unknown | Code::DataLoss => "INTERNAL",
     }
 }
 

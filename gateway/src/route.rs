@@ -1,4 +1,5 @@
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use cairn_contract::{Binding, Contract, Method, Segment};
 use http::Method as Verb;
@@ -9,8 +10,8 @@ use crate::transcode::Plans;
 
 /// Finds the method that a verb and a raw path name. Built from the contract, which has no overlapping paths.
 pub struct Router {
-    pub plans: Plans,
-    routes: Vec<Route>,
+    pub plans: Arc<Plans>,
+    routes: Vec<Arc<Route>>,
     root: Node,
 }
 
@@ -25,9 +26,9 @@ pub struct Route {
 }
 
 /// What a verb and a path lead to.
-pub enum Found<'a> {
+pub enum Found {
     /// A route, and what the path says of the request's fields.
-    Route(&'a Route, Vec<(&'a str, String)>),
+    Route(Arc<Route>, Vec<(String, String)>),
     /// The path exists for these verbs only.
     OtherVerbs(Vec<Verb>),
     /// No such path.
@@ -46,7 +47,8 @@ struct Node {
 impl Router {
     /// Builds the tree, or lists the bindings that cannot be routed.
     pub fn new(contract: &'static Contract) -> Result<Self, Vec<String>> {
-        let mut router = Self { plans: Plans::default(), routes: vec![], root: Node::default() };
+        let mut plans = Plans::default();
+        let mut router = Self { plans: Arc::default(), routes: vec![], root: Node::default() };
         let mut faults = vec![];
         for method in contract.methods() {
             for binding in &method.bindings {
@@ -58,17 +60,18 @@ impl Router {
                     faults.push(format!("{}: is not a path", method.path));
                     continue;
                 };
-                let plan = Plan::new(method, binding, &mut router.plans, &mut faults);
+                let plan = Plan::new(method, binding, &mut plans, &mut faults);
                 let at = router.routes.len();
                 router.root.insert(binding.template.segments(), at);
-                router.routes.push(Route { method, binding, verb, plan, path });
+                router.routes.push(Arc::new(Route { method, binding, verb, plan, path }));
             }
         }
+        router.plans = Arc::new(plans);
         if faults.is_empty() { Ok(router) } else { Err(faults) }
     }
 
     /// Looks a request up by its path as it came, undecoded. `HEAD` finds what `GET` does.
-    pub fn find(&self, verb: &Verb, raw_path: &str) -> Found<'_> {
+    pub fn find(&self, verb: &Verb, raw_path: &str) -> Found {
         let segments: Vec<&str> = raw_path.strip_prefix('/').unwrap_or(raw_path).split('/').collect();
         let mut candidates = vec![];
         self.root.collect(&segments, &mut candidates);
@@ -77,7 +80,8 @@ impl Router {
             let route = &self.routes[at];
             let Some(bound) = route.binding.template.matches(raw_path) else { continue };
             if route.verb == *verb || (*verb == Verb::HEAD && route.verb == Verb::GET) {
-                return Found::Route(route, bound);
+                let bound = bound.into_iter().map(|(field, value)| (field.to_owned(), value)).collect();
+                return Found::Route(Arc::clone(route), bound);
             }
             others.insert(route.verb.as_str());
             if route.verb == Verb::GET {

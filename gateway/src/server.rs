@@ -16,12 +16,12 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use crate::Config;
-use crate::caller::Peer;
 use crate::timed::Timed;
+use cairn_service::guard::Peer;
 
 const HEADERS_MAX: usize = 100;
 
-/// Serves HTTP/1.1 and HTTP/2 until `shutdown`, then lets open connections finish for a while.
+/// Serves HTTP/1.1 and HTTP/2 until `shutdown`, then lets open requests finish.
 pub(crate) async fn serve<A, F>(listener: TcpListener, config: &Config, shutdown: CancellationToken, answer: A)
 where
     A: Fn(Request<Body>) -> F + Clone + Send + Sync + 'static,
@@ -56,10 +56,7 @@ where
         });
     }
     drop(listener);
-    let drain = Duration::from_millis(config.drain_timeout_ms);
-    if tokio::time::timeout(drain, graceful.shutdown()).await.is_err() {
-        warn!("some connections did not finish in time");
-    }
+    graceful.shutdown().await;
 }
 
 /// The next connection, once there is a place for it. Too many are left waiting in the listener's queue.

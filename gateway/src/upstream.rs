@@ -1,11 +1,11 @@
 use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes};
-use futures::Stream;
 use http::uri::PathAndQuery;
+use http::{HeaderValue, Uri, header};
 use tonic::codec::{BufferSettings, Codec, DecodeBuf, Decoder, EncodeBuf, Encoder, Streaming};
 use tonic::metadata::MetadataMap;
-use tonic::{Request, Response, Status};
+use tonic::{Code, Request, Response, Status};
 use tower::util::BoxCloneSyncService;
 use tower::{BoxError, Service};
 
@@ -39,13 +39,28 @@ impl Upstream {
         grpc.unary(call.request(message), call.path, Raw).await
     }
 
-    /// Many messages there, one back.
-    pub async fn client_streaming<S>(&self, call: Call, messages: S) -> Result<Response<Bytes>, Status>
-    where
-        S: Stream<Item = Bytes> + Send + 'static,
-    {
-        let mut grpc = self.ready().await?;
-        grpc.client_streaming(call.request(messages), call.path, Raw).await
+    /// Many messages there, already framed, and one back. Unlike a stream of messages, a body can say that it broke
+    /// off.
+    pub async fn upload(&self, call: Call, body: tonic::body::Body) -> Result<Response<Bytes>, Status> {
+        let mut request = http::Request::new(body);
+        *request.method_mut() = http::Method::POST;
+        *request.uri_mut() = Uri::from(call.path.clone());
+        *request.version_mut() = http::Version::HTTP_2;
+        let headers = request.headers_mut();
+        *headers = call.request(()).into_parts().0.into_headers();
+        headers.insert(header::TE, HeaderValue::from_static("trailers"));
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+        let response = self.pass(request).await?;
+        if let Some(status) = Status::from_header_map(response.headers()).filter(|status| status.code() != Code::Ok) {
+            return Err(status);
+        }
+        let (parts, body) = response.into_parts();
+        let mut messages = Streaming::new_response(Raw, body, parts.status, None, Some(self.answer_bytes_max));
+        let message = messages.message().await?;
+        let message = message.ok_or_else(|| Status::internal("the call ended without an answer"))?;
+        // The status comes after the message.
+        messages.message().await?;
+        Ok(Response::from_parts(MetadataMap::from_headers(parts.headers), message, http::Extensions::new()))
     }
 
     /// One message there, many back.

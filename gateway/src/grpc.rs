@@ -1,0 +1,141 @@
+use std::sync::Arc;
+
+use axum::body::Body;
+use cairn_contract::Contract;
+use cairn_kernel::Code;
+use cairn_service::guard::{self, Peer};
+use cairn_service::telemetry::{TRACEPARENT, Traceparent};
+use cairn_service::{Refusal, refuse};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};
+use prost_reflect::FileDescriptor;
+use prost_types::FileDescriptorSet;
+use tonic::service::Routes;
+use tower::Service;
+use tracing::{Instrument, info, info_span};
+
+use crate::caller::{self, Trace};
+use crate::edge::Edge;
+
+/// The gRPC port: calls pass as the bytes they are, once it is known who makes them.
+#[derive(Clone)]
+pub struct Passage {
+    edge: Arc<Edge>,
+    reflection: Routes,
+}
+
+impl Passage {
+    /// Prepares reflection over the contract's services, or says why it cannot.
+    pub fn new(edge: Arc<Edge>) -> Result<Self, String> {
+        let files = public_files(edge.contract);
+        let builder = || tonic_reflection::server::Builder::configure().register_file_descriptor_set(files.clone());
+        let v1 = builder().build_v1().map_err(|fault| fault.to_string())?;
+        let v1alpha = builder().build_v1alpha().map_err(|fault| fault.to_string())?;
+        Ok(Self { edge, reflection: Routes::new(v1).add_service(v1alpha).prepare() })
+    }
+
+    /// Answers one call.
+    pub async fn answer(&self, request: Request<Body>) -> Response<Body> {
+        let trace = Trace::of(request.headers());
+        let span = info_span!("grpc", otel.kind = "server", rpc.method = %request.uri().path());
+        trace.parent.adopt(&span);
+        let parent = Traceparent::of(&span).unwrap_or(trace.parent);
+        let trace = Trace { parent, ..trace };
+        async move {
+            let path = request.uri().path().to_owned();
+            let answered = self.pass(request, &trace).await;
+            answered.unwrap_or_else(|refusal| {
+                // The guard writes a line for each call that reaches it; this one does not.
+                info!(path, reason = refusal.reason, request_id = trace.request_id, "refused");
+                let mut response = refuse(refusal).into_http();
+                set(response.headers_mut(), guard::REQUEST_ID, &trace.request_id);
+                response
+            })
+        }
+        .instrument(span)
+        .await
+    }
+
+    async fn pass(&self, mut request: Request<Body>, trace: &Trace) -> Result<Response<Body>, Refusal> {
+        let edge = &self.edge;
+        let content_type = request.headers().get(header::CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+        if !content_type.starts_with(b"application/grpc") {
+            let problem = "this port speaks gRPC; REST is on the other one";
+            return Err(Refusal::new(Code::InvalidArgument, "UNSUPPORTED_MEDIA_TYPE", problem));
+        }
+        let path = request.uri().path();
+        let method = edge.contract.method(path);
+        let is_reflection = path.starts_with("/grpc.reflection.v1");
+        let is_health = path.starts_with("/grpc.health.v1.Health/");
+        let peer = request.extensions().get::<Peer>().map(|peer| peer.0);
+        let source = caller::source(peer, request.headers(), edge.config.forwarded_hops);
+        let known = match edge.authenticator.identify(request.headers()) {
+            Ok(known) => known,
+            Err(refusal) => {
+                edge.rates.stranger(source)?;
+                return Err(refusal);
+            }
+        };
+        match &known {
+            Some(known) => edge.rates.caller(&known.principal.name, method.map_or("", |method| &method.path))?,
+            None => edge.rates.stranger(source)?,
+        }
+        if method.is_none() && !is_reflection && !is_health {
+            let path: String = path.chars().take(256).collect();
+            let problem = format!("there is no method {path}");
+            return Err(Refusal::new(Code::Unimplemented, "METHOD_UNKNOWN", problem).with("path", path));
+        }
+        if is_reflection && known.is_none() {
+            let problem = "reflection needs a credential";
+            return Err(Refusal::new(Code::Unauthenticated, "CREDENTIAL_MISSING", problem));
+        }
+
+        let headers = request.headers_mut();
+        // Nothing that says who calls comes from the caller, and no credential goes further than here.
+        for name in ["authorization", "x-api-key", guard::PRINCIPAL, guard::SOURCE] {
+            headers.remove(name);
+        }
+        set(headers, guard::REQUEST_ID, &trace.request_id);
+        set(headers, TRACEPARENT, &trace.parent.to_string());
+        if let Some(known) = &known {
+            set(headers, guard::PRINCIPAL, &known.token);
+        }
+        if let Some(source) = source {
+            set(headers, guard::SOURCE, &source.to_string());
+        }
+        let request = request.map(tonic::body::Body::new);
+        let response = if is_reflection {
+            let Ok(response) = self.reflection.clone().call(request).await;
+            response.map(Body::new)
+        } else {
+            match edge.upstream.pass(request).await {
+                Ok(response) => response.map(Body::new),
+                Err(status) => status.into_http(),
+            }
+        };
+        Ok(response)
+    }
+}
+
+/// The files that the contract's services stand in, and all that these need: no events, nothing internal.
+fn public_files(contract: &Contract) -> FileDescriptorSet {
+    fn collect(file: &FileDescriptor, files: &mut FileDescriptorSet) {
+        if files.file.iter().any(|known| known.name() == file.name()) {
+            return;
+        }
+        for dependency in file.dependencies() {
+            collect(&dependency, files);
+        }
+        files.file.push(file.file_descriptor_proto().clone());
+    }
+    let mut files = FileDescriptorSet::default();
+    for service in contract.pool().services() {
+        collect(&service.parent_file(), &mut files);
+    }
+    files
+}
+
+fn set(headers: &mut HeaderMap, name: &'static str, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(HeaderName::from_static(name), value);
+    }
+}

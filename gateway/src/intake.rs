@@ -1,0 +1,68 @@
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::{Bytes, BytesMut};
+use cairn_kernel::Code;
+use cairn_service::Refusal;
+use http::{HeaderMap, header};
+use http_body_util::BodyExt;
+
+/// A request's body on its way in: counted in plain bytes, and given up when its sender pauses for too long.
+pub struct Intake {
+    body: Body,
+    taken: u64,
+    bytes_max: u64,
+    pause_max: Duration,
+}
+
+impl Intake {
+    /// Refuses at once what announces more than it may send.
+    pub fn new(body: Body, headers: &HeaderMap, bytes_max: u64, pause_max: Duration) -> Result<Self, Refusal> {
+        let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+        if announced.is_some_and(|announced| announced > bytes_max) {
+            return Err(too_large(bytes_max));
+        }
+        Ok(Self { body, taken: 0, bytes_max, pause_max })
+    }
+
+    /// The next bytes, if there are any.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, Refusal> {
+        loop {
+            let frame = tokio::time::timeout(self.pause_max, self.body.frame()).await.map_err(|_| too_slow())?;
+            let Some(frame) = frame else { return Ok(None) };
+            let frame = frame.map_err(|fault| {
+                Refusal::new(Code::InvalidArgument, "VALIDATION_ERROR", format!("the body could not be read: {fault}"))
+            })?;
+            let Ok(data) = frame.into_data() else { continue };
+            if data.is_empty() {
+                continue;
+            }
+            self.taken += data.len() as u64;
+            if self.taken > self.bytes_max {
+                return Err(too_large(self.bytes_max));
+            }
+            return Ok(Some(data));
+        }
+    }
+
+    /// All of it.
+    pub async fn whole(mut self) -> Result<Bytes, Refusal> {
+        let Some(first) = self.next().await? else { return Ok(Bytes::new()) };
+        let Some(second) = self.next().await? else { return Ok(first) };
+        let mut all = BytesMut::from(first);
+        all.extend_from_slice(&second);
+        while let Some(more) = self.next().await? {
+            all.extend_from_slice(&more);
+        }
+        Ok(all.freeze())
+    }
+}
+
+fn too_large(bytes_max: u64) -> Refusal {
+    let message = format!("the body is larger than {bytes_max} bytes");
+    Refusal::new(Code::ResourceExhausted, "REQUEST_TOO_LARGE", message).with("bytes_max", bytes_max)
+}
+
+fn too_slow() -> Refusal {
+    Refusal::new(Code::DeadlineExceeded, "CLIENT_TOO_SLOW", "the body did not arrive in time")
+}
