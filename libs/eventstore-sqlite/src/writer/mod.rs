@@ -123,11 +123,14 @@ impl Writer {
         let mut answers = Answers::default();
         match self.commit(jobs, &mut answers) {
             Ok(fresh) => {
+                // A batch that stored nothing needed no room, and says nothing about it.
+                if !fresh.is_empty() {
+                    self.recovered();
+                }
                 self.shared.meters.commit_seconds.record(started.elapsed());
                 self.publish(fresh, answers.is_retention_changed());
                 self.shared.queue.leave(count, bytes);
                 answers.give(&self.shared.meters);
-                self.recovered();
                 true
             }
             Err(error) => {

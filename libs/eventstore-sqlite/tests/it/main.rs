@@ -2,4 +2,10 @@
 #![allow(clippy::unwrap_used)]
 
 mod conformance;
+mod crash;
+mod damage;
+mod disk;
+mod opening;
+mod pressure;
+mod removal;
 mod support;
