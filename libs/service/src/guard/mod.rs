@@ -78,10 +78,15 @@ impl GuardLayer {
     /// A guard that decides with the access replica and records into the event store of `deps`. Fails if the contract
     /// of this program does not load.
     pub fn new(deps: &Deps, limits: Limits) -> Result<Self, &'static Violations> {
+        Ok(Self::with_contract(Contract::embedded()?, deps, limits))
+    }
+
+    /// The same for another contract than this program's own.
+    pub fn with_contract(contract: &'static Contract, deps: &Deps, limits: Limits) -> Self {
         let callers = Callers::new(Arc::clone(&deps.access), Arc::clone(&deps.clock), limits.tokens_max);
         let strangers = Strangers::new(Arc::clone(&deps.store), Arc::clone(&deps.clock), limits.strangers_max);
         let shared = Shared {
-            contract: Contract::embedded()?,
+            contract,
             admission: Admission::new(callers, Arc::clone(&deps.access), &limits),
             store: Arc::clone(&deps.store),
             clock: Arc::clone(&deps.clock),
@@ -90,7 +95,7 @@ impl GuardLayer {
             limits,
             changes: TaskTracker::new(),
         };
-        Ok(Self { shared: Arc::new(shared) })
+        Self { shared: Arc::new(shared) }
     }
 
     /// Waits for changes whose callers have hung up, and writes what is still only counted. Before the store closes.
@@ -196,11 +201,9 @@ impl Shared {
 
     /// Writes down what the contract and the outcome ask for, and waits until it is durable.
     async fn record(&self, ctx: &Ctx, message: &Bytes, outcome: &Outcome) -> Result<(), AppendFault> {
-        if ctx.principal().is_anonymous() && (!outcome.is_ok() || ctx.method().is_read) {
-            if !outcome.is_ok() {
-                let reason = self.contract.reason(&outcome.reason).map_or("INTERNAL", |reason| reason.name.as_str());
-                self.strangers.count(ctx.source_address(), reason);
-            }
+        if ctx.principal().is_anonymous() && !outcome.is_ok() {
+            let reason = self.contract.reason(&outcome.reason).map_or("INTERNAL", |reason| reason.name.as_str());
+            self.strangers.count(ctx.source_address(), reason);
             return Ok(());
         }
         let events = record::of_call(ctx, message, outcome, self.text_bytes_max);

@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn memory_warns_at_its_share_of_the_groups_limit_s3_34() {
+    async fn memory_warns_at_its_share_of_the_groups_limit() {
         let (_root, check) = machine(&unified(211 * MIB));
         assert_eq!(check.check().await, (State::Healthy, "191 of 256 MiB used".to_owned()));
         let (_root, check) = machine(&unified(212 * MIB));

@@ -54,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn metrics_are_text_for_prometheus_s4_112() {
+    fn metrics_are_text_for_prometheus() {
         let rendered = recorded().render(Some("text/plain;version=0.0.4;q=0.9,*/*;q=0.1"));
         assert_eq!(rendered.content_type, "text/plain; version=0.0.4; charset=utf-8");
         assert!(rendered.body.contains("# TYPE cairn_rpc_requests_total counter\n"), "{}", rendered.body);
@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn metrics_are_openmetrics_for_those_who_prefer_it_s4_112() {
+    fn metrics_are_openmetrics_for_those_who_prefer_it() {
         let accept = "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3,*/*;q=0.2";
         let rendered = recorded().render(Some(accept));
         assert_eq!(rendered.content_type, "application/openmetrics-text; version=1.0.0; charset=utf-8");

@@ -112,7 +112,7 @@ fn every_key_can_be_set_by_the_environment_alone_s1_50() {
 }
 
 #[test]
-fn names_from_the_brief_are_aliases_s1_55_s1_56() {
+fn other_names_of_a_key_are_its_aliases() {
     let loaded = load("", &[("MLRUN_API_KEY", "0123456789abcdef"), ("MLRUN_AUTH_DISABLED", "true")]).unwrap();
     let auth = loaded.get::<Auth>();
     assert_eq!(auth.bootstrap_key.unwrap().expose(), "0123456789abcdef");

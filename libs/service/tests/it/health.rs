@@ -50,7 +50,7 @@ fn config() -> Config {
 }
 
 #[tokio::test]
-async fn the_worst_part_decides_and_only_some_gate_readiness_s3_32_s3_38() {
+async fn the_worst_part_decides_and_only_some_gate_readiness_s3_32() {
     let (health, _) = Health::new(&config());
     let (views, disk) = (Told::new("views", true), Told::new("disk", false));
     health.register(views.clone());
@@ -149,7 +149,7 @@ async fn a_part_that_does_not_answer_is_unhealthy() {
 }
 
 #[tokio::test]
-async fn a_data_folder_that_cannot_be_written_is_unhealthy_at_the_next_check_s3_33() {
+async fn a_data_folder_that_cannot_be_written_is_unhealthy_at_the_next_check() {
     let folder = TempDir::new().unwrap();
     let data = folder.path().join("data");
     std::fs::create_dir(&data).unwrap();
