@@ -66,7 +66,7 @@ fn json_of(message: &DynamicMessage) -> Result<serde_json::Value, serde_json::Er
 }
 
 /// A message with every field set; of each oneof the field whose turn it is.
-fn sample(message: &MessageDescriptor, turn: usize, depth: usize) -> DynamicMessage {
+pub fn sample(message: &MessageDescriptor, turn: usize, depth: usize) -> DynamicMessage {
     let mut sample = DynamicMessage::new(message.clone());
     for field in message.fields() {
         if let Some(oneof) = field.containing_oneof() {

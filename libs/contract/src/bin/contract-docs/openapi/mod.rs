@@ -4,6 +4,8 @@ mod errors;
 mod operation;
 mod path;
 mod schema;
+#[cfg(test)]
+mod spec;
 
 use std::collections::BTreeMap;
 
