@@ -67,6 +67,8 @@ deny: ## Licences, sources and advisories of all dependencies (needs cargo-deny)
 docs: ## Regenerates the references under docs/, and fixtures of events that have none.
 	cargo run --quiet --package cairn-contract --bin contract-docs
 	cargo run --quiet --package cairn-contract --bin contract-docs fixtures
+	touch docs/config.md
+	cargo run --quiet --package cairn --bin cairn -- config doc > docs/config.md.new && mv docs/config.md.new docs/config.md
 	CAIRN_REGENERATE=1 cargo run --quiet --package cairn --bin cairn -- docs --write docs
 
 bench: ## Benchmarks, each beside what one would use instead; prints ratios and the machine's figures.

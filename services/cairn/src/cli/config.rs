@@ -6,7 +6,7 @@ use anyhow::Context;
 use clap::Subcommand;
 
 use super::output::line;
-use crate::suite::config::{load, registry};
+use crate::suite::config::{load, reference, registry};
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -31,6 +31,6 @@ pub fn run(file: Option<PathBuf>, command: Command) -> anyhow::Result<()> {
             let text = registry().explain(&load(file, None)?, &key);
             line(text.with_context(|| format!("there is no key {key}; `cairn config doc` lists them all"))?.trim_end())
         }
-        Command::Doc => line(registry().doc().trim_end()),
+        Command::Doc => line(reference().trim_end()),
     }
 }
