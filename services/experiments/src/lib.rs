@@ -3,7 +3,17 @@
 //! Owns the streams `experiments.*`. Knows nothing of who its callers are beyond what [`cairn_service::Ctx`] says, and
 //! nothing of a concrete event store.
 
+pub mod app;
 pub mod artifacts;
+pub mod config;
 mod convert;
+pub mod metrics;
 pub mod model;
+mod mount;
+mod projection;
+pub mod query;
+pub mod search;
 mod stored;
+
+pub use config::Config;
+pub use mount::{ROLE, mount, start};

@@ -10,7 +10,6 @@ use crate::model::{Limits, RunName};
 /// A run about to begin.
 #[derive(Clone, Debug)]
 pub struct NewRun {
-    pub name: RunName,
     /// The tag `mlflow.runName` is used when this is empty.
     pub display_name: String,
     pub state: RunState,
@@ -26,9 +25,9 @@ pub struct NewRun {
 }
 
 impl Run {
-    pub(super) fn create(&self, new: &NewRun) -> Result<Vec<Event>, Rejection> {
+    pub(super) fn create(&self, name: RunName, new: &NewRun) -> Result<Vec<Event>, Rejection> {
         if self.name.is_some() {
-            return Err(Rejection::Exists(new.name.clone()));
+            return Err(Rejection::Exists(name));
         }
         let mut tags = new.tags.clone();
         let tagged_name = tags.set.remove(tag::RUN_NAME);
@@ -36,10 +35,10 @@ impl Run {
         let display_name =
             if new.display_name.is_empty() { tagged_name.unwrap_or_default() } else { new.display_name.clone() };
         let parent = new.parent.clone().or(tagged_parent).filter(|parent| !parent.is_empty());
-        if parent.as_deref() == Some(new.name.run()) {
-            return Err(Rejection::ParentInvalid(new.name.run().to_owned()));
+        if parent.as_deref() == Some(name.run()) {
+            return Err(Rejection::ParentInvalid(name.run().to_owned()));
         }
-        let event = |change| Event { run: new.name.clone(), change };
+        let event = |change| Event { run: name.clone(), change };
         let created = event(Change::Created {
             display_name,
             state: new.state,

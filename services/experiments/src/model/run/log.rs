@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{Change, Rejection, Run};
 use crate::model::entry::{Drops, EntryKind, Limit, changes, tag};
 use crate::model::limits::RESERVED_TAG_KEYS_PER_RUN_MAX;
-use crate::model::{Limits, Points};
+use crate::model::{Dropped, Limits, Points};
 
 /// What a run logs at once: all of it or nothing.
 #[derive(Clone, Debug, Default)]
@@ -78,6 +78,22 @@ impl Run {
             changes.push(Change::EntriesDropped(dropped));
         }
         changes
+    }
+
+    /// What of a batch it does not have, after it was logged: what was dropped.
+    pub fn missing(&self, batch: &Batch) -> Vec<Dropped> {
+        let mut drops = Drops::default();
+        for (key, _) in batch.metrics.iter().filter(|(key, _)| !self.metrics.contains(*key)) {
+            drops.add(EntryKind::Metric, Limit::Run, key, 1);
+        }
+        for key in batch.params.keys().filter(|key| !self.params.contains_key(*key)) {
+            drops.add(EntryKind::Param, Limit::Run, key, 1);
+        }
+        for key in batch.tags.set.keys().filter(|key| !self.tags.contains_key(*key)) {
+            let limit = if batch.tags.beyond_project.contains(key) { Limit::Project } else { Limit::Run };
+            drops.add(EntryKind::Tag, limit, key, 1);
+        }
+        drops.into_vec()
     }
 
     /// The params it does not have yet. All are judged before any is dropped.

@@ -53,9 +53,17 @@ pub enum RunState {
     Killed,
 }
 
+/// What is asked of which run.
+#[derive(Clone, Debug)]
+pub struct Command {
+    /// With the experiment: a run's stream is found without it, so a wrong one would go unnoticed.
+    pub run: RunName,
+    pub action: Action,
+}
+
 /// What may be asked of a run.
 #[derive(Clone, Debug)]
-pub enum Command {
+pub enum Action {
     Create(Arc<NewRun>),
     Rename {
         display_name: String,
@@ -164,21 +172,24 @@ impl Aggregate for Run {
     type Rejection = Rejection;
 
     fn decide(&self, command: Command) -> Result<Vec<Event>, Rejection> {
-        let changes = match command {
-            Command::Create(new) => return self.create(&new),
-            Command::Rename { display_name } => self.active()?.renamed(display_name),
-            Command::Finish { state, end_time } => self.active()?.finish(state, end_time)?,
-            Command::Amend { state, end_time, display_name } => self.active()?.amend(state, end_time, display_name),
-            Command::Log(batch) => self.active()?.log(&batch)?,
-            Command::Tag(change) => self.active()?.tag(&change),
-            Command::LogInputs { datasets, models } => self.active()?.log_inputs(datasets, models)?,
-            Command::LogOutputs { models } => self.active()?.log_outputs(models)?,
-            Command::Delete if self.found()?.is_deleted => vec![],
-            Command::Delete => vec![Change::Deleted],
-            Command::Restore if self.found()?.is_deleted => vec![Change::Restored],
-            Command::Restore => vec![],
+        let Command { run, action } = command;
+        if self.name.as_ref().is_some_and(|name| *name != run) {
+            return Err(Rejection::NotFound);
+        }
+        let changes = match action {
+            Action::Create(new) => return self.create(run, &new),
+            Action::Rename { display_name } => self.active()?.renamed(display_name),
+            Action::Finish { state, end_time } => self.active()?.finish(state, end_time)?,
+            Action::Amend { state, end_time, display_name } => self.active()?.amend(state, end_time, display_name),
+            Action::Log(batch) => self.active()?.log(&batch)?,
+            Action::Tag(change) => self.active()?.tag(&change),
+            Action::LogInputs { datasets, models } => self.active()?.log_inputs(datasets, models)?,
+            Action::LogOutputs { models } => self.active()?.log_outputs(models)?,
+            Action::Delete if self.found()?.is_deleted => vec![],
+            Action::Delete => vec![Change::Deleted],
+            Action::Restore if self.found()?.is_deleted => vec![Change::Restored],
+            Action::Restore => vec![],
         };
-        let run = self.name()?;
         Ok(changes.into_iter().map(|change| Event { run: run.clone(), change }).collect())
     }
 

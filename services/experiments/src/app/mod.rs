@@ -1,0 +1,144 @@
+//! What this service does, for whichever surface asks: each call decides, appends, waits until the read models have
+//! seen it, and answers from them.
+//!
+//! A run's changes are refused when its experiment is deleted. That is looked up in a short-lived cache rather than
+//! witnessed: a change that races the deletion may land within [`EXPERIMENT_SEEN_FOR`] of it, and is then simply part
+//! of a deleted experiment.
+
+mod batches;
+mod call;
+mod experiments;
+mod logged_models;
+mod project_tags;
+mod runs;
+mod watch;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cairn_eventstore::Commands;
+use cairn_kernel::{Clock, Position, StreamName};
+use cairn_projection::View;
+use cairn_service::Refusal;
+use moka::future::Cache;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+
+pub use self::batches::{Logged, NewBatch};
+pub use self::call::{Call, Made};
+pub use self::experiments::{ExperimentChange, NewExperiment};
+pub use self::logged_models::ModelDraft;
+use self::project_tags::ProjectTags;
+pub use self::runs::RunDraft;
+pub use self::watch::{WatchFrom, Watched};
+use crate::config::Config;
+use crate::metrics::MetricStore;
+use crate::model::{Experiment, RunName};
+use crate::query::{Query, SearchError};
+
+/// How long an experiment's state is believed when one of its runs changes.
+pub const EXPERIMENT_SEEN_FOR: Duration = Duration::from_secs(1);
+/// Most experiments and runs remembered between calls.
+const REMEMBERED_MAX: u64 = 10_000;
+/// Most callers that follow metrics at the same time.
+const WATCHERS_MAX: usize = 1000;
+
+/// The commands and queries of this service. Cheap to clone.
+#[derive(Clone)]
+pub struct App {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    commands: Commands,
+    clock: Arc<dyn Clock>,
+    view: View,
+    query: Query,
+    metrics: Arc<dyn MetricStore>,
+    config: Config,
+    project_tags: ProjectTags,
+    /// Projects whose default experiment exists.
+    defaults: Cache<String, ()>,
+    experiments: Cache<StreamName, Arc<Experiment>>,
+    /// Names of runs by the stream that their ids give. A run never moves.
+    runs: Cache<StreamName, RunName>,
+    watchers: Arc<Semaphore>,
+}
+
+impl App {
+    /// Over a log and the read models that follow it.
+    pub fn new(
+        commands: Commands,
+        clock: Arc<dyn Clock>,
+        view: View,
+        query: Query,
+        metrics: Arc<dyn MetricStore>,
+        config: Config,
+    ) -> Self {
+        let inner = Inner {
+            commands,
+            clock,
+            view,
+            project_tags: ProjectTags::new(query.clone(), config.tags_per_project_max as usize),
+            query,
+            metrics,
+            config,
+            defaults: Cache::new(REMEMBERED_MAX),
+            experiments: Cache::builder().max_capacity(REMEMBERED_MAX).time_to_live(EXPERIMENT_SEEN_FOR).build(),
+            runs: Cache::new(REMEMBERED_MAX),
+            watchers: Arc::new(Semaphore::new(WATCHERS_MAX)),
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// Reads the read models. Ask [`App::settle`] first when the caller named a position.
+    pub fn query(&self) -> &Query {
+        &self.inner.query
+    }
+
+    /// Reads the points of metrics.
+    pub fn metrics(&self) -> &Arc<dyn MetricStore> {
+        &self.inner.metrics
+    }
+
+    /// How this service is set up.
+    pub fn config(&self) -> &Config {
+        &self.inner.config
+    }
+
+    /// The clock that everything here takes its time from.
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.inner.clock
+    }
+
+    /// Waits until the position that the caller wants to have been seen has been.
+    pub async fn settle(&self, call: &Call) -> Result<(), Refusal> {
+        match call.after {
+            Some(position) => self.reached(position, call.deadline).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn reached(&self, position: Position, deadline: Instant) -> Result<(), Refusal> {
+        self.inner.view.reached(position, deadline).await?;
+        self.inner.metrics.reached(position, deadline).await.map_err(Into::into)
+    }
+}
+
+impl From<SearchError> for Refusal {
+    fn from(error: SearchError) -> Self {
+        match error {
+            SearchError::Search(fault) => Self::of(&fault),
+            SearchError::Query(fault) => fault.into(),
+        }
+    }
+}
+
+impl From<crate::metrics::MetricFault> for Refusal {
+    fn from(fault: crate::metrics::MetricFault) -> Self {
+        match fault {
+            crate::metrics::MetricFault::Query(fault) => fault.into(),
+            crate::metrics::MetricFault::Wait(fault) => fault.into(),
+        }
+    }
+}

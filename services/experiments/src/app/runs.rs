@@ -1,0 +1,211 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use cairn_kernel::{Expected, Position, Time};
+use cairn_service::Refusal;
+use uuid::Uuid;
+
+use super::{App, Call, Made};
+use crate::model::run::{Action, Command, Dataset, NewRun, Rejection};
+use crate::model::{ExperimentName, ProjectName, Run, RunName, RunState};
+use crate::query::RunRecord;
+
+/// Namespace of run ids.
+const RUNS: Uuid = Uuid::from_u128(0x6361_6972_6e00_5000_8000_7275_6e73_0000);
+/// Most bytes of data sets noted at once: they travel in one event.
+const INPUTS_BYTES_MAX: usize = 6 << 20;
+
+/// A run about to begin.
+#[derive(Clone, Debug, Default)]
+pub struct RunDraft {
+    /// Empty: the tag `mlflow.runName`, else a name is made up.
+    pub display_name: String,
+    pub user: String,
+    /// Absent: now.
+    pub start_time: Option<Time>,
+    pub state: RunState,
+    /// Id of the run it is nested in.
+    pub parent: Option<String>,
+    pub params: BTreeMap<String, String>,
+    pub tags: BTreeMap<String, String>,
+}
+
+impl App {
+    /// Starts a run.
+    pub async fn create_run(
+        &self,
+        call: &Call,
+        experiment: &ExperimentName,
+        draft: RunDraft,
+    ) -> Result<Made<RunRecord>, Refusal> {
+        let parent = self.active_experiment(call, experiment).await?;
+        let name = experiment.run(&call.id(RUNS).simple().to_string())?;
+        let mut display_name = draft.display_name;
+        if display_name.is_empty() && !draft.tags.contains_key(crate::model::entry::tag::RUN_NAME) {
+            display_name = format!("run-{}", &name.run()[..8]);
+        }
+        let new = NewRun {
+            display_name,
+            state: draft.state,
+            user: draft.user,
+            start_time: draft.start_time.unwrap_or_else(|| self.inner.clock.now()),
+            parent: draft.parent,
+            experiment_revision: parent.revision,
+            artifact_location: artifact_location(&parent.artifact_location, name.run()),
+            params: draft.params,
+            tags: self.tag_change(&name, draft.tags, vec![]).await?,
+            limits: self.inner.config.limits(),
+        };
+        self.change_run(call, &name, Expected::Any, Action::Create(Arc::new(new))).await
+    }
+
+    /// A run, deleted or not.
+    pub async fn run(&self, call: &Call, name: &RunName) -> Result<RunRecord, Refusal> {
+        self.settle(call).await?;
+        let found = self.inner.query.run(&name.parent().parent(), name.run()).await?;
+        let found = found.filter(|run| run.name == *name);
+        found.ok_or_else(|| Refusal::of(&Rejection::NotFound).with("run", name))
+    }
+
+    /// The full name of a run that a caller knows by its id.
+    pub async fn run_name(&self, project: &ProjectName, run: &str) -> Result<RunName, Refusal> {
+        let stream = project.run_stream(run);
+        if let Some(name) = self.inner.runs.get(&stream).await {
+            return Ok(name);
+        }
+        let state = self.inner.commands.load::<Run>(&stream).await?.state;
+        let name = state.name().map_err(|rejection| Refusal::of(&rejection).with("run", run))?.clone();
+        self.inner.runs.insert(stream, name.clone()).await;
+        Ok(name)
+    }
+
+    /// A run's state as decisions see it: without points, and without a query.
+    pub async fn run_state(&self, name: &RunName) -> Result<Arc<Run>, Refusal> {
+        let state = self.inner.commands.load::<Run>(&name.stream()).await?.state;
+        match state.name() {
+            Ok(found) if found == name => Ok(state),
+            _ => Err(Refusal::of(&Rejection::NotFound).with("run", name)),
+        }
+    }
+
+    /// Ends a run, once.
+    pub async fn finish_run(
+        &self,
+        call: &Call,
+        name: &RunName,
+        expected: Expected,
+        state: RunState,
+        end_time: Option<Time>,
+    ) -> Result<Made<RunRecord>, Refusal> {
+        let end_time = end_time.unwrap_or_else(|| self.inner.clock.now());
+        self.change_run(call, name, expected, Action::Finish { state, end_time }).await
+    }
+
+    /// Changes what is given, by MLflow's rule: whatever was before.
+    pub async fn amend_run(
+        &self,
+        call: &Call,
+        name: &RunName,
+        state: Option<RunState>,
+        end_time: Option<Time>,
+        display_name: Option<String>,
+    ) -> Result<Made<RunRecord>, Refusal> {
+        self.change_run(call, name, Expected::Any, Action::Amend { state, end_time, display_name }).await
+    }
+
+    /// Sets and deletes tags. Setting `mlflow.runName` renames the run.
+    pub async fn tag_run(
+        &self,
+        call: &Call,
+        name: &RunName,
+        expected: Expected,
+        set: BTreeMap<String, String>,
+        delete: Vec<String>,
+    ) -> Result<Made<RunRecord>, Refusal> {
+        let change = self.tag_change(name, set, delete).await?;
+        self.change_run(call, name, expected, Action::Tag(Arc::new(change))).await
+    }
+
+    /// Notes what a run read.
+    pub async fn log_inputs(
+        &self,
+        call: &Call,
+        name: &RunName,
+        datasets: Vec<Dataset>,
+        models: Vec<String>,
+    ) -> Result<Made<RunRecord>, Refusal> {
+        let bytes: usize = datasets.iter().map(|d| d.schema.len() + d.profile.len() + d.source.len()).sum();
+        if bytes > INPUTS_BYTES_MAX {
+            let problem =
+                format!("schemas, profiles and sources have {bytes} bytes together, at most {INPUTS_BYTES_MAX}");
+            return Err(Refusal::invalid("datasets", problem));
+        }
+        self.change_run(call, name, Expected::Any, Action::LogInputs { datasets, models }).await
+    }
+
+    /// Notes which models a run made: their ids and steps.
+    pub async fn log_outputs(
+        &self,
+        call: &Call,
+        name: &RunName,
+        models: Vec<(String, i64)>,
+    ) -> Result<Made<RunRecord>, Refusal> {
+        self.change_run(call, name, Expected::Any, Action::LogOutputs { models }).await
+    }
+
+    /// Deletes a run.
+    pub async fn delete_run(
+        &self,
+        call: &Call,
+        name: &RunName,
+        expected: Expected,
+    ) -> Result<Made<RunRecord>, Refusal> {
+        self.change_run(call, name, expected, Action::Delete).await
+    }
+
+    /// Brings a deleted run back.
+    pub async fn restore_run(
+        &self,
+        call: &Call,
+        name: &RunName,
+        expected: Expected,
+    ) -> Result<Made<RunRecord>, Refusal> {
+        self.change_run(call, name, expected, Action::Restore).await
+    }
+
+    /// Carries out one command on a run and answers with the run after it.
+    async fn change_run(
+        &self,
+        call: &Call,
+        name: &RunName,
+        expected: Expected,
+        action: Action,
+    ) -> Result<Made<RunRecord>, Refusal> {
+        let position = self.act_on_run(call, name, expected, action).await?;
+        self.reached(position, call.deadline).await?;
+        let found = self.inner.query.run(&name.parent().parent(), name.run()).await?;
+        let value = found.ok_or_else(|| Refusal::internal(format!("{name} is not in its view at {position}")))?;
+        Ok(Made { value, position })
+    }
+
+    async fn act_on_run(
+        &self,
+        call: &Call,
+        name: &RunName,
+        expected: Expected,
+        action: Action,
+    ) -> Result<Position, Refusal> {
+        self.active_experiment(call, &name.parent()).await?;
+        let command = Command { run: name.clone(), action };
+        let done = self.inner.commands.execute::<Run>(&call.order, &name.stream(), expected, command).await?;
+        Ok(done.position)
+    }
+}
+
+/// Below that of its experiment, if that has one of its own.
+fn artifact_location(experiment: &str, run: &str) -> String {
+    match experiment {
+        "" => String::new(),
+        location => format!("{}/{run}/artifacts", location.trim_end_matches('/')),
+    }
+}

@@ -1,0 +1,106 @@
+use async_trait::async_trait;
+use cairn_kernel::Position;
+use cairn_projection::{QueryFault, ReadModel, View, WaitFault};
+use rusqlite::{OptionalExtension, params};
+use tokio::time::Instant;
+
+use super::read::{Cursor, HistoryPage, by_step, history};
+use super::sample::{Sample, thin_out};
+use crate::model::RunName;
+
+/// Where the points of metrics are read. Each backend feeds itself from the log, as a projection does.
+#[async_trait]
+pub trait MetricStore: Send + Sync + 'static {
+    /// Waits until everything up to a position can be read.
+    async fn reached(&self, position: Position, deadline: Instant) -> Result<(), MetricFault>;
+
+    /// A metric's points by time, step and value, each once; after `after`, at most `limit` of them. A metric that was
+    /// never logged has none.
+    async fn history(
+        &self,
+        run: &RunName,
+        metric: &str,
+        after: Option<Cursor>,
+        limit: usize,
+    ) -> Result<HistoryPage, MetricFault>;
+
+    /// A metric's points between two steps, thinned out to at most `points_max` with the extremes kept.
+    async fn sample(
+        &self,
+        run: &RunName,
+        metric: &str,
+        steps: std::ops::RangeInclusive<i64>,
+        points_max: usize,
+    ) -> Result<Sample, MetricFault>;
+}
+
+/// Why points could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum MetricFault {
+    #[error(transparent)]
+    Query(#[from] QueryFault),
+    #[error(transparent)]
+    Wait(#[from] WaitFault),
+}
+
+/// Points in the read model of this service, written with everything else in one transaction.
+#[derive(Clone)]
+pub struct SqliteMetrics {
+    model: ReadModel,
+    view: View,
+}
+
+impl SqliteMetrics {
+    /// Over the tables that `view` writes.
+    pub fn new(model: ReadModel, view: View) -> Self {
+        Self { model, view }
+    }
+
+    async fn series<T, F>(&self, run: &RunName, metric: &str, read: F) -> Result<T, MetricFault>
+    where
+        T: Default + Send + 'static,
+        F: FnOnce(&rusqlite::Connection, i64, i64) -> rusqlite::Result<T> + Send + 'static,
+    {
+        let (project, run, metric) = (run.project().to_owned(), run.run().to_owned(), metric.to_owned());
+        let answer = self.model.query(move |db| {
+            let found = db
+                .prepare_cached(
+                    "SELECT r.id, w.id FROM run r, word w WHERE r.project = ?1 AND r.run = ?2 AND w.text = ?3",
+                )?
+                .query_row(params![project, run, metric], |row| Ok((row.get(0)?, row.get(1)?)))
+                .optional()?;
+            match found {
+                Some((run, key)) => read(db, run, key),
+                None => Ok(T::default()),
+            }
+        });
+        Ok(answer.await?)
+    }
+}
+
+#[async_trait]
+impl MetricStore for SqliteMetrics {
+    async fn reached(&self, position: Position, deadline: Instant) -> Result<(), MetricFault> {
+        Ok(self.view.reached(position, deadline).await?)
+    }
+
+    async fn history(
+        &self,
+        run: &RunName,
+        metric: &str,
+        after: Option<Cursor>,
+        limit: usize,
+    ) -> Result<HistoryPage, MetricFault> {
+        self.series(run, metric, move |db, run, key| history(db, run, key, after, limit)).await
+    }
+
+    async fn sample(
+        &self,
+        run: &RunName,
+        metric: &str,
+        steps: std::ops::RangeInclusive<i64>,
+        points_max: usize,
+    ) -> Result<Sample, MetricFault> {
+        self.series(run, metric, move |db, run, key| Ok(thin_out(by_step(db, run, key, steps)?, points_max))).await
+    }
+}

@@ -1,0 +1,50 @@
+//! Writes the read models of this service, all in one file and one transaction.
+
+mod batch;
+mod experiments;
+mod logged_models;
+mod runs;
+
+use std::sync::Arc;
+
+use cairn_eventstore::{Filter, Recorded, Stored};
+use cairn_kernel::Aggregate;
+use cairn_projection::{Projection, ProjectionFault};
+use rusqlite::Transaction;
+
+use self::batch::Batch;
+use crate::model::{Experiment, LoggedModel, Run};
+
+/// Experiments, runs, what they logged, and logged models.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Views;
+
+impl Projection for Views {
+    const NAME: &'static str = "experiments.v1";
+    const SCHEMA: &'static str = include_str!("schema.sql");
+
+    fn filter(&self) -> Filter {
+        Filter::categories([Experiment::CATEGORY, Run::CATEGORY, LoggedModel::CATEGORY])
+    }
+
+    fn apply(&self, tx: &Transaction<'_>, events: &[Arc<Recorded>]) -> Result<(), ProjectionFault> {
+        let mut batch = Batch::new(tx);
+        for recorded in events {
+            match recorded.stream.category() {
+                Experiment::CATEGORY => {
+                    let event = Experiment::decode(&recorded.kind, &recorded.payload)?;
+                    experiments::apply(&batch, recorded, &event)?;
+                }
+                Run::CATEGORY => {
+                    let event = Run::decode(&recorded.kind, &recorded.payload)?;
+                    runs::apply(&mut batch, recorded, &event)?;
+                }
+                _ => {
+                    let event = LoggedModel::decode(&recorded.kind, &recorded.payload)?;
+                    logged_models::apply(&batch, recorded, &event)?;
+                }
+            }
+        }
+        Ok(batch.flush()?)
+    }
+}

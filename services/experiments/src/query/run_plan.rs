@@ -1,0 +1,327 @@
+//! How a search of runs becomes SQL that stays fast with many runs.
+//!
+//! Three ways, chosen per search:
+//!
+//! - a condition that few runs satisfy drives: its index gives them, and the rest is checked and sorted;
+//! - in one experiment, newest first or by one metric, an index is walked in the order asked for, until the page is
+//!   full;
+//! - else everything in scope is looked at, and only the page is kept.
+
+use rusqlite::Connection;
+use rusqlite::types::Value;
+
+use super::page::{Column, after, order_by};
+use super::run_search::{Hit, RunSearch, Scope};
+use crate::search::sql::Sql;
+use crate::search::{Compare, DatasetColumn, Ordered, RunCondition, RunOrder, Text, TextColumn, TimeColumn};
+
+/// A condition that so many runs satisfy, or fewer, drives the search.
+const DRIVER_ROWS_MAX: i64 = 5000;
+
+/// The page after `start`, at most `limit` runs.
+pub(super) fn hits(
+    db: &Connection,
+    search: &RunSearch,
+    scope: &Scope,
+    start: Option<&[Value]>,
+    limit: usize,
+) -> rusqlite::Result<Vec<Hit>> {
+    if matches!(scope, Scope::Experiments(ids) if ids.is_empty()) {
+        return Ok(vec![]);
+    }
+    let search = Plan { db, search, scope, start, limit };
+    if let Some(driver) = search.driver()? {
+        return search.sorted(Some(driver));
+    }
+    match (search.single(), search.search.order.as_slice()) {
+        (Some(experiment), [Ordered { key: RunOrder::Metric(key), is_descending }]) => {
+            search.by_metric(experiment, key, *is_descending)
+        }
+        _ => search.sorted(None),
+    }
+}
+
+struct Plan<'a> {
+    db: &'a Connection,
+    search: &'a RunSearch,
+    scope: &'a Scope,
+    start: Option<&'a [Value]>,
+    limit: usize,
+}
+
+impl<'a> Plan<'a> {
+    /// The one experiment that is looked in.
+    fn single(&self) -> Option<i64> {
+        match self.scope {
+            Scope::Experiments(ids) if ids.len() == 1 => ids.first().copied(),
+            _ => None,
+        }
+    }
+
+    /// A condition that few runs satisfy.
+    fn driver(&self) -> rusqlite::Result<Option<&'a RunCondition>> {
+        let Scope::Experiments(_) = self.scope else { return Ok(None) };
+        for condition in &self.search.filter {
+            let mut sql = Sql::default();
+            sql.push("SELECT count(*) FROM (");
+            if self.drive(&mut sql, condition) {
+                sql.push(" LIMIT ").bind(DRIVER_ROWS_MAX + 1).push(")");
+                let count = sql.rows(self.db, |row| row.get::<_, i64>(0))?.first().copied();
+                if count.is_some_and(|count| count <= DRIVER_ROWS_MAX) {
+                    return Ok(Some(condition));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Adds a query for the runs that satisfy a condition, straight from its index. Gives whether there is one.
+    fn drive(&self, sql: &mut Sql, condition: &RunCondition) -> bool {
+        match condition {
+            RunCondition::Metric { key, compare, value } if *compare != Compare::Ne => {
+                self.indexed(sql, "metric", "metric_by_value", key);
+                sql.push(" AND value ").push(compare.sql()).push(" ").bind(*value);
+            }
+            RunCondition::Param { key, text: text @ (Text::Eq(_) | Text::Like(_)) } => {
+                self.indexed(sql, "param", "param_by_value", key);
+                sql.push(" AND ").text("value", text);
+            }
+            RunCondition::Tag { key, text: text @ (Text::Eq(_) | Text::Like(_)) } => {
+                self.indexed(sql, "tag", "tag_by_value", key);
+                sql.push(" AND ").text("value", text);
+            }
+            RunCondition::Text { column: TextColumn::RunId, text: text @ (Text::Eq(_) | Text::In(_)) } => {
+                sql.push("SELECT id AS run FROM run WHERE project = ").bind(self.search.project.project().to_owned());
+                sql.push(" AND ").text("run", text);
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    fn indexed(&self, sql: &mut Sql, table: &'static str, index: &'static str, key: &str) {
+        sql.push("SELECT run FROM ").push(table).push(" INDEXED BY ").push(index).push(" WHERE experiment");
+        self.experiments(sql);
+        sql.push(" AND key = ").word(key);
+    }
+
+    fn experiments(&self, sql: &mut Sql) {
+        match self.scope {
+            Scope::Experiments(ids) if ids.len() > 1 => sql.push(" IN ").ids(ids),
+            Scope::Experiments(ids) => sql.push(" = ").bind(ids.first().copied().unwrap_or_default()),
+            Scope::Project => sql.push(" IS NOT NULL"),
+        };
+    }
+
+    /// Sorts what is in scope, unless an index has it sorted.
+    fn sorted(&self, driver: Option<&RunCondition>) -> rusqlite::Result<Vec<Hit>> {
+        let columns = columns(&self.search.order);
+        let mut sql = Sql::default();
+        select(&mut sql, &columns);
+        match driver {
+            Some(driver) => {
+                sql.push("(");
+                self.drive(&mut sql, driver);
+                sql.push(") d CROSS JOIN run r ON r.id = d.run");
+            }
+            None if self.search.parent.is_some() => drop(sql.push("run r INDEXED BY run_by_parent")),
+            None if self.single().is_some() => drop(sql.push("run r INDEXED BY run_by_start")),
+            None => drop(sql.push("run r")),
+        }
+        for (at, term) in self.search.order.iter().enumerate() {
+            let (table, key) = match &term.key {
+                RunOrder::Metric(key) => ("metric", key),
+                RunOrder::Param(key) => ("param", key),
+                RunOrder::Tag(key) => ("tag", key),
+                RunOrder::Text(_) | RunOrder::Time(_) => continue,
+            };
+            sql.push(&format!(" LEFT JOIN {table} o{at} ON o{at}.run = r.id AND o{at}.key = ")).word(key);
+        }
+        self.conditions(&mut sql);
+        self.page(&mut sql, &columns, self.start, self.limit)
+    }
+
+    /// Walks a metric's index: runs with a number, then those with NaN, then those without the metric.
+    fn by_metric(&self, experiment: i64, key: &str, is_descending: bool) -> rusqlite::Result<Vec<Hit>> {
+        let rank = match self.start.and_then(<[Value]>::first) {
+            Some(Value::Integer(rank)) => *rank,
+            _ => 0,
+        };
+        let mut hits = vec![];
+        for phase in rank..3 {
+            // Only the first part continues after a row; the later ones begin at their start.
+            let start = self.start.filter(|_| phase == rank);
+            let limit = self.limit - hits.len();
+            if limit == 0 {
+                break;
+            }
+            hits.extend(self.phase(phase, experiment, key, is_descending, start, limit)?);
+        }
+        Ok(hits)
+    }
+
+    fn phase(
+        &self,
+        phase: i64,
+        experiment: i64,
+        key: &str,
+        is_descending: bool,
+        start: Option<&[Value]>,
+        limit: usize,
+    ) -> rusqlite::Result<Vec<Hit>> {
+        let value = Column { sql: "o.value".into(), is_descending };
+        let newest = [Column::descending("r.start_us"), Column::ascending("r.run")];
+        let mut sql = Sql::default();
+        sql.push("SELECT r.id, ").bind(phase);
+        sql.push(if phase == 2 { ", NULL" } else { ", o.value" }).push(", r.start_us, r.run FROM ");
+        if phase == 2 {
+            sql.push("run r INDEXED BY run_by_start");
+            self.conditions(&mut sql);
+            sql.push(" AND NOT EXISTS (SELECT 1 FROM metric o WHERE o.run = r.id AND o.key = ").word(key).push(")");
+        } else {
+            sql.push("metric o INDEXED BY metric_by_value CROSS JOIN run r ON r.id = o.run");
+            self.conditions(&mut sql);
+            sql.push(" AND o.experiment = ").bind(experiment).push(" AND o.key = ").word(key);
+            sql.push(if phase == 0 { " AND o.value IS NOT NULL" } else { " AND o.value IS NULL" });
+        }
+        let columns: Vec<Column> = (phase == 0).then_some(value).into_iter().chain(newest).collect();
+        // Marks are rank, value, start and run; only the first part is sorted by value.
+        let marks = start.and_then(|marks| marks.get(if phase == 0 { 1 } else { 2 }..));
+        if let Some(marks) = marks {
+            after(&mut sql, &columns, marks);
+        }
+        order_by(&mut sql, &columns);
+        sql.push(" LIMIT ").bind(limit as i64);
+        sql.rows(self.db, |row| Ok(Hit { id: row.get(0)?, marks: values(row, 1, 4)? }))
+    }
+
+    fn page(
+        &self,
+        sql: &mut Sql,
+        columns: &[Column],
+        start: Option<&[Value]>,
+        limit: usize,
+    ) -> rusqlite::Result<Vec<Hit>> {
+        if let Some(marks) = start {
+            after(sql, columns, marks);
+        }
+        order_by(sql, columns);
+        sql.push(" LIMIT ").bind(limit as i64);
+        sql.rows(self.db, |row| Ok(Hit { id: row.get(0)?, marks: values(row, 1, columns.len())? }))
+    }
+
+    /// Adds ` WHERE …`: what is in scope, visible and asked for.
+    fn conditions(&self, sql: &mut Sql) {
+        let search = self.search;
+        sql.push(" WHERE r.project = ").bind(search.project.project().to_owned());
+        if let Scope::Experiments(_) = self.scope {
+            sql.push(" AND r.experiment");
+            self.experiments(sql);
+        }
+        if let Some(lifecycle) = search.lifecycle.sql() {
+            sql.push(" AND r.is_gone").push(lifecycle);
+        }
+        if search.skips_hidden {
+            sql.push(" AND r.is_hidden = 0");
+        }
+        if let Some(parent) = &search.parent {
+            sql.push(" AND r.parent = ").bind(parent.clone());
+        }
+        if !search.visible.is_all {
+            sql.push(" AND (r.experiment IN (SELECT id FROM experiment WHERE project = r.project AND experiment IN ");
+            sql.list(&search.visible.experiments).push(") OR r.run IN ").list(&search.visible.runs).push(")");
+        }
+        for condition in &search.filter {
+            sql.push(" AND ");
+            self::condition(sql, condition);
+        }
+    }
+}
+
+fn select(sql: &mut Sql, columns: &[Column]) {
+    sql.push("SELECT r.id");
+    for column in columns {
+        sql.push(", ").push(&column.sql);
+    }
+    sql.push(" FROM ");
+}
+
+fn values(row: &rusqlite::Row<'_>, from: usize, count: usize) -> rusqlite::Result<Vec<Value>> {
+    (from..from + count).map(|at| row.get(at)).collect()
+}
+
+/// Each term is two columns: what is missing stands last both ways, NaN before it. Then newest first, then by id.
+fn columns(order: &[Ordered<RunOrder>]) -> Vec<Column> {
+    let mut columns = vec![];
+    let mut has_start = false;
+    for (at, term) in order.iter().enumerate() {
+        let value = match &term.key {
+            RunOrder::Metric(_) | RunOrder::Param(_) | RunOrder::Tag(_) => format!("o{at}.value"),
+            RunOrder::Text(column) => text_column(*column).to_owned(),
+            RunOrder::Time(TimeColumn::Start) => {
+                has_start = true;
+                columns.push(Column { sql: "r.start_us".into(), is_descending: term.is_descending });
+                continue;
+            }
+            RunOrder::Time(TimeColumn::End) => "r.end_us".to_owned(),
+        };
+        columns.push(Column::ascending(match &term.key {
+            RunOrder::Metric(_) => format!("iif(o{at}.run IS NULL, 2, o{at}.value IS NULL)"),
+            _ => format!("({value} IS NULL)"),
+        }));
+        columns.push(Column { sql: value, is_descending: term.is_descending });
+    }
+    if !has_start {
+        columns.push(Column::descending("r.start_us"));
+    }
+    columns.push(Column::ascending("r.run"));
+    columns
+}
+
+fn text_column(column: TextColumn) -> &'static str {
+    match column {
+        TextColumn::RunId => "r.run",
+        TextColumn::RunName => "r.display_name",
+        TextColumn::Status => "r.state",
+        TextColumn::UserId => "r.user",
+        TextColumn::ArtifactUri => "r.artifact_location",
+    }
+}
+
+fn condition(sql: &mut Sql, condition: &RunCondition) {
+    match condition {
+        RunCondition::Metric { key, compare, value } => {
+            sql.push("EXISTS (SELECT 1 FROM metric c WHERE c.run = r.id AND c.key = ").word(key);
+            sql.push(" AND c.value ").push(compare.sql()).push(" ").bind(*value).push(")");
+        }
+        RunCondition::Param { key, text } => pair(sql, "param", key, text),
+        RunCondition::Tag { key, text } => pair(sql, "tag", key, text),
+        RunCondition::Text { column, text } => drop(sql.text(text_column(*column), text)),
+        RunCondition::Time { column, compare, value } => {
+            // In milliseconds, as clients count; times before 1970 do not occur.
+            let column = if *column == TimeColumn::Start { "r.start_us" } else { "r.end_us" };
+            sql.push(column).push(" / 1000 ").push(compare.sql()).push(" ").bind(*value);
+        }
+        RunCondition::Dataset { column, text } => {
+            let column = match column {
+                DatasetColumn::Name => "d.name",
+                DatasetColumn::Digest => "d.digest",
+                DatasetColumn::Context => "i.context",
+            };
+            sql.push(
+                "EXISTS (SELECT 1 FROM dataset_input i JOIN dataset d ON d.id = i.dataset WHERE i.run = r.id AND ",
+            );
+            sql.text(column, text).push(")");
+        }
+    }
+}
+
+fn pair(sql: &mut Sql, table: &'static str, key: &str, text: &Text) {
+    let is_absence = *text == Text::IsNull;
+    sql.push(if is_absence { "NOT EXISTS (SELECT 1 FROM " } else { "EXISTS (SELECT 1 FROM " });
+    sql.push(table).push(" c WHERE c.run = r.id AND c.key = ").word(key);
+    if !matches!(text, Text::IsNull | Text::IsNotNull) {
+        sql.push(" AND ").text("c.value", text);
+    }
+    sql.push(")");
+}
