@@ -89,7 +89,9 @@ impl Query {
         let columns = columns(&search.order);
         let mut sql = Sql::default();
         sql.push(COLUMNS);
-        columns.iter().for_each(|column| drop(sql.push(", ").push(&column.sql)));
+        for column in &columns {
+            sql.push(", ").push(&column.sql);
+        }
         sql.push(" FROM experiment e WHERE e.project = ").bind(search.project.project().to_owned());
         if let Some(lifecycle) = search.lifecycle.sql() {
             sql.push(" AND e.is_deleted").push(lifecycle);
@@ -210,8 +212,12 @@ fn attribute(key: ExperimentOrder) -> &'static str {
 fn condition(sql: &mut Sql, condition: &ExperimentCondition) {
     sql.push(" AND ");
     match condition {
-        ExperimentCondition::DisplayName(text) => drop(sql.text("e.display_name", text)),
-        ExperimentCondition::Id(text) => drop(sql.text("e.experiment", text)),
+        ExperimentCondition::DisplayName(text) => {
+            sql.text("e.display_name", text);
+        }
+        ExperimentCondition::Id(text) => {
+            sql.text("e.experiment", text);
+        }
         ExperimentCondition::CreateTime(compare, ms) => {
             sql.push("e.create_us / 1000 ").push(compare.sql()).push(" ").bind(*ms);
         }

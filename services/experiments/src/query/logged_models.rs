@@ -105,7 +105,9 @@ impl Query {
         let columns = columns(&search.order);
         let mut sql = Sql::default();
         sql.push(COLUMNS);
-        columns.iter().for_each(|column| drop(sql.push(", ").push(&column.sql)));
+        for column in &columns {
+            sql.push(", ").push(&column.sql);
+        }
         sql.push(FROM);
         for (at, term) in search.order.iter().enumerate() {
             if let LoggedModelOrder::Metric(key) = &term.key {
@@ -254,7 +256,9 @@ fn measured_on(sql: &mut Sql, datasets: &[(String, String)]) {
 fn condition(sql: &mut Sql, condition: &LoggedModelCondition, datasets: &[(String, String)]) {
     sql.push(" AND ");
     match condition {
-        LoggedModelCondition::Text { column, text } => drop(sql.text(attribute(column), text)),
+        LoggedModelCondition::Text { column, text } => {
+            sql.text(attribute(column), text);
+        }
         LoggedModelCondition::Time { column, compare, value } => {
             sql.push(attribute(column)).push(" / 1000 ").push(compare.sql()).push(" ").bind(*value);
         }

@@ -124,9 +124,15 @@ impl<'a> Plan<'a> {
                 self.drive(&mut sql, driver);
                 sql.push(") d CROSS JOIN run r ON r.id = d.run");
             }
-            None if self.search.parent.is_some() => drop(sql.push("run r INDEXED BY run_by_parent")),
-            None if self.single().is_some() => drop(sql.push("run r INDEXED BY run_by_start")),
-            None => drop(sql.push("run r")),
+            None if self.search.parent.is_some() => {
+                sql.push("run r INDEXED BY run_by_parent");
+            }
+            None if self.single().is_some() => {
+                sql.push("run r INDEXED BY run_by_start");
+            }
+            None => {
+                sql.push("run r");
+            }
         }
         for (at, term) in self.search.order.iter().enumerate() {
             let (table, key) = match &term.key {
@@ -296,7 +302,9 @@ fn condition(sql: &mut Sql, condition: &RunCondition) {
         }
         RunCondition::Param { key, text } => pair(sql, "param", key, text),
         RunCondition::Tag { key, text } => pair(sql, "tag", key, text),
-        RunCondition::Text { column, text } => drop(sql.text(text_column(*column), text)),
+        RunCondition::Text { column, text } => {
+            sql.text(text_column(*column), text);
+        }
         RunCondition::Time { column, compare, value } => {
             // In milliseconds, as clients count; times before 1970 do not occur.
             let column = if *column == TimeColumn::Start { "r.start_us" } else { "r.end_us" };
