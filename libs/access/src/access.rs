@@ -4,7 +4,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use cairn_eventstore::EventStore;
 use cairn_kernel::{Clock, Name, Position, Principal, PrincipalKind, Time};
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 use uuid::{NoContext, Timestamp, Uuid};
@@ -48,7 +48,8 @@ pub struct Access {
     pub(crate) keyring: Arc<Keyring>,
     pub(crate) tokens: Tokens,
     pub(crate) remembered: Remembered,
-    pub(crate) bootstrap_used: Notify,
+    /// The bootstrap key that was used last while no use of it was on record.
+    pub(crate) bootstrap_used: watch::Sender<Option<String>>,
     is_open: bool,
     /// Nothing follows a fixed world.
     follower: Option<JoinHandle<()>>,
@@ -108,7 +109,7 @@ impl Access {
             keyring,
             tokens,
             remembered: Remembered::new(),
-            bootstrap_used: Notify::new(),
+            bootstrap_used: watch::Sender::new(None),
             is_open,
             follower,
         }
@@ -172,9 +173,9 @@ impl Access {
         self.replica.freshness.age()
     }
 
-    /// Waits for the moment when the key that lets the first administrator in is used for the first time.
-    pub async fn bootstrap_key_used(&self) {
-        self.bootstrap_used.notified().await;
+    /// Tells the name of a key that lets the first administrator in when it is used and that is not on record yet.
+    pub fn bootstrap_uses(&self) -> watch::Receiver<Option<String>> {
+        self.bootstrap_used.subscribe()
     }
 
     fn is_stale_for(&self, permission: &str) -> bool {

@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use cairn_kernel::{Principal, Time};
@@ -106,13 +107,34 @@ impl Access {
 
     /// A key that the operator chose; nothing when it is none.
     fn accept_opaque(&self, text: &str) -> Option<Result<Principal, AuthenticationFault>> {
+        let (digest, record) = self.find_opaque(text)?;
+        let now = self.clock.now();
+        let is_previous =
+            record.previous.as_ref().is_some_and(|(before, until)| before.bytes == digest && now < *until);
+        if record.digest.bytes != digest && !is_previous {
+            return Some(Err(AuthenticationFault::Revoked));
+        }
+        let id = record.name.rsplit('/').next()?;
+        Some(self.welcome(id, &record, now))
+    }
+
+    /// Found by a keyed hash: how far a guess agrees with a stored digest says nothing about the text.
+    fn find_opaque(&self, text: &str) -> Option<(Vec<u8>, Arc<KeyRecord>)> {
         let world = self.replica.world.load();
         if !world.has_opaque() || text.len() > OPAQUE_BYTES_MAX {
             return None;
         }
-        // Found by a keyed hash: how far a guess agrees with a stored digest says nothing about the text.
-        let id = self.keyring.opaque_digests(text).find_map(|digest| world.opaque(&digest).map(str::to_owned))?;
-        Some(self.welcome(&id, world.key(&id)?, self.clock.now()))
+        self.keyring.opaque_digests(text).find_map(|digest| {
+            let record = Arc::clone(world.key(world.opaque(&digest)?)?);
+            Some((digest, record))
+        })
+    }
+
+    /// The key that a text is, whether it still holds or not.
+    pub fn find_key(&self, text: &str) -> Option<Arc<KeyRecord>> {
+        let Ok(key) = text.parse::<ApiKey>() else { return self.find_opaque(text).map(|(_, record)| record) };
+        let record = Arc::clone(self.replica.world.load().key(key.id())?);
+        self.keyring.is_digest_of(Some(&record.digest), key.id(), key.secret()).then_some(record)
     }
 
     fn accept_token(&self, token: &str) -> Result<Principal, AuthenticationFault> {
@@ -134,7 +156,11 @@ impl Access {
             return Err(AuthenticationFault::Expired);
         }
         if record.is_bootstrap && !record.is_used {
-            self.bootstrap_used.notify_one();
+            self.bootstrap_used.send_if_modified(|used| {
+                let is_news = used.as_ref() != Some(&record.name);
+                *used = Some(record.name.clone());
+                is_news
+            });
         }
         Ok(Principal {
             name: record.owner.clone(),

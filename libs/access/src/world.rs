@@ -159,6 +159,11 @@ impl World {
         self.keys.values().filter(|key| key.owner == owner && !key.is_revoked).count()
     }
 
+    /// The keys that were made to let the first administrator in, revoked ones too.
+    pub fn bootstrap_keys(&self) -> impl Iterator<Item = &Arc<KeyRecord>> {
+        self.keys.values().filter(|key| key.is_bootstrap)
+    }
+
     /// Position of the last change.
     pub fn policy(&self) -> Position {
         self.policy

@@ -1,1 +1,20 @@
+//! Projects, users, service accounts, API keys and roles: who is who, and who may do what.
+//!
+//! Announces what others decide by (`libs/access` follows it) and decides nothing for them. What is known about a person
+//! is kept beside the log, in a table that can forget; events hold opaque ids.
 
+mod bindings;
+mod bootstrap;
+mod desk;
+mod grpc;
+mod model;
+mod mount;
+mod page;
+mod people;
+mod projection;
+mod query;
+mod reactor;
+mod stored;
+
+pub use bootstrap::{Bootstrap, BootstrapFault, FirstKey, bootstrap};
+pub use mount::{MountFault, mount};

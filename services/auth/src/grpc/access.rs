@@ -1,0 +1,183 @@
+use std::sync::Arc;
+
+use cairn_access::{Denial, Grant, Reach, Roles};
+use cairn_contract::cairn::auth::v1 as proto;
+use cairn_contract::cairn::auth::v1::access_service_server::AccessService;
+use cairn_kernel::{Name, Principal, PrincipalKind};
+use cairn_service::{Ctx, Refusal, Reply, field, refuse};
+use tonic::{Request, Response, Status};
+
+use crate::bindings::{Wanted, grant, withdraw};
+use crate::desk::{Desk, given, rejected, text};
+use crate::model::{BindingName, PrincipalName, Rejection};
+use crate::page::Page;
+use crate::query::BindingFilter;
+use crate::stored::{time, timestamp};
+
+pub struct AccessRules(pub Arc<Desk>);
+
+/// Most grants in one answer.
+const GRANTS_MAX: usize = 1_000;
+
+impl AccessRules {
+    async fn show(&self, name: &BindingName) -> Result<proto::Binding, Status> {
+        let found = self.0.query.binding(name.as_str()).await.map_err(refuse)?;
+        found.ok_or_else(|| rejected(Rejection::BindingNotFound(name.clone())))
+    }
+
+    async fn give(&self, ctx: &Ctx, request_id: &str, wanted: Wanted) -> Reply<proto::Binding> {
+        let (name, at) = grant(&self.0, ctx, request_id, wanted).await?;
+        self.0.settle(ctx, at).await?;
+        Ok(ctx.reply(self.show(&name).await?, at))
+    }
+}
+
+#[tonic::async_trait]
+impl AccessService for AccessRules {
+    async fn list_roles(&self, request: Request<proto::ListRolesRequest>) -> Reply<proto::ListRolesResponse> {
+        let (_, request) = Ctx::accept(request)?;
+        let page = Page::read(request.page_size, &request.page_token)?;
+        // From the least to the most powerful, so a page goes on after a place rather than after a name.
+        let roles = Roles::built_in().granted();
+        let start = roles.iter().position(|role| role.name == page.after).map_or(0, |at| at + 1);
+        let found = roles[start..].iter().map(|role| proto::Role {
+            name: role.name.clone(),
+            etag: format!("{:08x}", crc32fast::hash(role.permissions().collect::<Vec<_>>().join("\n").as_bytes())),
+            description: role.description.to_owned(),
+            permissions: role.permissions().map(str::to_owned).collect(),
+        });
+        let (roles, next_page_token) = page.cut(found.collect(), |role| &role.name);
+        Ok(Response::new(proto::ListRolesResponse { roles, next_page_token }))
+    }
+
+    async fn create_binding(&self, request: Request<proto::CreateBindingRequest>) -> Reply<proto::Binding> {
+        let (ctx, request) = Ctx::accept(request)?;
+        let binding = given("binding", request.binding)?;
+        let wanted = Wanted {
+            principal: field("binding.principal", &binding.principal)?,
+            role: field("binding.role", &binding.role)?,
+            resource: field("binding.resource", &binding.resource)?,
+            expire_time: binding.expire_time.map(time),
+            reason: text("binding.reason", &binding.reason)?,
+        };
+        self.give(&ctx, &request.request_id, wanted).await
+    }
+
+    async fn grant_role(&self, request: Request<proto::GrantRoleRequest>) -> Reply<proto::Binding> {
+        let (ctx, request) = Ctx::accept(request)?;
+        let resource: Name = field("resource", &request.resource)?;
+        if resource.project().is_none() {
+            return Err(refuse(Refusal::invalid("resource", "must be a project, or lie in one")));
+        }
+        let wanted = Wanted {
+            principal: field("principal", &request.principal)?,
+            role: field("role", &request.role)?,
+            resource,
+            expire_time: request.expire_time.map(time),
+            reason: text("reason", &request.reason)?,
+        };
+        self.give(&ctx, &request.request_id, wanted).await
+    }
+
+    async fn get_binding(&self, request: Request<proto::GetBindingRequest>) -> Reply<proto::Binding> {
+        let (ctx, request) = Ctx::accept(request)?;
+        let name = field("name", &request.name)?;
+        self.0.catch_up(&ctx).await?;
+        Ok(Response::new(self.show(&name).await?))
+    }
+
+    async fn list_bindings(&self, request: Request<proto::ListBindingsRequest>) -> Reply<proto::ListBindingsResponse> {
+        let (ctx, request) = Ctx::accept(request)?;
+        let page = Page::read(request.page_size, &request.page_token)?;
+        let resource = match request.resource.as_str() {
+            "" => Name::ROOT,
+            text => field("resource", text)?,
+        };
+        let filter = BindingFilter { principal: request.principal, role: request.role, resource };
+        self.0.catch_up(&ctx).await?;
+        let visible = ctx.visible("auth.bindings.list", &Name::ROOT);
+        let found = self.0.query.bindings(&visible, &page, &filter).await.map_err(refuse)?;
+        let (bindings, next_page_token) = page.cut(found, |binding| &binding.name);
+        Ok(Response::new(proto::ListBindingsResponse { bindings, next_page_token }))
+    }
+
+    async fn delete_binding(&self, request: Request<proto::DeleteBindingRequest>) -> Reply<proto::Binding> {
+        let (ctx, request) = Ctx::accept(request)?;
+        let (name, reason): (BindingName, _) = (field("name", &request.name)?, text("reason", &request.reason)?);
+        let at = withdraw(&self.0, &ctx, &request.request_id, &request.etag, &name, reason).await?;
+        self.0.settle(&ctx, at).await?;
+        Ok(ctx.reply(self.show(&name).await?, at))
+    }
+
+    async fn check_permission(
+        &self,
+        request: Request<proto::CheckPermissionRequest>,
+    ) -> Reply<proto::CheckPermissionResponse> {
+        let (ctx, request) = Ctx::accept(request)?;
+        let resource: Name = field("resource", &request.resource)?;
+        let principal = match request.principal.as_str() {
+            "" => ctx.principal().clone(),
+            text => as_principal(&field("principal", text)?),
+        };
+        let (world, now) = (self.0.access.world(), self.0.now());
+        let decision = self.0.access.decide(&principal, &request.permission, &resource, Reach::Exact);
+        let grants = world.grants(&principal.name).take(GRANTS_MAX);
+        let grants = grants.map(|grant| proto::check_permission_response::Grant {
+            binding: grant.binding.clone(),
+            role: role_name(grant),
+            resource: grant.resource.to_string(),
+            expire_time: grant.expire_time.map(timestamp),
+            holds_permission: grant.role.as_ref().is_some_and(|role| role.holds(&request.permission)),
+            covers_resource: grant.resource.covers(&resource),
+            expired: !grant.is_current(now),
+        });
+        Ok(Response::new(proto::CheckPermissionResponse {
+            allowed: decision.is_allowed(),
+            denial: denial(decision.denial).into(),
+            binding: decision.binding.unwrap_or_default(),
+            grants: grants.collect(),
+            policy_position: decision.policy.to_string(),
+        }))
+    }
+
+    async fn who_am_i(&self, request: Request<proto::WhoAmIRequest>) -> Reply<proto::WhoAmIResponse> {
+        let (ctx, _) = Ctx::accept(request)?;
+        let principal = ctx.principal();
+        let (world, now) = (self.0.access.world(), self.0.now());
+        let current = world.grants(&principal.name).filter(|grant| grant.is_current(now)).take(GRANTS_MAX);
+        let grants = current.map(|grant| proto::who_am_i_response::Grant {
+            binding: grant.binding.clone(),
+            role: role_name(grant),
+            resource: grant.resource.to_string(),
+            expire_time: grant.expire_time.map(timestamp),
+        });
+        Ok(Response::new(proto::WhoAmIResponse {
+            principal: principal.name.clone(),
+            key_id: principal.credential.clone().unwrap_or_default(),
+            scopes: principal.scopes.clone(),
+            grants: grants.collect(),
+        }))
+    }
+}
+
+/// Somebody as they would be with a credential that is not narrowed.
+fn as_principal(name: &PrincipalName) -> Principal {
+    let kind = if name.is_user() { PrincipalKind::User } else { PrincipalKind::ServiceAccount };
+    Principal { name: name.to_string(), kind, credential: None, scopes: vec![] }
+}
+
+fn role_name(grant: &Grant) -> String {
+    grant.role.as_ref().map(|role| role.name.clone()).unwrap_or_default()
+}
+
+fn denial(denial: Option<Denial>) -> proto::check_permission_response::Denial {
+    use proto::check_permission_response::Denial as Told;
+    match denial {
+        None => Told::Unspecified,
+        Some(Denial::NotGranted) => Told::NotGranted,
+        Some(Denial::OutOfScope) => Told::OutOfScope,
+        Some(Denial::PrincipalDisabled) => Told::PrincipalDisabled,
+        Some(Denial::ProjectClosed) => Told::ProjectClosed,
+        Some(Denial::Stale) => Told::Stale,
+    }
+}

@@ -1,0 +1,91 @@
+use std::sync::Arc;
+
+use cairn_contract::cairn::auth::v1 as proto;
+use cairn_contract::cairn::auth::v1::project_service_server::ProjectService;
+use cairn_kernel::{Name, Position};
+use cairn_service::{Ctx, Reply, field, refuse};
+use tonic::{Request, Response, Status};
+
+use crate::desk::{Desk, given, made_id, masked, rejected, stream, text};
+use crate::model::project::{Act, Command};
+use crate::model::{Project, ProjectName, Rejection, Slug};
+use crate::page::Page;
+
+pub struct Projects(pub Arc<Desk>);
+
+impl Projects {
+    async fn show(&self, name: &ProjectName) -> Result<proto::Project, Status> {
+        let found = self.0.query.project(name.as_str()).await.map_err(refuse)?;
+        found.ok_or_else(|| rejected(Rejection::ProjectNotFound(name.clone())))
+    }
+
+    async fn act(
+        &self,
+        ctx: &Ctx,
+        request_id: &str,
+        etag: &str,
+        project: ProjectName,
+        act: Act,
+    ) -> Reply<proto::Project> {
+        let command = Command { project: project.clone(), act };
+        let at: Position =
+            self.0.execute::<Project>(ctx, request_id, &stream::<Project>(&project), etag, command).await?;
+        Ok(ctx.reply(self.show(&project).await?, at))
+    }
+}
+
+#[tonic::async_trait]
+impl ProjectService for Projects {
+    async fn create_project(&self, request: Request<proto::CreateProjectRequest>) -> Reply<proto::Project> {
+        let (ctx, request) = Ctx::accept(request)?;
+        let given = request.project.unwrap_or_default();
+        let id = match request.project_id.as_str() {
+            "" => format!("p-{}", made_id(&ctx.order(&request.request_id))),
+            chosen => field::<Slug>("project_id", chosen)?.to_string(),
+        };
+        let project = ProjectName::stored(format!("projects/{id}"));
+        let (title, description) = (text("title", &given.title)?, text("description", &given.description)?);
+        self.act(&ctx, &request.request_id, "", project, Act::Create { title, description }).await
+    }
+
+    async fn get_project(&self, request: Request<proto::GetProjectRequest>) -> Reply<proto::Project> {
+        let (ctx, request) = Ctx::accept(request)?;
+        let name: ProjectName = field("name", &request.name)?;
+        self.0.catch_up(&ctx).await?;
+        Ok(Response::new(self.show(&name).await?))
+    }
+
+    async fn list_projects(&self, request: Request<proto::ListProjectsRequest>) -> Reply<proto::ListProjectsResponse> {
+        let (ctx, request) = Ctx::accept(request)?;
+        let page = Page::read(request.page_size, &request.page_token)?;
+        self.0.catch_up(&ctx).await?;
+        let visible = ctx.visible("auth.projects.list", &Name::ROOT);
+        let found = self.0.query.projects(&visible, &page, request.show_deleted).await.map_err(refuse)?;
+        let (projects, next_page_token) = page.cut(found, |project| &project.name);
+        Ok(Response::new(proto::ListProjectsResponse { projects, next_page_token }))
+    }
+
+    async fn update_project(&self, request: Request<proto::UpdateProjectRequest>) -> Reply<proto::Project> {
+        let (ctx, request) = Ctx::accept(request)?;
+        let wanted = given("project", request.project)?;
+        let project: ProjectName = field("project.name", &wanted.name)?;
+        let fields = [("title", wanted.title.as_str()), ("description", wanted.description.as_str())];
+        let masked = masked(request.update_mask.as_ref(), &fields)?;
+        let title = masked.contains(&"title").then(|| text("project.title", &wanted.title)).transpose()?;
+        let description = masked.contains(&"description");
+        let description = description.then(|| text("project.description", &wanted.description)).transpose()?;
+        self.act(&ctx, &request.request_id, &wanted.etag, project, Act::Describe { title, description }).await
+    }
+
+    async fn delete_project(&self, request: Request<proto::DeleteProjectRequest>) -> Reply<proto::Project> {
+        let (ctx, request) = Ctx::accept(request)?;
+        let project = field("name", &request.name)?;
+        self.act(&ctx, &request.request_id, &request.etag, project, Act::Delete).await
+    }
+
+    async fn restore_project(&self, request: Request<proto::RestoreProjectRequest>) -> Reply<proto::Project> {
+        let (ctx, request) = Ctx::accept(request)?;
+        let project = field("name", &request.name)?;
+        self.act(&ctx, &request.request_id, &request.etag, project, Act::Restore).await
+    }
+}

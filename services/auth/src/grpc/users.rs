@@ -1,0 +1,154 @@
+use std::sync::Arc;
+
+use cairn_contract::cairn::auth::v1 as proto;
+use cairn_contract::cairn::auth::v1::user_service_server::UserService;
+use cairn_kernel::{Expected, Name};
+use cairn_service::{Ctx, Reply, field, refuse};
+use tonic::{Request, Response, Status};
+
+use crate::desk::{Desk, expected, given, made_id, masked, rejected, stream, text};
+use crate::model::administrators::{self, Administrators};
+use crate::model::user::{Act, Command};
+use crate::model::{PrincipalName, Rejection, TITLE_CHARS_MAX, Text, User, UserName};
+use crate::page::Page;
+use crate::people::Person;
+
+pub struct Users(pub Arc<Desk>);
+
+/// Longest mail address (RFC 5321).
+const EMAIL_CHARS_MAX: usize = 254;
+
+impl Users {
+    async fn show(&self, name: &UserName) -> Result<proto::User, Status> {
+        let found = self.0.query.user(name.as_str()).await.map_err(refuse)?;
+        let mut user = found.ok_or_else(|| rejected(Rejection::UserNotFound(name.clone())))?;
+        let person = self.0.people.find(name.as_str()).await.map_err(refuse)?;
+        (user.display_name, user.email) = (person.display_name, person.email);
+        Ok(user)
+    }
+
+    /// A change of whether a user is let in, which may be the last administrator.
+    async fn stand(&self, ctx: &Ctx, request_id: &str, etag: &str, user: UserName, act: Act) -> Reply<proto::User> {
+        let principal = PrincipalName::from(&user);
+        let count = match act {
+            Act::Enable => administrators::Command::Resume { principal },
+            _ => administrators::Command::Suspend { principal },
+        };
+        let (expected, command) = (expected(etag)?, Command { user: user.clone(), act });
+        let attempt = |mut work: cairn_eventstore::Work| {
+            let (user, command, count) = (user.clone(), command.clone(), count.clone());
+            async move {
+                work.decide::<User>(&stream::<User>(&user), expected, command).await?;
+                let all = stream::<Administrators>(&Administrators::STREAM_ID);
+                work.decide::<Administrators>(&all, Expected::Any, count).await?;
+                Ok(((), work))
+            }
+        };
+        let ((), at) = self.0.commands.transact(&ctx.order(request_id), attempt).await.map_err(refuse)?;
+        self.0.settle(ctx, at).await?;
+        Ok(ctx.reply(self.show(&user).await?, at))
+    }
+}
+
+#[tonic::async_trait]
+impl UserService for Users {
+    async fn create_user(&self, request: Request<proto::CreateUserRequest>) -> Reply<proto::User> {
+        let (ctx, request) = Ctx::accept(request)?;
+        let person = person(&request.user.unwrap_or_default())?;
+        let order = ctx.order(&request.request_id);
+        let user = UserName::stored(format!("users/u-{}", made_id(&order)));
+        // First, because this can be refused. If the rest fails nobody refers to it, and a repeat writes the same.
+        self.0.people.keep(user.to_string(), person).await.map_err(refuse)?;
+        let command = Command { user: user.clone(), act: Act::Create };
+        let stream = stream::<User>(&user);
+        let at = match self.0.execute::<User>(&ctx, &request.request_id, &stream, "", command).await {
+            Ok(at) => at,
+            Err(status) => {
+                if order.request.is_none() {
+                    self.0.people.forget(user.to_string()).await.map_err(refuse)?;
+                }
+                return Err(status);
+            }
+        };
+        Ok(ctx.reply(self.show(&user).await?, at))
+    }
+
+    async fn get_user(&self, request: Request<proto::GetUserRequest>) -> Reply<proto::User> {
+        let (ctx, request) = Ctx::accept(request)?;
+        let name = field("name", &request.name)?;
+        self.0.catch_up(&ctx).await?;
+        Ok(Response::new(self.show(&name).await?))
+    }
+
+    async fn list_users(&self, request: Request<proto::ListUsersRequest>) -> Reply<proto::ListUsersResponse> {
+        let (ctx, request) = Ctx::accept(request)?;
+        let page = Page::read(request.page_size, &request.page_token)?;
+        self.0.catch_up(&ctx).await?;
+        let visible = ctx.visible("auth.users.list", &Name::ROOT);
+        let found = self.0.query.users(&visible, &page, request.state()).await.map_err(refuse)?;
+        let (mut users, next_page_token) = page.cut(found, |user| &user.name);
+        let names = users.iter().map(|user| user.name.clone()).collect();
+        let mut people = self.0.people.find_all(names).await.map_err(refuse)?;
+        for user in &mut users {
+            let person = people.remove(&user.name).unwrap_or_default();
+            (user.display_name, user.email) = (person.display_name, person.email);
+        }
+        Ok(Response::new(proto::ListUsersResponse { users, next_page_token }))
+    }
+
+    async fn update_user(&self, request: Request<proto::UpdateUserRequest>) -> Reply<proto::User> {
+        let (ctx, request) = Ctx::accept(request)?;
+        let wanted = given("user", request.user)?;
+        let user: UserName = field("user.name", &wanted.name)?;
+        let fields = [("display_name", wanted.display_name.as_str()), ("email", wanted.email.as_str())];
+        let masked = masked(request.update_mask.as_ref(), &fields)?;
+        let new = person(&wanted)?;
+        let before = self.0.people.find(user.as_str()).await.map_err(refuse)?;
+        let mut after = before.clone();
+        if masked.contains(&"display_name") {
+            after.display_name = new.display_name;
+        }
+        if masked.contains(&"email") {
+            after.email = new.email;
+        }
+        // The event comes first: it is refused for a user who is gone, and then nothing is kept about them.
+        let fields = masked.iter().map(ToString::to_string).collect();
+        let command = Command { user: user.clone(), act: Act::Describe { fields } };
+        let at =
+            self.0.execute::<User>(&ctx, &request.request_id, &stream::<User>(&user), &wanted.etag, command).await?;
+        self.0.people.keep(user.to_string(), after).await.map_err(refuse)?;
+        Ok(ctx.reply(self.show(&user).await?, at))
+    }
+
+    async fn disable_user(&self, request: Request<proto::DisableUserRequest>) -> Reply<proto::User> {
+        let (ctx, request) = Ctx::accept(request)?;
+        let (user, reason) = (field("name", &request.name)?, text("reason", &request.reason)?);
+        self.stand(&ctx, &request.request_id, &request.etag, user, Act::Disable { reason }).await
+    }
+
+    async fn enable_user(&self, request: Request<proto::EnableUserRequest>) -> Reply<proto::User> {
+        let (ctx, request) = Ctx::accept(request)?;
+        let user = field("name", &request.name)?;
+        self.stand(&ctx, &request.request_id, &request.etag, user, Act::Enable).await
+    }
+
+    async fn delete_user(&self, request: Request<proto::DeleteUserRequest>) -> Reply<proto::User> {
+        let (ctx, request) = Ctx::accept(request)?;
+        let user: UserName = field("name", &request.name)?;
+        let done = self.stand(&ctx, &request.request_id, &request.etag, user.clone(), Act::Delete).await?;
+        // The reactor would do it too, a moment later; whoever has the answer shall be able to rely on it.
+        self.0.people.forget(user.to_string()).await.map_err(refuse)?;
+        Ok(done.map(|user| proto::User { display_name: String::new(), email: String::new(), ..user }))
+    }
+}
+
+fn person(user: &proto::User) -> Result<Person, Status> {
+    let display_name: Text<TITLE_CHARS_MAX> = text("display_name", &user.display_name)?;
+    let email: Text<EMAIL_CHARS_MAX> = text("email", &user.email)?;
+    let is_address =
+        email.as_str().split_once('@').is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty());
+    if !email.as_str().is_empty() && (!is_address || email.as_str().contains(char::is_whitespace)) {
+        return Err(refuse(cairn_service::Refusal::invalid("email", "is not a mail address")));
+    }
+    Ok(Person { display_name: display_name.as_str().to_owned(), email: email.as_str().to_owned() })
+}

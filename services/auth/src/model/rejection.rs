@@ -1,0 +1,103 @@
+use cairn_kernel::{Code, Description, Fault, Name, Time};
+
+use super::{BindingName, KeyName, PrincipalName, ProjectName, RoleName, ServiceAccountName, UserName};
+
+/// Why a command was refused: always the caller's to fix.
+///
+/// One list for all of auth rather than one per aggregate, because giving a role or disabling a user is decided over
+/// several aggregates at once.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Rejection {
+    #[error("there is no project {0}")]
+    ProjectNotFound(ProjectName),
+    #[error("{0} is taken, now or by a deleted project")]
+    ProjectExists(ProjectName),
+    #[error("{0} is deleted; restore it first")]
+    ProjectDeleted(ProjectName),
+    #[error("there is no user {0}")]
+    UserNotFound(UserName),
+    #[error("{0} is deleted, for ever")]
+    UserDeleted(UserName),
+    #[error("another user has this mail address")]
+    EmailTaken,
+    #[error("there is no service account {0}")]
+    ServiceAccountNotFound(ServiceAccountName),
+    #[error("{0} is taken, now or by a deleted service account")]
+    ServiceAccountExists(ServiceAccountName),
+    #[error("{0} is deleted, for ever")]
+    ServiceAccountDeleted(ServiceAccountName),
+    #[error("there is no API key {0}")]
+    KeyNotFound(KeyName),
+    #[error("{0} is revoked, for ever")]
+    KeyRevoked(KeyName),
+    #[error("{field} is {given}: it must lie after {after} and no later than {until}")]
+    ExpiryOutOfRange { field: &'static str, given: Time, after: Time, until: Time },
+    #[error("what is asked for reaches further than the credential that asks for it: {excess}")]
+    CredentialTooWide { excess: String },
+    #[error("there is no binding {0}")]
+    BindingNotFound(BindingName),
+    #[error("there is no role {0}")]
+    RoleUnknown(RoleName),
+    #[error("{role} holds {permission}, which the caller does not hold on {resource}")]
+    GrantTooWide { role: RoleName, permission: String, resource: Name },
+    #[error("the deployment would be left without an administrator")]
+    LastAdministrator,
+    #[error("{0} is disabled, deleted or unknown")]
+    PrincipalDisabled(PrincipalName),
+    #[error("{principal} has {limit} {what}, as many as there may be")]
+    TooMany { principal: PrincipalName, what: &'static str, limit: usize },
+}
+
+impl Fault for Rejection {
+    const DOMAIN: &'static str = "auth.cairn";
+
+    fn describe(&self) -> Description {
+        use Code::{AlreadyExists, FailedPrecondition, InvalidArgument, NotFound, PermissionDenied, ResourceExhausted};
+        let with = |key: &'static str, value: &dyn ToString| vec![(key, value.to_string())];
+        match self {
+            Self::ProjectNotFound(name) => (NotFound, "PROJECT_NOT_FOUND", with("project", name)),
+            Self::ProjectExists(name) => (AlreadyExists, "PROJECT_EXISTS", with("project", name)),
+            Self::ProjectDeleted(name) => (FailedPrecondition, "PROJECT_DELETED", with("project", name)),
+            Self::UserNotFound(name) => (NotFound, "USER_NOT_FOUND", with("user", name)),
+            Self::UserDeleted(name) => (FailedPrecondition, "USER_DELETED", with("user", name)),
+            Self::EmailTaken => (AlreadyExists, "EMAIL_TAKEN", vec![]),
+            Self::ServiceAccountNotFound(name) => {
+                (NotFound, "SERVICE_ACCOUNT_NOT_FOUND", with("service_account", name))
+            }
+            Self::ServiceAccountExists(name) => {
+                (AlreadyExists, "SERVICE_ACCOUNT_EXISTS", with("service_account", name))
+            }
+            Self::ServiceAccountDeleted(name) => {
+                (FailedPrecondition, "SERVICE_ACCOUNT_DELETED", with("service_account", name))
+            }
+            Self::KeyNotFound(name) => (NotFound, "API_KEY_NOT_FOUND", with("api_key", name)),
+            Self::KeyRevoked(name) => (FailedPrecondition, "API_KEY_REVOKED", with("api_key", name)),
+            Self::ExpiryOutOfRange { field, given, after, until } => {
+                let mut values = with("field", field);
+                values.extend([
+                    ("given", given.to_string()),
+                    ("after", after.to_string()),
+                    ("until", until.to_string()),
+                ]);
+                (InvalidArgument, "EXPIRY_OUT_OF_RANGE", values)
+            }
+            Self::CredentialTooWide { excess } => (PermissionDenied, "CREDENTIAL_TOO_WIDE", with("excess", excess)),
+            Self::BindingNotFound(name) => (NotFound, "BINDING_NOT_FOUND", with("binding", name)),
+            Self::RoleUnknown(role) => (InvalidArgument, "ROLE_UNKNOWN", with("role", role)),
+            Self::GrantTooWide { role, permission, resource } => {
+                let mut values = with("role", role);
+                values.extend([("permission", permission.clone()), ("resource", resource.to_string())]);
+                (PermissionDenied, "GRANT_TOO_WIDE", values)
+            }
+            Self::LastAdministrator => (FailedPrecondition, "LAST_ADMINISTRATOR", vec![]),
+            Self::PrincipalDisabled(principal) => {
+                (FailedPrecondition, "PRINCIPAL_DISABLED", with("principal", principal))
+            }
+            Self::TooMany { principal, what, limit } => {
+                let mut values = with("principal", principal);
+                values.extend([("what", (*what).to_owned()), ("limit", limit.to_string())]);
+                (ResourceExhausted, "PRINCIPAL_LIMIT_REACHED", values)
+            }
+        }
+    }
+}

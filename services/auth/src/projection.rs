@@ -1,0 +1,178 @@
+use std::sync::Arc;
+
+use cairn_eventstore::{Filter, Recorded, Stored};
+use cairn_kernel::{Aggregate, Time};
+use cairn_projection::rusqlite::{Transaction, params};
+use cairn_projection::{Projection, ProjectionFault};
+
+use crate::model::{Binding, Key, Project, ServiceAccount, User, binding, key, project, service_account, user};
+
+/// Writes the tables that lists and answers are read from. Nothing here says who a person is.
+pub struct Directory;
+
+impl Projection for Directory {
+    const NAME: &'static str = "auth.directory.v1";
+    const SCHEMA: &'static str = include_str!("schema.sql");
+
+    fn filter(&self) -> Filter {
+        Filter::categories([
+            Project::CATEGORY,
+            User::CATEGORY,
+            ServiceAccount::CATEGORY,
+            Key::CATEGORY,
+            Binding::CATEGORY,
+        ])
+    }
+
+    fn apply(&self, tx: &Transaction<'_>, events: &[Arc<Recorded>]) -> Result<(), ProjectionFault> {
+        for recorded in events {
+            let (kind, payload) = (&*recorded.kind, &*recorded.payload);
+            match recorded.stream.category() {
+                Project::CATEGORY => apply_project(tx, recorded, Project::decode(kind, payload)?)?,
+                User::CATEGORY => apply_user(tx, recorded, User::decode(kind, payload)?)?,
+                ServiceAccount::CATEGORY => {
+                    apply_service_account(tx, recorded, ServiceAccount::decode(kind, payload)?)?;
+                }
+                Key::CATEGORY => apply_key(tx, recorded, Key::decode(kind, payload)?)?,
+                Binding::CATEGORY => apply_binding(tx, recorded, Binding::decode(kind, payload)?)?,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+fn apply_project(tx: &Transaction<'_>, recorded: &Recorded, event: project::Event) -> Result<(), ProjectionFault> {
+    let name = event.project.as_str();
+    let sql = match &event.change {
+        project::Change::Created { title, description } => {
+            let sql = "INSERT OR REPLACE INTO projects (name, title, description, state, create_time) \
+                       VALUES (?1, ?2, ?3, 'active', ?4)";
+            let time = recorded.time.micros();
+            tx.prepare_cached(sql)?.execute(params![name, title.as_str(), description.as_str(), time])?;
+            None
+        }
+        project::Change::Described { title, description } => {
+            let sql = "UPDATE projects SET title = ?2, description = ?3 WHERE name = ?1";
+            tx.prepare_cached(sql)?.execute(params![name, title.as_str(), description.as_str()])?;
+            None
+        }
+        project::Change::Deleted => Some("UPDATE projects SET state = 'deleted' WHERE name = ?1"),
+        project::Change::Restored => Some("UPDATE projects SET state = 'active' WHERE name = ?1"),
+    };
+    if let Some(sql) = sql {
+        tx.prepare_cached(sql)?.execute([name])?;
+    }
+    touch(tx, "projects", name, recorded)
+}
+
+fn apply_user(tx: &Transaction<'_>, recorded: &Recorded, event: user::Event) -> Result<(), ProjectionFault> {
+    let name = event.user.as_str();
+    match event.change {
+        user::Change::Created => {
+            let sql = "INSERT OR REPLACE INTO users (name, state, create_time) VALUES (?1, 'active', ?2)";
+            tx.prepare_cached(sql)?.execute(params![name, recorded.time.micros()])?;
+        }
+        user::Change::Described { .. } => {}
+        user::Change::Enabled => set_state(tx, "users", name, "active")?,
+        user::Change::Disabled { .. } => set_state(tx, "users", name, "disabled")?,
+        user::Change::Deleted => set_state(tx, "users", name, "deleted")?,
+    }
+    touch(tx, "users", name, recorded)
+}
+
+fn apply_service_account(
+    tx: &Transaction<'_>,
+    recorded: &Recorded,
+    event: service_account::Event,
+) -> Result<(), ProjectionFault> {
+    let name = event.service_account.as_str();
+    match event.change {
+        service_account::Change::Created { title, description } => {
+            let sql = "INSERT OR REPLACE INTO service_accounts (name, title, description, state, create_time) \
+                       VALUES (?1, ?2, ?3, 'active', ?4)";
+            let time = recorded.time.micros();
+            tx.prepare_cached(sql)?.execute(params![name, title.as_str(), description.as_str(), time])?;
+        }
+        service_account::Change::Described { title, description } => {
+            let sql = "UPDATE service_accounts SET title = ?2, description = ?3 WHERE name = ?1";
+            tx.prepare_cached(sql)?.execute(params![name, title.as_str(), description.as_str()])?;
+        }
+        service_account::Change::Enabled => set_state(tx, "service_accounts", name, "active")?,
+        service_account::Change::Disabled { .. } => set_state(tx, "service_accounts", name, "disabled")?,
+        service_account::Change::Deleted => set_state(tx, "service_accounts", name, "deleted")?,
+    }
+    touch(tx, "service_accounts", name, recorded)
+}
+
+fn apply_key(tx: &Transaction<'_>, recorded: &Recorded, event: key::Event) -> Result<(), ProjectionFault> {
+    let name = event.key.as_str();
+    let now = recorded.time.micros();
+    match event.change {
+        key::Change::Created(grounds) => {
+            let scopes: Vec<String> = grounds.scopes.iter().map(ToString::to_string).collect();
+            let sql = "INSERT OR REPLACE INTO keys \
+                       (name, owner, title, scopes, permissions, expire_time, is_bootstrap, create_time) \
+                       VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+            tx.prepare_cached(sql)?.execute(params![
+                name,
+                grounds.owner.as_str(),
+                grounds.title.as_str(),
+                scopes.join("\n"),
+                grounds.permissions.join("\n"),
+                grounds.expire_time.map(Time::micros),
+                grounds.is_bootstrap,
+                now,
+            ])?;
+        }
+        key::Change::Rotated { expire_time, previous_secret_expire_time, .. } => {
+            let sql = "UPDATE keys SET expire_time = ?2, previous_secret_expire_time = ?3 WHERE name = ?1";
+            let previous = previous_secret_expire_time.map(Time::micros);
+            tx.prepare_cached(sql)?.execute(params![name, expire_time.map(Time::micros), previous])?;
+        }
+        key::Change::Revoked { .. } => {
+            tx.prepare_cached("UPDATE keys SET revoke_time = ?2 WHERE name = ?1")?.execute(params![name, now])?;
+        }
+        key::Change::BootstrapUsed => {}
+    }
+    touch(tx, "keys", name, recorded)
+}
+
+fn apply_binding(tx: &Transaction<'_>, recorded: &Recorded, event: binding::Event) -> Result<(), ProjectionFault> {
+    let name = event.binding.as_str();
+    let now = recorded.time.micros();
+    match event.change {
+        binding::Change::Granted { terms, reason } => {
+            let sql = "INSERT OR REPLACE INTO bindings \
+                       (name, principal, role, resource, expire_time, reason, creator, create_time) \
+                       VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+            tx.prepare_cached(sql)?.execute(params![
+                name,
+                terms.principal.as_str(),
+                terms.role.as_str(),
+                terms.resource.as_str(),
+                terms.expire_time.map(Time::micros),
+                reason.as_str(),
+                recorded.metadata().principal,
+                now,
+            ])?;
+        }
+        binding::Change::Withdrawn { .. } => {
+            tx.prepare_cached("UPDATE bindings SET delete_time = ?2 WHERE name = ?1")?.execute(params![name, now])?;
+        }
+    }
+    touch(tx, "bindings", name, recorded)
+}
+
+fn set_state(tx: &Transaction<'_>, table: &str, name: &str, state: &str) -> Result<(), ProjectionFault> {
+    tx.prepare_cached(&format!("UPDATE {table} SET state = ?2 WHERE name = ?1"))?.execute([name, state])?;
+    Ok(())
+}
+
+/// Notes the revision, which is the etag, and the time of the last change.
+fn touch(tx: &Transaction<'_>, table: &str, name: &str, recorded: &Recorded) -> Result<(), ProjectionFault> {
+    let revision = i64::try_from(recorded.revision.0).unwrap_or(i64::MAX);
+    let sql = format!("UPDATE {table} SET revision = ?2, update_time = ?3 WHERE name = ?1");
+    tx.prepare_cached(&sql)?.execute(params![name, revision, recorded.time.micros()])?;
+    Ok(())
+}
