@@ -1,5 +1,7 @@
 //! Benchmarks, each beside what one would use instead or beside the physical limit. Ratios, not seconds.
 
+mod append;
+mod machine;
 mod mlflow;
 
 use clap::{Parser, Subcommand};
@@ -13,12 +15,23 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Durable appends: the event store beside bare SQLite, fjall and a plain file.
+    Append(append::Args),
     /// MLflow's REST API: Cairn beside a genuine MLflow server.
     Mlflow(mlflow::Args),
+    /// All of them, one after the other.
+    All(mlflow::Args),
 }
 
 fn main() -> anyhow::Result<()> {
-    match Cli::parse().command {
+    let cli = Cli::parse();
+    println!("{}\n", machine::describe()?);
+    match cli.command {
+        Command::Append(args) => append::run(&args),
         Command::Mlflow(args) => mlflow::run(args),
+        Command::All(args) => {
+            append::run(&append::Args::default())?;
+            mlflow::run(args)
+        }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! For tests only; nothing that ships depends on it.
 
+pub mod account;
 mod faulty;
 mod spec;
 

@@ -1,6 +1,7 @@
 //! What is particular to this backend, and the suite that every backend passes.
 #![allow(clippy::unwrap_used)]
 
+mod commands;
 mod conformance;
 mod crash;
 mod damage;

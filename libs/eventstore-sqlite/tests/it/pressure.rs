@@ -8,7 +8,7 @@ use futures::future::join_all;
 use crate::support::{Place, sized, write};
 
 #[tokio::test]
-async fn no_more_appends_wait_than_there_is_room_for_s3_41() {
+async fn no_more_appends_wait_than_there_is_room_for() {
     let place = Place::new();
     let store = place.open(&Config { waiting_appends_max: 5, ..place.config() });
     let other = place.past_the_store();

@@ -20,7 +20,7 @@ pub async fn everything_is_there_after_reopening(harness: &dyn Harness) {
     assert_eq!((positions(&found), revisions(&found)), (vec![302], vec![300]));
 }
 
-pub async fn a_batch_sent_again_after_reopening_is_stored_once_s1_42(harness: &dyn Harness) {
+pub async fn a_batch_sent_again_after_reopening_is_stored_once(harness: &dyn Harness) {
     let store = harness.open().await;
     let first = store.append(vec![write("a", Expected::NoStream, [1, 2])]).await.expect("appended");
     append(&store, "a", [3]).await;

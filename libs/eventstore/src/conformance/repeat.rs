@@ -6,7 +6,7 @@ use futures::future::join_all;
 use super::{Harness, append, at, event, head, stream, write};
 use crate::AppendFault;
 
-pub async fn a_batch_sent_twice_is_stored_once_s1_42(harness: &dyn Harness) {
+pub async fn a_batch_sent_twice_is_stored_once(harness: &dyn Harness) {
     let store = harness.open().await;
     append(&store, "a", [1]).await;
     let first = store.append(vec![write("a", at(0), [2, 3])]).await.expect("the first is appended");
@@ -62,7 +62,7 @@ pub async fn the_same_id_in_another_stream_is_another_event(harness: &dyn Harnes
     assert_eq!((found.position, found.stream.clone()), (Position(1), stream("b")));
 }
 
-pub async fn a_repeat_that_races_its_original_is_stored_once_s1_42(harness: &dyn Harness) {
+pub async fn a_repeat_that_races_its_original_is_stored_once(harness: &dyn Harness) {
     let store = harness.open().await;
     append(&store, "a", [1]).await;
     for round in 0..20 {

@@ -4,9 +4,8 @@ use cairn_eventstore::{
     CommandFault, Commands, Direction, EventStore, Memory, NewEvent, Order, Snapshot, Stored, Write,
 };
 use cairn_kernel::{Expected, Position, Revision, SystemClock};
+use cairn_testkit::account::{Account, Command, Event, Rejection, stream};
 use uuid::Uuid;
-
-use crate::account::{Account, Command, Event, Rejection, stream};
 
 pub fn commands(store: &Memory) -> Commands {
     Commands::new(Arc::new(store.clone()), Arc::new(SystemClock), 1 << 20)

@@ -5,10 +5,9 @@ use std::sync::Arc;
 
 use cairn_eventstore::{AppendFault, CommandFault, Commands, Direction, EventStore, Filter, Memory, Recorded, Stored};
 use cairn_kernel::{Aggregate, Expected, Position, SystemClock};
+use cairn_testkit::account::{Account, Command, Rejection, keyed, stream};
 use cairn_testkit::{Faults, FaultyStore};
 use proptest::prelude::*;
-
-use crate::account::{Account, Command, Rejection, keyed, stream};
 
 const ACCOUNTS: [&str; 3] = ["a", "b", "c"];
 
@@ -159,7 +158,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
 
     #[test]
-    fn nothing_acknowledged_is_lost_nothing_is_doubled_and_nothing_refused_is_there_s1_43(
+    fn nothing_acknowledged_is_lost_nothing_is_doubled_and_nothing_refused_is_there(
         seed: u64,
         clients in prop::collection::vec(prop::collection::vec(request(), 1..12), 1..6),
     ) {

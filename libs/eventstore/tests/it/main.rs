@@ -1,7 +1,6 @@
 //! Commands and subscriptions, on the memory backend.
 #![allow(clippy::unwrap_used)]
 
-mod account;
 mod commands;
 mod conformance;
 mod faults;

@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use cairn_eventstore::{AppendFault, CommandFault, Commands, Direction, Done, EventStore, Memory, Order, Stored};
 use cairn_kernel::{Aggregate, Expected, Revision, SystemClock};
+use cairn_testkit::account::{Account, Command, Rejection, keyed, stream};
 use cairn_testkit::{Faults, FaultyStore};
 use tokio::task::{JoinHandle, yield_now};
-
-use crate::account::{Account, Command, Rejection, keyed, stream};
 
 type Outcome = Result<Done<Account>, CommandFault<Rejection>>;
 

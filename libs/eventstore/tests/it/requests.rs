@@ -1,11 +1,11 @@
 use cairn_eventstore::{CommandFault, EventStore, Memory};
 use cairn_kernel::{Expected, Position};
+use cairn_testkit::account::{Account, Command, Rejection, keyed, stream};
 
-use crate::account::{Account, Command, Rejection, keyed, stream};
 use crate::commands::commands;
 
 #[tokio::test]
-async fn a_request_sent_twice_is_carried_out_once_also_after_a_restart_s1_43() {
+async fn a_request_sent_twice_is_carried_out_once_also_after_a_restart() {
     let store = Memory::new();
     let first = commands(&store);
     let a = stream("a");
@@ -24,7 +24,7 @@ async fn a_request_sent_twice_is_carried_out_once_also_after_a_restart_s1_43() {
 }
 
 #[tokio::test]
-async fn a_request_id_used_for_another_request_is_refused_showing_both_hashes_s1_43() {
+async fn a_request_id_used_for_another_request_is_refused_showing_both_hashes() {
     let commands = commands(&Memory::new());
     commands.execute::<Account>(&keyed(1, "open"), &stream("a"), Expected::Any, Command::Open).await.unwrap();
     let reused = commands.execute::<Account>(&keyed(1, "other"), &stream("b"), Expected::Any, Command::Open).await;

@@ -1,7 +1,7 @@
 use cairn_eventstore::{CommandFault, Commands, EventStore, Memory, Order};
 use cairn_kernel::{Expected, Position};
+use cairn_testkit::account::{Account, Command, Rejection, keyed, stream};
 
-use crate::account::{Account, Command, Rejection, keyed, stream};
 use crate::commands::commands;
 
 type Fault = CommandFault<Rejection>;

@@ -1,4 +1,4 @@
-//! An aggregate to test with: an account that must not be overdrawn.
+//! An aggregate to test stores and commands with: an account that must not be overdrawn.
 
 use bytes::Bytes;
 use cairn_eventstore::{DecodeFault, Order, RequestKey, Stored};

@@ -1,0 +1,167 @@
+//! Durable appends: our store beside what one would write instead with the same durability, and beside the disk.
+//!
+//! Every contender stores the same events of some 560 bytes, syncs at every commit, and starts from an empty folder.
+//! Contenders take turns, so that a busy moment of the machine hits all of them; the best of the rounds counts.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use hdrhistogram::Histogram;
+use tempfile::TempDir;
+
+mod bare;
+mod disk;
+mod events;
+mod keyed;
+mod ours;
+
+/// Events per commit of one client.
+const BATCHES: [usize; 4] = [1, 16, 256, 4_096];
+/// Clients that append one event at a time.
+const CLIENTS: [usize; 5] = [1, 16, 64, 256, 1_024];
+
+/// Compares durable appends.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    /// Folder on the disk to measure.
+    #[arg(long, default_value = ".")]
+    folder: PathBuf,
+    /// How often each contender is measured.
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    /// Most events per measurement.
+    #[arg(long, default_value_t = 200_000)]
+    events: usize,
+}
+
+impl Default for Args {
+    fn default() -> Self {
+        Self { folder: ".".into(), rounds: 3, events: 200_000 }
+    }
+}
+
+/// What one contender did in one measurement.
+pub(crate) struct Measured {
+    events: usize,
+    took: Duration,
+    /// From handing over to being told it is durable, in microseconds.
+    latency: Histogram<u64>,
+}
+
+impl Measured {
+    fn new(events: usize, took: Duration, latency: Histogram<u64>) -> Self {
+        Self { events, took, latency }
+    }
+
+    fn per_second(&self) -> f64 {
+        self.events as f64 / self.took.as_secs_f64()
+    }
+}
+
+pub(crate) fn latencies() -> Histogram<u64> {
+    Histogram::new_with_bounds(1, 60_000_000, 3).expect("the bounds are in order")
+}
+
+pub(crate) fn record(latency: &mut Histogram<u64>, since: Instant) {
+    latency.saturating_record(u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX).max(1));
+}
+
+pub fn run(args: &Args) -> anyhow::Result<()> {
+    let sync = disk::sync_latency(&args.folder)?;
+    println!(
+        "one fdatasync of a page: p50 {} µs, p99 {} µs",
+        sync.value_at_quantile(0.5),
+        sync.value_at_quantile(0.99)
+    );
+    let single = compare_batches(args)?;
+    compare_clients(args)?;
+    let ratio = single.value_at_quantile(0.5) as f64 / sync.value_at_quantile(0.5) as f64;
+    println!("\nlatency of one client: p50 {} µs, {ratio:.2} × one fdatasync", single.value_at_quantile(0.5));
+    Ok(())
+}
+
+/// One client that appends batches. Gives the latencies of single events in our store.
+fn compare_batches(args: &Args) -> anyhow::Result<Histogram<u64>> {
+    println!(
+        "\n{:<8} {:>12} {:>12} {:>8} {:>12} {:>12}   events/s",
+        "batch", "SQLite", "Cairn", "ratio", "fjall", "file"
+    );
+    let mut single = latencies();
+    for batch in BATCHES {
+        let count = events_for(args, batch);
+        let (mut bare, mut ours, mut keyed, mut file) =
+            (Best::default(), Best::default(), Best::default(), Best::default());
+        for _ in 0..args.rounds {
+            bare.consider(on_empty(args, |folder| bare::batches(folder, batch, count))?);
+            ours.consider(on_empty(args, |folder| ours::batches(folder, batch, count))?);
+            keyed.consider(on_empty(args, |folder| keyed::batches(folder, batch, count))?);
+            file.consider(on_empty(args, |folder| disk::batches(folder, batch, count))?);
+        }
+        let ratio = ours.per_second() / bare.per_second();
+        println!(
+            "{batch:<8} {:>12.0} {:>12.0} {ratio:>7.2}x {:>12.0} {:>12.0}",
+            bare.per_second(),
+            ours.per_second(),
+            keyed.per_second(),
+            file.per_second()
+        );
+        if batch == 1 {
+            single = ours.0.map(|measured| measured.latency).unwrap_or(single);
+        }
+    }
+    Ok(single)
+}
+
+/// Many clients of one event each, who share the commits; beside it, SQLite with as many events in each transaction.
+fn compare_clients(args: &Args) -> anyhow::Result<()> {
+    println!(
+        "\n{:<8} {:>12} {:>12} {:>8} {:>9} {:>9}   events/s, µs",
+        "clients", "SQLite", "Cairn", "ratio", "p50", "p99"
+    );
+    for clients in CLIENTS {
+        let count = events_for(args, clients);
+        let (mut bare, mut ours) = (Best::default(), Best::default());
+        for _ in 0..args.rounds {
+            bare.consider(on_empty(args, |folder| bare::batches(folder, clients, count))?);
+            ours.consider(on_empty(args, |folder| ours::clients(folder, clients, count))?);
+        }
+        let ratio = ours.per_second() / bare.per_second();
+        println!(
+            "{clients:<8} {:>12.0} {:>12.0} {ratio:>7.2}x {:>9} {:>9}",
+            bare.per_second(),
+            ours.per_second(),
+            ours.quantile(0.5),
+            ours.quantile(0.99)
+        );
+    }
+    Ok(())
+}
+
+/// Small batches are slow: fewer of them say as much.
+fn events_for(args: &Args, batch: usize) -> usize {
+    (batch * 4_000).min(args.events).next_multiple_of(batch)
+}
+
+fn on_empty(args: &Args, measure: impl FnOnce(&Path) -> anyhow::Result<Measured>) -> anyhow::Result<Measured> {
+    let folder = TempDir::with_prefix_in("bench-append-", &args.folder)?;
+    measure(folder.path())
+}
+
+#[derive(Default)]
+struct Best(Option<Measured>);
+
+impl Best {
+    fn consider(&mut self, measured: Measured) {
+        if measured.per_second() > self.per_second() {
+            self.0 = Some(measured);
+        }
+    }
+
+    fn per_second(&self) -> f64 {
+        self.0.as_ref().map_or(0.0, Measured::per_second)
+    }
+
+    fn quantile(&self, quantile: f64) -> u64 {
+        self.0.as_ref().map_or(0, |measured| measured.latency.value_at_quantile(quantile))
+    }
+}

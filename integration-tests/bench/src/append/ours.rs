@@ -1,0 +1,81 @@
+//! Our event store, as services use it.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use cairn_eventstore::{EventStore, NewEvent, Write};
+use cairn_eventstore_sqlite::{Config, Sqlite};
+use cairn_kernel::{Expected, StreamName, SystemClock};
+use tokio::runtime::{Builder, Runtime};
+
+use super::events::{Event, KIND, STREAMS, events, stream};
+use super::{Measured, latencies, record};
+
+fn runtime() -> std::io::Result<Runtime> {
+    Builder::new_multi_thread().enable_all().build()
+}
+
+fn open(folder: &Path) -> anyhow::Result<Arc<Sqlite>> {
+    Ok(Arc::new(Sqlite::open(&Config::at(folder.join("events.db")), Arc::new(SystemClock))?))
+}
+
+fn names() -> Vec<StreamName> {
+    (0..STREAMS).map(|n| StreamName::of("experiments.run", format!("projects/fraud/experiments/7/runs/{n}"))).collect()
+}
+
+fn new_event(event: Event) -> NewEvent {
+    NewEvent { id: event.id, kind: KIND.into(), payload: event.payload, metadata: event.metadata }
+}
+
+/// One client that appends batches and waits for each.
+pub(super) fn batches(folder: &Path, batch: usize, count: usize) -> anyhow::Result<Measured> {
+    let (store, names) = (open(folder)?, names());
+    let mut events = events(count).into_iter();
+    runtime()?.block_on(async move {
+        let mut latency = latencies();
+        let started = Instant::now();
+        for n in 0..count.div_ceil(batch) {
+            let batch = events.by_ref().take(batch).map(new_event).collect();
+            let since = Instant::now();
+            store.append(vec![Write::new(names[stream(n)].clone(), Expected::Any, batch)]).await?;
+            record(&mut latency, since);
+        }
+        Ok(Measured::new(count, started.elapsed(), latency))
+    })
+}
+
+/// Clients that append one event at a time, each on streams of its own.
+pub(super) fn clients(folder: &Path, clients: usize, count: usize) -> anyhow::Result<Measured> {
+    let (store, names) = (open(folder)?, Arc::new(names()));
+    let shares: Vec<Vec<Event>> = events(count).chunks(count.div_ceil(clients)).map(<[Event]>::to_vec).collect();
+    runtime()?.block_on(async move {
+        let started = Instant::now();
+        let clients: Vec<_> = shares
+            .into_iter()
+            .enumerate()
+            .map(|(client, share)| tokio::spawn(client_of(Arc::clone(&store), Arc::clone(&names), client, share)))
+            .collect();
+        let mut latency = latencies();
+        for client in clients {
+            latency.add(client.await??)?;
+        }
+        Ok(Measured::new(count, started.elapsed(), latency))
+    })
+}
+
+async fn client_of(
+    store: Arc<Sqlite>,
+    names: Arc<Vec<StreamName>>,
+    client: usize,
+    share: Vec<Event>,
+) -> anyhow::Result<hdrhistogram::Histogram<u64>> {
+    let mut latency = latencies();
+    for event in share {
+        let since = Instant::now();
+        let name = names[stream(client)].clone();
+        store.append(vec![Write::new(name, Expected::Any, vec![new_event(event)])]).await?;
+        record(&mut latency, since);
+    }
+    Ok(latency)
+}
