@@ -1,6 +1,7 @@
 //! The command line for people. Every command but `up`, `config` and `rebuild` goes through the gateway.
 
 mod accounts;
+mod artifacts;
 mod audit;
 mod bindings;
 mod comparison;
@@ -54,6 +55,9 @@ enum Command {
     /// Runs of the project.
     #[command(subcommand)]
     Runs(runs::Command),
+    /// Files of runs.
+    #[command(subcommand)]
+    Artifacts(artifacts::Command),
     /// Projects: where a team's work lives.
     #[command(subcommand)]
     Projects(projects::Command),
@@ -111,6 +115,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Rebuild(command) => rebuild::run(cli.connection.output(), command).await,
         Command::Experiments(command) => experiments::run(cli.connection.open()?, command).await,
         Command::Runs(command) => runs::run(cli.connection.open()?, command).await,
+        Command::Artifacts(command) => artifacts::run(cli.connection.open()?, command).await,
         Command::Projects(command) => projects::run(cli.connection.open()?, command).await,
         Command::Users(command) => accounts::run(cli.connection.open()?, accounts::USERS, command).await,
         Command::ServiceAccounts(command) => {

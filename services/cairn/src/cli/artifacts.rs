@@ -1,0 +1,191 @@
+//! `cairn artifacts`: files of a run.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use clap::Subcommand;
+use futures::StreamExt;
+use indicatif::{ProgressBar, ProgressStyle};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::{Value, json};
+use tokio::fs::File;
+use tokio::io::AsyncWriteExt;
+use tokio_util::io::ReaderStream;
+
+use super::output::{Column, line};
+use super::runs;
+use super::session::{Session, given};
+
+const SERVICE: &str = "experiments.v1.ArtifactService";
+
+const COLUMNS: &[Column] = &[
+    ("PATH", "path"),
+    ("BYTES", "size_bytes"),
+    ("TYPE", "media_type"),
+    ("SHA-256", "sha256"),
+    ("CREATED", "create_time"),
+];
+
+/// What a path keeps as it is: RFC 3986's unreserved characters and slashes.
+const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
+
+/// Bytes read from a file at once.
+const PART_BYTES: usize = 256 * 1024;
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Lists the files of a run.
+    List {
+        run: String,
+        /// Only below this folder.
+        #[arg(long)]
+        folder: Option<String>,
+    },
+    /// Puts a file, or everything in a folder, to a run.
+    Upload {
+        run: String,
+        file: PathBuf,
+        /// Where it goes within the run; the file's own name if not given.
+        #[arg(long)]
+        to: Option<String>,
+    },
+    /// Gets a file of a run.
+    Download {
+        run: String,
+        path: String,
+        /// Where it goes; the file's own name, here, if not given.
+        #[arg(long)]
+        to: Option<PathBuf>,
+    },
+    /// Prints an address from which anybody can download the file for a while.
+    Url {
+        run: String,
+        path: String,
+        /// For how long.
+        #[arg(long, value_parser = humantime::parse_duration, default_value = "15m")]
+        lifetime: std::time::Duration,
+    },
+    /// Deletes a file of a run.
+    Delete { run: String, path: String },
+}
+
+pub async fn run(session: Session, command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::List { run, folder } => {
+            let request = given(json!({"parent": runs::name(&session, &run).await?, "folder": folder}));
+            let found = session.list(&format!("{SERVICE}/ListArtifacts"), request, "artifacts", usize::MAX).await?;
+            session.output.list(&found, COLUMNS)
+        }
+        Command::Upload { run, file, to } => {
+            let parent = runs::name(&session, &run).await?;
+            let name = file.file_name().with_context(|| format!("{} has no name", file.display()))?.to_string_lossy();
+            let to = to.unwrap_or_else(|| name.into_owned());
+            let mut stored = vec![];
+            for (file, path) in files(&file, &to)? {
+                stored.push(upload(&session, &parent, &file, &path).await?);
+            }
+            session.output.list(&stored, COLUMNS)
+        }
+        Command::Download { run, path, to } => {
+            let parent = runs::name(&session, &run).await?;
+            let to = match to {
+                Some(to) => to,
+                None => PathBuf::from(path.rsplit('/').next().unwrap_or(&path)),
+            };
+            download(&session, &parent, &path, &to).await?;
+            session.output.done(&format!("wrote {}", to.display()), &json!({"path": path, "file": to}))
+        }
+        Command::Url { run, path, lifetime } => {
+            let artifact = find(&session, &run, &path).await?;
+            let request = json!({"name": artifact["name"], "lifetime": format!("{}s", lifetime.as_secs())});
+            let signed = session.call(&format!("{SERVICE}/SignArtifactAddress"), request).await?;
+            if session.output.is_json {
+                return session.output.json(&signed);
+            }
+            line(signed["address"].as_str().unwrap_or_default())
+        }
+        Command::Delete { run, path } => {
+            let artifact = find(&session, &run, &path).await?;
+            let gone = session.call(&format!("{SERVICE}/DeleteArtifact"), json!({"name": artifact["name"]})).await?;
+            session.output.done(&format!("deleted {path}"), &gone)
+        }
+    }
+}
+
+/// The artifact at a path of a run.
+async fn find(session: &Session, run: &str, path: &str) -> anyhow::Result<Value> {
+    let folder = path.rsplit_once('/').map(|(folder, _)| folder);
+    let request = given(json!({"parent": runs::name(session, run).await?, "folder": folder}));
+    let found = session.list(&format!("{SERVICE}/ListArtifacts"), request, "artifacts", usize::MAX).await?;
+    let artifact = found.into_iter().find(|artifact| artifact["path"] == path);
+    artifact.with_context(|| format!("run {run} has no file {path}"))
+}
+
+/// The files to send: one, or all below a folder, each with its path in the run.
+fn files(from: &Path, to: &str) -> anyhow::Result<Vec<(PathBuf, String)>> {
+    if from.is_file() {
+        return Ok(vec![(from.to_owned(), to.to_owned())]);
+    }
+    if !from.is_dir() {
+        bail!("{} is neither a file nor a folder", from.display());
+    }
+    let mut found = vec![];
+    let mut folders = vec![(from.to_owned(), to.to_owned())];
+    while let Some((folder, prefix)) = folders.pop() {
+        for entry in folder.read_dir().with_context(|| format!("cannot read {}", folder.display()))? {
+            let entry = entry?;
+            let path = format!("{prefix}/{}", entry.file_name().to_string_lossy());
+            match entry.file_type()? {
+                kind if kind.is_dir() => folders.push((entry.path(), path)),
+                kind if kind.is_file() => found.push((entry.path(), path)),
+                _ => {} // A link could lead anywhere.
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+async fn upload(session: &Session, parent: &str, file: &Path, path: &str) -> anyhow::Result<Value> {
+    let opened = File::open(file).await.with_context(|| format!("cannot read {}", file.display()))?;
+    let bar = bar(path, Some(opened.metadata().await?.len()));
+    let parts = ReaderStream::with_capacity(opened, PART_BYTES).inspect({
+        let bar = bar.clone();
+        move |part| bar.inc(part.as_ref().map_or(0, |part| part.len() as u64))
+    });
+    let media_type = mime_guess::from_path(file).first_or_octet_stream();
+    let url = format!("/api/v1/{parent}/files/{}", utf8_percent_encode(path, PATH));
+    let stored = session.client().put(&url, media_type.as_ref(), reqwest::Body::wrap_stream(parts)).await?;
+    bar.finish_and_clear();
+    Ok(stored)
+}
+
+/// Writes beside the target and renames, so that a broken line leaves no half file under its name.
+async fn download(session: &Session, parent: &str, path: &str, to: &Path) -> anyhow::Result<()> {
+    let url = format!("/api/v1/{parent}/files/{}", utf8_percent_encode(path, PATH));
+    let (length, parts) = session.client().get(&url).await?;
+    let bar = bar(path, length);
+    let partial = to.with_added_extension("part");
+    let mut file = File::create(&partial).await.with_context(|| format!("cannot write {}", partial.display()))?;
+    let mut parts = std::pin::pin!(parts);
+    while let Some(part) = parts.next().await {
+        let part = part?;
+        file.write_all(&part).await?;
+        bar.inc(part.len() as u64);
+    }
+    file.sync_all().await?;
+    tokio::fs::rename(&partial, to).await.with_context(|| format!("cannot write {}", to.display()))?;
+    bar.finish_and_clear();
+    Ok(())
+}
+
+/// On standard error and only on a terminal; indicatif sees to both.
+fn bar(name: &str, length: Option<u64>) -> ProgressBar {
+    let bar = length.map_or_else(ProgressBar::no_length, ProgressBar::new).with_message(name.to_owned());
+    let style =
+        ProgressStyle::with_template("{msg} {wide_bar} {decimal_bytes}/{decimal_total_bytes} {decimal_bytes_per_sec}");
+    if let Ok(style) = style {
+        bar.set_style(style);
+    }
+    bar
+}
