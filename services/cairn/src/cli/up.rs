@@ -20,7 +20,7 @@ pub struct Command {
 pub async fn run(output: Output, file: Option<PathBuf>, command: Command) -> anyhow::Result<()> {
     let loaded = config::load(file, command.data.as_deref())?;
     let telemetry = Telemetry::start(&loaded.get(), "cairn")?;
-    let suite = Running::start(&loaded, Shutdown::on_signals()?).await?;
+    let suite = Running::start(&loaded, telemetry.metrics(), Shutdown::on_signals()?).await?;
     announce(output, &suite)?;
     suite.asked_to_stop().await;
     suite.stop().await;

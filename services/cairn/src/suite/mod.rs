@@ -3,6 +3,7 @@
 pub mod config;
 mod core;
 mod folder;
+mod pages;
 mod running;
 
 pub use self::core::Core;

@@ -12,13 +12,14 @@ use cairn_service::config::Loaded;
 use cairn_service::guard::{GuardLayer, Limits};
 use cairn_service::health::{self, DiskCheck, Health, MemoryCheck, StorageCheck, ViewsCheck};
 use cairn_service::shutdown::{self, Drain, Shutdown};
+use cairn_service::telemetry::Metrics;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tonic::service::Routes;
 use tracing::error;
 
-use super::{Config, Core};
+use super::{Config, Core, pages};
 
 /// How long views may take to read what they have not seen, before the suite serves.
 const READY_MAX: Duration = Duration::from_secs(600);
@@ -39,7 +40,7 @@ pub struct Running {
 
 impl Running {
     /// Starts everything and returns once it serves and has seen all that is in the log.
-    pub async fn start(loaded: &Loaded, shutdown: Shutdown) -> anyhow::Result<Self> {
+    pub async fn start(loaded: &Loaded, metrics: &Metrics, shutdown: Shutdown) -> anyhow::Result<Self> {
         let config = loaded.get::<Config>();
         // Before anything else, so that a taken port costs nothing.
         let (http, grpc) = (listen(config.http()).await?, listen(config.grpc()).await?);
@@ -51,9 +52,10 @@ impl Running {
         let (health, health_routes) = watch(loaded, &core);
         let routes = core.mounted.iter().map(|role| role.routes.clone()).chain([health_routes]);
         let services = InProcess::new(guard, routes);
-        let gateway =
-            Gateway::new(cairn_gateway::Config::default(), contract, Arc::clone(&core.deps.access), services.clone())
-                .map_err(|problems| anyhow!("the gateway cannot start: {}", problems.join("; ")))?;
+        let gateway = Gateway::new(loaded.get(), contract, Arc::clone(&core.deps.access), services.clone())
+            .map_err(|problems| anyhow!("the gateway cannot start: {}", problems.join("; ")))?;
+
+        let gateway = pages::add(gateway, &health, metrics);
 
         core.caught_up(Instant::now() + READY_MAX).await.context("a view did not catch up with the log")?;
         let addresses = (http.local_addr()?, grpc.local_addr()?);
@@ -62,10 +64,10 @@ impl Running {
             let (health, token) = (health.clone(), shutdown.token());
             async move { health.run(token).await }
         });
-        let http = tokio::spawn({
-            let (gateway, token) = (gateway.clone(), shutdown.token());
-            async move { gateway.serve_http(http, token).await }
-        });
+        let (edge, token) = (gateway.clone(), shutdown.token());
+        let http = tokio::spawn(async move { edge.serve_http(http, token).await });
+        let token = shutdown.token();
+        let grpc = tokio::spawn(async move { gateway.serve_grpc(grpc, token).await });
         let stopping = loaded.get();
         Ok(Self {
             http: addresses.0,
@@ -73,7 +75,7 @@ impl Running {
             core,
             services,
             shutdown,
-            doors: vec![http, checking],
+            doors: vec![http, grpc, checking],
             health,
             stopping,
         })
