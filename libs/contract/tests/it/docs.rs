@@ -1,5 +1,7 @@
 use std::collections::HashSet;
 
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use cairn_contract::{Contract, docs};
 use serde_json::Value;
 
@@ -68,4 +70,15 @@ fn the_page_needs_no_outside_network() {
         assert!(!docs::PAGE.contains(outside), "the page mentions {outside}");
     }
     assert!(docs::PAGE.contains("fetch(\"openapi.json\")"));
+}
+
+#[test]
+fn the_page_is_served_with_a_policy_that_allows_exactly_its_own_script_and_style() {
+    for (tag, directive) in [("script", "script-src"), ("style", "style-src")] {
+        let (_, rest) = docs::PAGE.split_once(&format!("<{tag}>")).unwrap();
+        let (text, _) = rest.split_once(&format!("</{tag}>")).unwrap();
+        let allowed = format!("{directive} 'sha256-{}';", BASE64_STANDARD.encode(digest(&SHA256, text.as_bytes())));
+        assert!(docs::PAGE_POLICY.contains(&allowed), "docs::PAGE_POLICY must say {allowed}");
+    }
+    assert!(!docs::PAGE.contains("style=\""), "the policy allows no style on an element");
 }

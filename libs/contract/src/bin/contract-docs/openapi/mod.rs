@@ -22,7 +22,10 @@ Numbers of 64 bits are strings, times are RFC 3339, fields that are not set are 
 Answers carry `cairn-position`, the position of the log they show; sent back as `cairn-after`, it makes any replica wait
 until it has seen that much. Changes take a `request_id` in their body, which makes repeating them safe.
 
-Methods of compatibility dialects speak as the product they are compatible with.";
+Methods of compatibility dialects speak as the product they are compatible with.
+
+Beside the methods, each process tells of itself: `/api/v1/health`, `/api/v1/health/live`, `/api/v1/health/ready`, and
+`/api/v1/metrics` for Prometheus.";
 
 /// The whole document.
 pub fn page(contract: &Contract) -> String {
