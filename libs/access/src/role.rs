@@ -39,8 +39,15 @@ const WORKING: &[&str] = &[
 ];
 
 /// What the manager of a project may do beside the work in it.
-const MANAGING: &[&str] =
-    &["auth.projects.update", "auth.bindings.grant", "auth.bindings.get", "auth.bindings.list", "auth.bindings.delete"];
+const MANAGING: &[&str] = &[
+    "auth.projects.update",
+    "auth.bindings.grant",
+    "auth.bindings.get",
+    "auth.bindings.list",
+    "auth.bindings.delete",
+    "ledger.audit.read",
+    "ledger.events.read",
+];
 
 /// What everybody may see of the ground they stand on.
 const STANDING: &[&str] = &["auth.projects.get", "auth.projects.list", "auth.roles.list"];

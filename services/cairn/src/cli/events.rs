@@ -69,7 +69,7 @@ pub async fn run(session: Session, command: Command) -> anyhow::Result<()> {
             session.output.list(&events, COLUMNS)
         }
         Command::History { name, limit } => {
-            let rpc = "ledger.v1.LedgerService/ListResourceEvents";
+            let rpc = "ledger.v1.LedgerService/ReadResourceHistory";
             let events = session.list(rpc, json!({"name": name}), "events", limit).await?;
             session.output.list(&events, &[&COLUMNS[..3], &[("PRINCIPAL", "principal"), ("DATA", "data")]].concat())
         }

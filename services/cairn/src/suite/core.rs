@@ -38,7 +38,7 @@ impl Core {
             store,
             clock,
         };
-        let mounted = vec![];
+        let mounted = vec![cairn_ledger::mount(&deps)?];
         Ok(Self { folder, deps, mounted })
     }
 

@@ -1,0 +1,115 @@
+//! What an event says about who did what: the same for every event, whichever service wrote it.
+
+use cairn_contract::cairn::ledger::events::v1::{
+    AccessDenied, Call, CommandRejected, ReadRecorded, RequestRecorded, StrangersRefused,
+};
+use cairn_contract::cairn::ledger::v1::Outcome;
+use cairn_eventstore::{DecodeFault, Recorded};
+use cairn_kernel::{Metadata, Name};
+use prost::Message;
+
+/// Streams that record calls rather than changes.
+const CALLS: &str = "ledger.access";
+
+/// One event as a record: who, what, on what, and how it ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    pub metadata: Metadata,
+    /// The right exercised or missing.
+    pub action: String,
+    /// What it happened to; the root for what lies nowhere in particular.
+    pub resource: Name,
+    pub outcome: Outcome,
+    /// Why it was refused, and what the caller was told. Empty: it was not.
+    pub reason: String,
+    pub message: String,
+    /// The method called, where the call itself is recorded.
+    pub method: String,
+}
+
+impl Entry {
+    /// Reads any event.
+    pub fn of(event: &Recorded) -> Result<Self, DecodeFault> {
+        let metadata = event.metadata();
+        if event.stream.category() == CALLS {
+            return Self::of_call(event, metadata);
+        }
+        Ok(Self {
+            action: metadata.action.clone(),
+            resource: changed(event, &metadata),
+            outcome: Outcome::Committed,
+            reason: String::new(),
+            message: String::new(),
+            method: String::new(),
+            metadata,
+        })
+    }
+
+    /// The project it lies in.
+    pub fn project(&self) -> Option<Name> {
+        self.resource.project()
+    }
+
+    fn of_call(event: &Recorded, metadata: Metadata) -> Result<Self, DecodeFault> {
+        let entry = Self {
+            action: metadata.action.clone(),
+            resource: name(&metadata.resource),
+            outcome: Outcome::Requested,
+            reason: String::new(),
+            message: String::new(),
+            method: String::new(),
+            metadata,
+        };
+        Ok(match event.kind.rsplit('.').next().unwrap_or_default() {
+            "AccessDenied" => {
+                let AccessDenied { call, permission, reason, message } = decode(event)?;
+                Self { action: permission, outcome: Outcome::Denied, reason, message, ..entry }.with(call)
+            }
+            "CommandRejected" => {
+                let CommandRejected { call, reason, message, .. } = decode(event)?;
+                Self { outcome: Outcome::Rejected, reason, message, ..entry }.with(call)
+            }
+            "ReadRecorded" => {
+                let ReadRecorded { call, .. } = decode(event)?;
+                Self { outcome: Outcome::Read, ..entry }.with(call)
+            }
+            "RequestRecorded" => {
+                let RequestRecorded { call, .. } = decode(event)?;
+                entry.with(call)
+            }
+            "StrangersRefused" => {
+                let StrangersRefused { .. } = decode(event)?;
+                Self { outcome: Outcome::StrangersRefused, resource: Name::ROOT, ..entry }
+            }
+            _ => return Err(DecodeFault::UnknownKind(event.kind.to_string())),
+        })
+    }
+
+    /// Takes over what the guard saw: in a refusal it is more exact than the metadata.
+    fn with(mut self, call: Option<Call>) -> Self {
+        let Some(call) = call else { return self };
+        self.resource = name(&call.resource);
+        self.method = call.method;
+        self.metadata.principal = call.principal;
+        self.metadata.request_id = call.request_id;
+        self.metadata.source_address = Some(call.source_address).filter(|address| !address.is_empty());
+        self.metadata.decision_id = Some(call.decision_id).filter(|id| !id.is_empty());
+        self
+    }
+}
+
+/// What an event changed: a stream is named after its resource. Where it is not, what the caller named.
+fn changed(event: &Recorded, metadata: &Metadata) -> Name {
+    event.stream.id().parse().unwrap_or_else(|_| name(&metadata.resource))
+}
+
+/// A stored name. History obeys older rules: what does not read lies nowhere in particular, which only those see who see
+/// everything.
+fn name(text: &str) -> Name {
+    text.parse().unwrap_or(Name::ROOT)
+}
+
+fn decode<M: Message + Default>(event: &Recorded) -> Result<M, DecodeFault> {
+    M::decode(event.payload.clone())
+        .map_err(|fault| DecodeFault::Malformed { kind: event.kind.to_string(), message: fault.to_string() })
+}

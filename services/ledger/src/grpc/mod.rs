@@ -1,0 +1,102 @@
+mod audit;
+mod events;
+mod request;
+mod tail;
+
+use std::sync::Arc;
+
+use cairn_contract::Contract;
+use cairn_contract::cairn::ledger::v1::ledger_service_server::LedgerService;
+use cairn_contract::cairn::ledger::v1::{
+    ListAuditRecordsRequest, ListAuditRecordsResponse, ListEventsRequest, ListEventsResponse,
+    ReadResourceHistoryRequest, ReadResourceHistoryResponse, TailEventsRequest,
+};
+use cairn_eventstore::{EventStore, Recorded};
+use cairn_kernel::{Name, Position};
+use cairn_projection::View;
+use cairn_service::{Ctx, Reply, refuse};
+use tonic::{Request, Response, Status};
+
+use crate::entry::Entry;
+use crate::log;
+use crate::page::Page;
+use crate::query::{Query, Wanted};
+use crate::scope::Scope;
+
+/// Answers from the journal and the log.
+pub struct Grpc {
+    contract: &'static Contract,
+    query: Query,
+    store: Arc<dyn EventStore>,
+    journal: View,
+}
+
+/// A page of the log as the caller may see it.
+struct Found {
+    events: Vec<(Arc<Recorded>, Entry)>,
+    next_page_token: String,
+}
+
+impl Grpc {
+    pub fn new(contract: &'static Contract, query: Query, store: Arc<dyn EventStore>, journal: View) -> Self {
+        Self { contract, query, store, journal }
+    }
+
+    /// Waits for what the caller has written, searches the journal and reads what was found. `question` is what the
+    /// page's token belongs to.
+    async fn find(
+        &self,
+        ctx: &Ctx,
+        scope: Scope,
+        wanted: Wanted,
+        page: Page,
+        question: &[u8],
+    ) -> Result<Found, Status> {
+        self.journal.reached(ctx.after().unwrap_or(Position::START), ctx.deadline()).await.map_err(refuse)?;
+        let request = wanted.request.clone();
+        let (positions, has_more) = self.query.positions(scope, wanted, page).await.map_err(refuse)?;
+        let next_page_token = match positions.last() {
+            Some(last) if has_more => Page::token(*last, question),
+            _ => String::new(),
+        };
+        let events = log::events_at(&self.store, &positions).await.map_err(refuse)?;
+        let entries = events.into_iter().filter_map(|event| Entry::of(&event).ok().map(|entry| (event, entry)));
+        // The journal knows a request by its fingerprint only.
+        let fits = |entry: &Entry| request.as_ref().is_none_or(|request| entry.metadata.request_id == *request);
+        let events = entries.filter(|(_, entry)| fits(entry)).collect();
+        Ok(Found { events, next_page_token })
+    }
+}
+
+/// What the caller may see at or below a name, with the permission of this method.
+fn visible(ctx: &Ctx, asked: &Name) -> Scope {
+    Scope(ctx.visible(&ctx.method().permission, asked))
+}
+
+#[tonic::async_trait]
+impl LedgerService for Grpc {
+    async fn list_audit_records(&self, request: Request<ListAuditRecordsRequest>) -> Reply<ListAuditRecordsResponse> {
+        let (ctx, request) = Ctx::accept(request)?;
+        self.audit_records(&ctx, request).await.map(Response::new)
+    }
+
+    async fn list_events(&self, request: Request<ListEventsRequest>) -> Reply<ListEventsResponse> {
+        let (ctx, request) = Ctx::accept(request)?;
+        self.events(&ctx, request).await.map(Response::new)
+    }
+
+    async fn read_resource_history(
+        &self,
+        request: Request<ReadResourceHistoryRequest>,
+    ) -> Reply<ReadResourceHistoryResponse> {
+        let (ctx, request) = Ctx::accept(request)?;
+        self.history(&ctx, request).await.map(Response::new)
+    }
+
+    type TailEventsStream = tail::Events;
+
+    async fn tail_events(&self, request: Request<TailEventsRequest>) -> Reply<tail::Events> {
+        let (ctx, request) = Ctx::accept(request)?;
+        self.tail(ctx, request).map(Response::new)
+    }
+}

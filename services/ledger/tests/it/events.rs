@@ -1,0 +1,125 @@
+use cairn_contract::cairn::auth::events::v1::{ApiKeyCreated, KeyDigest};
+use cairn_contract::cairn::ledger::v1::{
+    Event, ListAuditRecordsRequest, ListEventsRequest, Order, ReadResourceHistoryRequest,
+};
+use prost_types::value::Kind;
+use tonic::Code;
+
+use crate::house::{ADMIN, House, MANAGER, soon};
+
+const RUN: &str = "projects/a/experiments/1/runs/r";
+
+fn kinds(events: &[Event]) -> Vec<&str> {
+    events.iter().map(|event| event.r#type.rsplit('.').next().unwrap()).collect()
+}
+
+async fn events(house: &House, principal: &str, asked: ListEventsRequest) -> Vec<Event> {
+    house.client().list_events(house.of(principal, asked)).await.unwrap().into_inner().events
+}
+
+#[tokio::test]
+async fn events_are_found_by_resource_stream_category_type_and_position() {
+    let house = House::new().await;
+    house.run(RUN, MANAGER).await;
+    let ask = ListEventsRequest::default;
+    for (asked, expected) in [
+        (ListEventsRequest { r#type: "RunCreated".into(), ..ask() }, vec!["RunCreated"]),
+        (
+            ListEventsRequest { r#type: "cairn.auth.events.v1.ProjectCreated".into(), ..ask() },
+            vec!["ProjectCreated"; 2],
+        ),
+        (ListEventsRequest { r#type: "NoSuchThing".into(), ..ask() }, vec![]),
+        (ListEventsRequest { category: "experiments.run".into(), ..ask() }, vec!["RunFinished", "RunCreated"]),
+        (ListEventsRequest { stream: format!("experiments.run-{RUN}"), ..ask() }, vec!["RunFinished", "RunCreated"]),
+        (ListEventsRequest { stream: "experiments.run-none".into(), ..ask() }, vec![]),
+        (ListEventsRequest { resource: "projects/b".into(), ..ask() }, vec!["ProjectCreated"]),
+        (ListEventsRequest { after_position: "7".into(), ..ask() }, vec!["RunFinished", "RunCreated"]),
+        (
+            ListEventsRequest { after_position: "6".into(), order: Order::OldestFirst.into(), ..ask() },
+            vec!["RoleGranted", "RunCreated", "RunFinished"],
+        ),
+    ] {
+        assert_eq!(kinds(&events(&house, ADMIN, asked.clone()).await), expected, "{asked:?}");
+    }
+    let refused = ListEventsRequest { after_position: "seven".into(), ..ask() };
+    let refused = house.client().list_events(house.of(ADMIN, refused)).await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument);
+}
+
+#[tokio::test]
+async fn a_caller_lists_events_where_they_may_look_and_nothing_else() {
+    let house = House::new().await;
+    house.run(RUN, MANAGER).await;
+    let seen = events(&house, MANAGER, ListEventsRequest::default()).await;
+    assert_eq!(kinds(&seen), ["RunFinished", "RunCreated", "RoleGranted", "ProjectCreated"]);
+    let stream = ListEventsRequest { stream: "auth.user-users/guest".into(), ..Default::default() };
+    assert_eq!(kinds(&events(&house, ADMIN, stream.clone()).await), ["UserCreated"]);
+    assert_eq!(events(&house, MANAGER, stream).await, []);
+}
+
+#[tokio::test]
+async fn the_history_of_a_resource_tells_who_did_what_when_in_order() {
+    let house = House::new().await;
+    house.run(RUN, MANAGER).await;
+    house.run("projects/a/experiments/1/runs/r/logs/l", ADMIN).await;
+    let ask = ReadResourceHistoryRequest { name: RUN.into(), page_size: 1, ..Default::default() };
+    let first = house.client().read_resource_history(house.of(MANAGER, ask.clone())).await.unwrap().into_inner();
+    assert_eq!(kinds(&first.events), ["RunCreated"]);
+    let created = &first.events[0];
+    assert_eq!((created.principal.as_str(), created.revision.as_str()), (MANAGER, "0"));
+    let data = created.data.as_ref().unwrap();
+    assert_eq!(data.fields["display_name"].kind, Some(Kind::StringValue("first try".into())));
+
+    let next = ReadResourceHistoryRequest { page_token: first.next_page_token, page_size: 50, ..ask.clone() };
+    let rest = house.client().read_resource_history(house.of(MANAGER, next)).await.unwrap().into_inner();
+    assert_eq!((kinds(&rest.events), rest.next_page_token.as_str()), (vec!["RunFinished"], ""));
+
+    let elsewhere = ReadResourceHistoryRequest { name: "projects/b".into(), ..Default::default() };
+    let refused = house.client().read_resource_history(house.of(MANAGER, elsewhere)).await.unwrap_err();
+    assert_eq!(refused.code(), Code::PermissionDenied);
+}
+
+#[tokio::test]
+async fn sensitive_fields_are_hidden_from_everybody() {
+    let house = House::new().await;
+    let digest = KeyDigest { digest: b"do not show".to_vec().into(), pepper: "p".into(), ..Default::default() };
+    let created = ApiKeyCreated { key: "users/guest/apiKeys/k".into(), digest: Some(digest), ..Default::default() };
+    house.record("auth.key", "users/guest/apiKeys/k", ADMIN, &created).await;
+    let asked = ListEventsRequest { r#type: "ApiKeyCreated".into(), ..Default::default() };
+    let seen = events(&house, ADMIN, asked).await;
+    let Some(Kind::StructValue(digest)) = &seen[0].data.as_ref().unwrap().fields["digest"].kind else {
+        panic!("the digest is a message: {seen:?}");
+    };
+    assert_eq!(digest.fields.keys().collect::<Vec<_>>(), ["pepper"]);
+}
+
+#[tokio::test]
+async fn an_event_of_an_unknown_type_is_shown_without_its_data() {
+    let house = House::new().await;
+    let write = cairn_eventstore::Write::new(
+        cairn_kernel::StreamName::stored("orders-1"),
+        cairn_kernel::Expected::Any,
+        vec![cairn_eventstore::NewEvent {
+            id: uuid::Uuid::new_v4(),
+            kind: "OrderPlaced".into(),
+            payload: b"{}".to_vec().into(),
+            metadata: b"{\"foreign\": true}".to_vec().into(),
+        }],
+    );
+    cairn_eventstore::EventStore::append(&house.store, vec![write]).await.unwrap();
+    let asked = ListEventsRequest { r#type: "OrderPlaced".into(), ..Default::default() };
+    let seen = events(&house, ADMIN, asked).await;
+    assert_eq!((seen[0].stream.as_str(), seen[0].resource.as_str(), &seen[0].data), ("orders-1", "*", &None));
+    assert_eq!(house.audit(MANAGER, ListAuditRecordsRequest::default()).await.len(), 2, "only who sees all sees it");
+}
+
+#[tokio::test]
+async fn the_journal_equals_its_rebuild() {
+    let house = House::new().await;
+    house.run(RUN, MANAGER).await;
+    house.audit(ADMIN, ListAuditRecordsRequest::default()).await;
+    house.journal.reached(house.head(), soon()).await.unwrap();
+    let verdict = house.journal.verify().await.unwrap();
+    assert!(verdict.is_equal(), "{verdict:?}");
+    assert_eq!(house.journal.state().quarantined, 0);
+}

@@ -1,0 +1,154 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use cairn_access::{Access, Config, Keyring};
+use cairn_contract::cairn::auth::events::v1::{ProjectCreated, RoleGranted, RoleWithdrawn, UserCreated};
+use cairn_contract::cairn::experiments::events::v1::{RunCreated, RunFinished};
+use cairn_contract::cairn::ledger::v1::ledger_service_client::LedgerServiceClient;
+use cairn_contract::cairn::ledger::v1::{AuditRecord, ListAuditRecordsRequest};
+use cairn_eventstore::{Commands, EventStore, Memory, NewEvent, Write};
+use cairn_kernel::{Clock, Expected, Metadata, Position, Principal, PrincipalKind, StreamName, SystemClock};
+use cairn_projection::View;
+use cairn_service::guard::{AFTER, GuardLayer, Limits, PRINCIPAL, REQUEST_ID, SOURCE};
+use cairn_service::{Deps, InProcess};
+use tokio::time::Instant;
+use tonic::Request;
+use uuid::Uuid;
+
+/// The ledger, its log, and callers with roles.
+pub struct House {
+    pub store: Memory,
+    pub access: Arc<Access>,
+    pub journal: View,
+    client: LedgerServiceClient<InProcess>,
+    _folder: tempfile::TempDir,
+}
+
+pub const ADMIN: &str = "users/admin";
+/// Manages project a and nothing else.
+pub const MANAGER: &str = "users/manager";
+/// Holds nothing.
+pub const GUEST: &str = "users/guest";
+
+pub fn soon() -> Instant {
+    Instant::now() + Duration::from_secs(20)
+}
+
+impl House {
+    pub async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let memory = Memory::new();
+        let store: Arc<dyn EventStore> = Arc::new(memory.clone());
+        let keyring = Arc::new(Keyring::generate());
+        let access = Access::start(Arc::clone(&store), Arc::clone(&clock), keyring, &Config::default());
+        let deps = Deps {
+            commands: Commands::new(Arc::clone(&store), Arc::clone(&clock), 0),
+            access: Arc::clone(&access),
+            views_folder: folder.path().to_owned(),
+            store,
+            clock,
+        };
+        let mounted = cairn_ledger::mount(&deps).unwrap();
+        let guard = GuardLayer::new(&deps, Limits::default()).map_err(|v| v.to_string()).unwrap();
+        let client = LedgerServiceClient::new(InProcess::new(guard, [mounted.routes]));
+        let journal = mounted.views[0].clone();
+        let house = Self { store: memory, access, journal, client, _folder: folder };
+        house.furnish().await;
+        house
+    }
+
+    /// Three users, two projects, two bindings: seven events.
+    async fn furnish(&self) {
+        for user in [ADMIN, MANAGER, GUEST] {
+            self.record("auth.user", user, ADMIN, &UserCreated { user: user.into() }).await;
+        }
+        for project in ["projects/a", "projects/b"] {
+            let created = ProjectCreated { project: project.into(), ..Default::default() };
+            self.record("auth.project", project, ADMIN, &created).await;
+        }
+        self.grant("bindings/admin", ADMIN, "roles/admin", "*").await;
+        let position = self.grant("projects/a/bindings/m", MANAGER, "roles/manager", "projects/a").await;
+        self.access.reached(position, soon()).await.unwrap();
+    }
+
+    pub async fn grant(&self, binding: &str, principal: &str, role: &str, resource: &str) -> Position {
+        let granted = RoleGranted {
+            binding: binding.into(),
+            principal: principal.into(),
+            role: role.into(),
+            resource: resource.into(),
+            ..Default::default()
+        };
+        self.record("auth.binding", binding, ADMIN, &granted).await
+    }
+
+    pub async fn withdraw(&self, binding: &str, principal: &str, role: &str, resource: &str) {
+        let withdrawn = RoleWithdrawn {
+            binding: binding.into(),
+            principal: principal.into(),
+            role: role.into(),
+            resource: resource.into(),
+            ..Default::default()
+        };
+        let position = self.record("auth.binding", binding, ADMIN, &withdrawn).await;
+        self.access.reached(position, soon()).await.unwrap();
+    }
+
+    /// A run from its beginning to its end: two events under one request id.
+    pub async fn run(&self, run: &str, principal: &str) -> Position {
+        let created = RunCreated { run: run.into(), display_name: "first try".into(), ..Default::default() };
+        self.record("experiments.run", run, principal, &created).await;
+        self.record("experiments.run", run, principal, &RunFinished { run: run.into(), ..Default::default() }).await
+    }
+
+    /// Appends an event as its service would.
+    pub async fn record<M: prost::Name>(&self, category: &str, id: &str, principal: &str, event: &M) -> Position {
+        let metadata = Metadata {
+            principal: principal.into(),
+            action: format!("{category}.change"),
+            resource: id.into(),
+            request_id: format!("request-{}", id.replace('/', "-")),
+            source_address: Some("10.0.0.7".into()),
+            decision_id: Some("d-1".into()),
+            ..Metadata::default()
+        };
+        let event = NewEvent {
+            id: Uuid::new_v4(),
+            kind: M::full_name().into(),
+            payload: event.encode_to_vec().into(),
+            metadata: metadata.encode().into(),
+        };
+        let write = Write::new(StreamName::of(category, id), Expected::Any, vec![event]);
+        self.store.append(vec![write]).await.unwrap().position
+    }
+
+    /// The end of the log, with everything the guard has written meanwhile.
+    pub fn head(&self) -> Position {
+        *self.store.head().borrow()
+    }
+
+    pub fn client(&self) -> LedgerServiceClient<InProcess> {
+        self.client.clone()
+    }
+
+    /// A request of somebody, who has seen all there is.
+    pub fn of<T>(&self, principal: &str, message: T) -> Request<T> {
+        let principal =
+            Principal { name: principal.into(), kind: PrincipalKind::User, credential: None, scopes: vec![] };
+        let mut request = Request::new(message);
+        let metadata = request.metadata_mut();
+        metadata.insert(PRINCIPAL, self.access.sign(&principal).unwrap().parse().unwrap());
+        metadata.insert(AFTER, self.head().0.into());
+        metadata.insert(SOURCE, "192.0.2.1".parse().unwrap());
+        metadata.insert(REQUEST_ID, "asked-by-test".parse().unwrap());
+        request
+    }
+
+    /// The whole answer to a question about the audit log.
+    pub async fn audit(&self, principal: &str, asked: ListAuditRecordsRequest) -> Vec<AuditRecord> {
+        let answer = self.client().list_audit_records(self.of(principal, asked)).await.unwrap().into_inner();
+        assert_eq!(answer.next_page_token, "", "the answer fits on a page");
+        answer.audit_records
+    }
+}

@@ -1,0 +1,7 @@
+//! The ledger behind the guard, over a log in memory: what callers find in it, and what they cannot see.
+#![allow(clippy::unwrap_used)] // A test that cannot go on has failed.
+
+mod audit;
+mod events;
+mod house;
+mod tail;
