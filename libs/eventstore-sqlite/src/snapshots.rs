@@ -57,8 +57,9 @@ impl Waiting {
         }
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.waiting.lock().snapshots.is_empty()
+    /// Whether some should be written although the writer has better things to do, or they would be dropped.
+    pub(crate) fn is_pressing(&self) -> bool {
+        self.waiting.lock().bytes > self.bytes_max / 2
     }
 }
 

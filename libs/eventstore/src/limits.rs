@@ -1,6 +1,7 @@
 //! What one append may hold. The same on every backend, so that nothing works on one and fails on another.
 
 use std::collections::HashSet;
+use std::hash::Hash;
 
 use crate::{AppendFault, Write};
 
@@ -25,13 +26,11 @@ pub fn check(writes: &[Write]) -> Result<(), AppendFault> {
     if events > APPEND_EVENTS_MAX {
         return refuse(format!("{events} events in one append, at most {APPEND_EVENTS_MAX}"));
     }
-    let mut streams = HashSet::with_capacity(writes.len());
+    if let Some(stream) = twin(writes.iter().map(|write| &write.stream)) {
+        return refuse(format!("stream {stream} appears twice in one append"));
+    }
     let mut bytes = 0;
     for write in writes {
-        if !streams.insert(&write.stream) {
-            return refuse(format!("stream {} appears twice in one append", write.stream));
-        }
-        let mut ids = HashSet::with_capacity(write.events.len());
         for event in &write.events {
             let size = event.payload.len() + event.metadata.len();
             if size > EVENT_BYTES_MAX {
@@ -40,14 +39,24 @@ pub fn check(writes: &[Write]) -> Result<(), AppendFault> {
             if event.kind.is_empty() || event.kind.len() > KIND_BYTES_MAX {
                 return refuse(format!("the type of event {} must have 1 to {KIND_BYTES_MAX} bytes", event.id));
             }
-            if !ids.insert(event.id) {
-                return refuse(format!("event {} appears twice in one append to {}", event.id, write.stream));
-            }
             bytes += size;
+        }
+        if let Some(id) = twin(write.events.iter().map(|event| event.id)) {
+            return refuse(format!("event {id} appears twice in one append to {}", write.stream));
         }
     }
     if bytes > APPEND_BYTES_MAX {
         return refuse(format!("{bytes} bytes in one append, at most {APPEND_BYTES_MAX}"));
     }
     Ok(())
+}
+
+/// The first item that came before.
+fn twin<T: Eq + Hash + Copy>(items: impl ExactSizeIterator<Item = T>) -> Option<T> {
+    // Most appends have one stream and one event.
+    if items.len() < 2 {
+        return None;
+    }
+    let mut seen = HashSet::with_capacity(items.len());
+    items.into_iter().find(|item| !seen.insert(*item))
 }

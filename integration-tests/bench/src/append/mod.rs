@@ -77,6 +77,9 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     compare_clients(args)?;
     let ratio = single.value_at_quantile(0.5) as f64 / sync.value_at_quantile(0.5) as f64;
     println!("\nlatency of one client: p50 {} µs, {ratio:.2} × one fdatasync", single.value_at_quantile(0.5));
+    let count = events_for(args, 256);
+    let replayed = on_empty(args, |folder| ours::replay(folder, count))?;
+    println!("one subscriber that reads {count} events: {:.0} events/s", replayed.per_second());
     Ok(())
 }
 

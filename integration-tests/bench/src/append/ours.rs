@@ -4,9 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use cairn_eventstore::{EventStore, NewEvent, Write};
+use cairn_eventstore::{EventStore, Filter, Message, NewEvent, Subscription, Write};
 use cairn_eventstore_sqlite::{Config, Sqlite};
-use cairn_kernel::{Expected, StreamName, SystemClock};
+use cairn_kernel::{Expected, Position, StreamName, SystemClock};
 use tokio::runtime::{Builder, Runtime};
 
 use super::events::{Event, KIND, STREAMS, events, stream};
@@ -78,4 +78,23 @@ async fn client_of(
         record(&mut latency, since);
     }
     Ok(latency)
+}
+
+/// One subscriber that reads a whole log, as a rebuild of a read model does.
+pub(super) fn replay(folder: &Path, count: usize) -> anyhow::Result<Measured> {
+    batches(folder, 256, count)?;
+    let store = open(folder)?;
+    runtime()?.block_on(async move {
+        let mut subscription = Subscription::new(store, Position::START, Filter::all());
+        let mut seen = 0;
+        let started = Instant::now();
+        loop {
+            match subscription.next().await? {
+                Message::Events(events) => seen += events.len(),
+                Message::Checkpoint(_) => {}
+                Message::CaughtUp(_) => break,
+            }
+        }
+        Ok(Measured::new(seen, started.elapsed(), latencies()))
+    })
 }

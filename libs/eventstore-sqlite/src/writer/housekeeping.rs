@@ -1,5 +1,7 @@
 use std::time::{Duration, Instant};
 
+use cairn_eventstore::Snapshot;
+use cairn_kernel::StreamName;
 use rusqlite::params;
 
 use super::{PROBE_INTERVAL, Writer};
@@ -36,8 +38,7 @@ impl Writer {
         if self.is_troubled() {
             self.make_room()?;
         }
-        let is_idle = self.shared.queue.is_empty();
-        if is_idle {
+        if self.shared.queue.is_empty() || self.shared.snapshots.is_pressing() {
             self.write_snapshots()?;
         }
         if self.sweep.is_due() {
@@ -69,26 +70,33 @@ impl Writer {
 
     /// Writes waiting snapshots, some at a time, until somebody appends.
     pub(super) fn write_snapshots(&mut self) -> Result<(), WriteTrouble> {
-        while !self.shared.snapshots.is_empty() && self.shared.queue.is_empty() {
+        loop {
             let some = self.shared.snapshots.some(SNAPSHOTS_MAX);
-            let written = self.in_transaction(|writer| {
-                writer.connection.execute_batch("BEGIN IMMEDIATE")?;
-                for (stream, snapshot) in &some {
-                    writer.connection.prepare_cached(UPSERT_SNAPSHOT)?.execute(params![
-                        stream.as_str(),
-                        snapshot.revision.0,
-                        crc32fast::hash(&snapshot.state),
-                        snapshot.schema,
-                        &snapshot.state[..],
-                    ])?;
-                }
-                writer.connection.execute_batch("COMMIT")
-            });
+            if some.is_empty() {
+                return Ok(());
+            }
+            let written = self.in_transaction(|writer| writer.upsert_snapshots(&some));
             // What cannot be written is dropped too: a snapshot is only a cache.
             self.shared.snapshots.done(&some);
             written?;
+            if !self.shared.queue.is_empty() {
+                return Ok(());
+            }
         }
-        Ok(())
+    }
+
+    fn upsert_snapshots(&self, snapshots: &[(StreamName, Snapshot)]) -> rusqlite::Result<()> {
+        self.connection.execute_batch("BEGIN IMMEDIATE")?;
+        for (stream, snapshot) in snapshots {
+            self.connection.prepare_cached(UPSERT_SNAPSHOT)?.execute(params![
+                stream.as_str(),
+                snapshot.revision.0,
+                crc32fast::hash(&snapshot.state),
+                snapshot.schema,
+                &snapshot.state[..],
+            ])?;
+        }
+        self.connection.execute_batch("COMMIT")
     }
 
     /// Runs one transaction of the writer's own; rolls it back when it fails.

@@ -27,6 +27,14 @@ async fn a_second_writer_is_refused_until_the_first_is_gone() {
 }
 
 #[tokio::test]
+async fn the_folders_above_the_database_are_created() {
+    let place = Place::new();
+    let config = Config::at(place.folder.path().join("a/b/events.db"));
+    place.open(&config).append(write("a", vec![event(1)])).await.unwrap();
+    assert!(config.path.is_file());
+}
+
+#[tokio::test]
 async fn a_schema_from_the_future_is_refused_and_left_as_it_is() {
     let place = Place::new();
     drop(place.open(&place.config()));
