@@ -10,6 +10,7 @@ pub mod guard;
 pub mod health;
 mod in_process;
 mod mount;
+pub mod outgoing;
 mod refusal;
 pub mod shutdown;
 pub mod telemetry;

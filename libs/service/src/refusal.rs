@@ -21,7 +21,7 @@ pub struct Refusal {
     pub metadata: Vec<(&'static str, String)>,
     pub retry_after: Option<Duration>,
     /// What happened inside, for the log only. The caller sees a correlation id.
-    pub cause: Option<String>,
+    pub cause: Option<Box<str>>,
 }
 
 /// Turns any fault into the status the caller gets: `.await.map_err(refuse)?`.
@@ -59,7 +59,7 @@ impl Refusal {
     /// Ours to fix. Outside only says so; `cause` goes to the log.
     pub fn internal(cause: impl std::fmt::Display) -> Self {
         let mut refusal = Self::new(Code::Internal, "INTERNAL", "something went wrong on our side");
-        refusal.cause = Some(cause.to_string());
+        refusal.cause = Some(cause.to_string().into());
         refusal
     }
 
@@ -92,7 +92,7 @@ impl From<Refusal> for Status {
         }
         let mut status = Self::with_error_details(code(refusal.code), refusal.message, details);
         if let Some(cause) = refusal.cause {
-            status.set_source(std::sync::Arc::new(std::io::Error::other(cause)));
+            status.set_source(std::sync::Arc::new(std::io::Error::other(cause.into_string())));
         }
         status
     }
@@ -116,7 +116,7 @@ impl<R: Fault> From<CommandFault<R>> for Refusal {
             CommandFault::Read(fault) => fault.into(),
             CommandFault::Decode(fault) => {
                 let mut refusal = Self::new(Code::Internal, "STORAGE_ERROR", "a stored event could not be read");
-                refusal.cause = Some(fault.to_string());
+                refusal.cause = Some(fault.to_string().into());
                 refusal
             }
         }
@@ -163,7 +163,7 @@ impl From<ReadFault> for Refusal {
             }
             ReadFault::Damaged(_) => {
                 let mut refusal = Self::new(Code::Internal, "STORAGE_ERROR", "what is stored could not be read");
-                refusal.cause = Some(fault.to_string());
+                refusal.cause = Some(fault.to_string().into());
                 refusal
             }
         }
@@ -173,7 +173,7 @@ impl From<ReadFault> for Refusal {
 impl From<QueryFault> for Refusal {
     fn from(fault: QueryFault) -> Self {
         let mut refusal = Self::new(Code::Internal, "STORAGE_ERROR", "the read model could not be read");
-        refusal.cause = Some(fault.to_string());
+        refusal.cause = Some(fault.to_string().into());
         refusal
     }
 }

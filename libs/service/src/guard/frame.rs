@@ -38,23 +38,19 @@ pub(crate) async fn open(
     let mut read = BytesMut::new();
     let mut chunks = VecDeque::new();
     loop {
-        if let Some((is_compressed, length)) = prefix(&read, bytes_max)? {
-            if read.len() >= PREFIX_BYTES + length {
-                let read = read.freeze();
-                let message = read.slice(PREFIX_BYTES..PREFIX_BYTES + length);
-                if !is_compressed {
-                    chunks.push_front(Frame::data(read));
-                    return Ok(Opened {
-                        message,
-                        body: Body::new(Reopened { chunks, rest: body }),
-                        is_inflated: false,
-                    });
-                }
+        if let Some((is_compressed, length)) = prefix(&read, bytes_max)?
+            && read.len() >= PREFIX_BYTES + length
+        {
+            let read = read.freeze();
+            let message = read.slice(PREFIX_BYTES..PREFIX_BYTES + length);
+            let (message, chunk, is_inflated) = if is_compressed {
                 let message = inflate(&message, encoding, bytes_max)?;
-                let (chunk, is_inflated) = if is_single { (framed(&message), true) } else { (read, false) };
-                chunks.push_front(Frame::data(chunk));
-                return Ok(Opened { message, body: Body::new(Reopened { chunks, rest: body }), is_inflated });
-            }
+                if is_single { (message.clone(), framed(&message), true) } else { (message, read, false) }
+            } else {
+                (message, read, false)
+            };
+            chunks.push_front(Frame::data(chunk));
+            return Ok(Opened { message, body: Body::new(Reopened { chunks, rest: body }), is_inflated });
         }
         let frame = body.frame().await.transpose().map_err(|status| broken(&status))?;
         match frame.map(Frame::into_data) {

@@ -78,7 +78,7 @@ fn timeout(text: Option<&str>, limits: &Limits) -> Duration {
 }
 
 /// Reads gRPC's notation: at most eight digits and a unit.
-fn grpc_timeout(text: &str) -> Option<Duration> {
+pub(crate) fn grpc_timeout(text: &str) -> Option<Duration> {
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;

@@ -43,6 +43,7 @@ use crate::telemetry::Traceparent;
 use crate::{Ctx, Deps, Refusal};
 
 pub(crate) use self::admission::denied;
+pub(crate) use self::head::grpc_timeout;
 pub use self::head::{AFTER, POSITION, PRINCIPAL, PROJECT, REQUEST_ID, SOURCE};
 pub use self::limits::Limits;
 

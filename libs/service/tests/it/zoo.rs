@@ -78,6 +78,8 @@ message LionRequest {
   string food = 2;
   // Not for others.
   string secret = 3 [debug_redact = true];
+  // Makes a retry safe.
+  string request_id = 4;
 }
 // Answers.
 message Lion {
@@ -96,6 +98,8 @@ pub struct LionRequest {
     pub food: String,
     #[prost(string, tag = "3")]
     pub secret: String,
+    #[prost(string, tag = "4")]
+    pub request_id: String,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -106,7 +110,7 @@ pub struct Lion {
 
 /// A request about the lion of project `fraud`; `food` says how the service behaves.
 pub fn about_leo(food: &str) -> Request<LionRequest> {
-    Request::new(LionRequest { name: LION.into(), food: food.into(), secret: "s3cr3t".into() })
+    Request::new(LionRequest { name: LION.into(), food: food.into(), secret: "s3cr3t".into(), ..Default::default() })
 }
 
 pub fn contract() -> &'static Contract {

@@ -155,7 +155,7 @@ async fn a_disabled_account_is_refused_at_once_although_its_token_is_remembered(
     };
     let writes = vec![
         event("auth.project-1", &ProjectCreated { project, ..Default::default() }),
-        event("auth.user-1", &UserCreated { user: user.clone(), ..Default::default() }),
+        event("auth.user-1", &UserCreated { user: user.clone() }),
         event("auth.binding-1", &granted),
     ];
     let clock = Arc::new(SystemClock);

@@ -1,0 +1,188 @@
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use cairn_contract::{Contract, Method};
+use futures::future::BoxFuture;
+use http::{Request, Response};
+use http_body::Body as _;
+use http_body_util::{BodyExt, Full, Limited};
+use prost_reflect::DynamicMessage;
+use tokio::time::{Instant, Sleep};
+use tonic::body::Body;
+use tonic::{Code, Status};
+use tonic_types::StatusExt;
+use tower::retry::budget::{Budget, TpsBudget};
+use tower::retry::{Policy, Retry};
+use tower::{Layer, Service, ServiceExt};
+
+use super::Config;
+use super::backoff::Backoff;
+use super::deadline::Deadline;
+use crate::Refusal;
+
+/// The field that makes repeating a change safe.
+const REQUEST_ID: &str = "request_id";
+const BUDGET_WINDOW: Duration = Duration::from_secs(10);
+/// Flag and length before a message.
+const PREFIX_BYTES: usize = 5;
+
+/// Tries again what may be tried again: reads, and changes with a request id, when the other side could not be reached or
+/// says when to come back. Never more than a share of all calls, and never beyond the deadline.
+#[derive(Clone)]
+pub struct RetryLayer {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    upstream: &'static str,
+    contract: &'static Contract,
+    budget: TpsBudget,
+    attempts_max: u32,
+    pause_min: Duration,
+    pause_max: Duration,
+    bytes_max: usize,
+}
+
+impl RetryLayer {
+    /// One budget for all services made by this layer.
+    pub fn new(config: &Config, upstream: &'static str, contract: &'static Contract) -> Self {
+        let share = config.retry_share_max as f32;
+        let shared = Shared {
+            upstream,
+            contract,
+            budget: TpsBudget::new(BUDGET_WINDOW, config.retries_per_second_min, share),
+            attempts_max: config.attempts_max,
+            pause_min: Duration::from_millis(config.pause_ms_min),
+            pause_max: Duration::from_millis(config.pause_ms_max),
+            bytes_max: config.retry_bytes_max,
+        };
+        Self { shared: Arc::new(shared) }
+    }
+}
+
+impl<S> Layer<S> for RetryLayer {
+    type Service = Retrying<S>;
+
+    fn layer(&self, inner: S) -> Retrying<S> {
+        Retrying { shared: Arc::clone(&self.shared), inner }
+    }
+}
+
+/// A service whose calls are tried again.
+#[derive(Clone)]
+pub struct Retrying<S> {
+    shared: Arc<Shared>,
+    inner: S,
+}
+
+impl<S> Service<Request<Body>> for Retrying<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let (shared, inner) = (Arc::clone(&self.shared), self.inner.clone());
+        Box::pin(async move {
+            let method = shared.contract.method(request.uri().path());
+            let Some(method) = method.filter(|method| !method.descriptor.is_client_streaming()) else {
+                return inner.oneshot(request).await;
+            };
+            if request.body().size_hint().lower() > shared.bytes_max as u64 {
+                return inner.oneshot(request).await;
+            }
+            let (parts, body) = request.into_parts();
+            let bytes = match Limited::new(body, shared.bytes_max).collect().await {
+                Ok(collected) => collected.to_bytes(),
+                Err(fault) => return Ok(Status::from(Refusal::internal(fault)).into_http()),
+            };
+            let attempts_max = if is_repeatable(method, &bytes) { shared.attempts_max } else { 1 };
+            let backoff = Backoff::new(shared.pause_min, shared.pause_max);
+            let policy = Attempts { shared, left: attempts_max.saturating_sub(1), backoff };
+            let whole = tower::service_fn(move |request: Request<Bytes>| {
+                inner.clone().oneshot(request.map(|bytes| Body::new(Full::new(bytes))))
+            });
+            Retry::new(policy, whole).oneshot(Request::from_parts(parts, bytes)).await
+        })
+    }
+}
+
+/// Whether repeating a call does no harm.
+fn is_repeatable(method: &Method, body: &[u8]) -> bool {
+    if method.is_read {
+        return true;
+    }
+    let input = method.input();
+    let (Some(field), Some(message)) = (input.get_field_by_name(REQUEST_ID), body.get(PREFIX_BYTES..)) else {
+        return false;
+    };
+    let is_plain = body.first() == Some(&0);
+    let message = is_plain.then(|| DynamicMessage::decode(input, message).ok()).flatten();
+    message.is_some_and(|message| message.get_field(&field).as_str().is_some_and(|id| !id.is_empty()))
+}
+
+/// The attempts of one call.
+#[derive(Clone)]
+struct Attempts {
+    shared: Arc<Shared>,
+    left: u32,
+    backoff: Backoff,
+}
+
+impl Policy<Request<Bytes>, Response<Body>, Infallible> for Attempts {
+    type Future = Sleep;
+
+    fn retry(
+        &mut self,
+        request: &mut Request<Bytes>,
+        result: &mut Result<Response<Body>, Infallible>,
+    ) -> Option<Sleep> {
+        let answer = match result {
+            Ok(answer) => answer,
+            Err(never) => match *never {},
+        };
+        let status = Status::from_header_map(answer.headers()).filter(|status| status.code() != Code::Ok);
+        let Some(status) = status else {
+            self.shared.budget.deposit();
+            return None;
+        };
+        let asked = asked_to_wait(&status)?;
+        self.left = self.left.checked_sub(1)?;
+        let pause = self.backoff.next(rand::random()).max(asked);
+        let deadline = request.extensions().get::<Deadline>().copied();
+        let again = Instant::now() + pause;
+        if deadline.is_some_and(|deadline| again >= deadline.0) || !self.shared.budget.withdraw() {
+            return None;
+        }
+        metrics::counter!("cairn_outgoing_retries_total", "upstream" => self.shared.upstream).increment(1);
+        if let Some(Deadline(end)) = deadline {
+            // By then this much less is left of it.
+            Deadline(end - pause).write(request);
+        }
+        Some(tokio::time::sleep_until(again))
+    }
+
+    fn clone_request(&mut self, request: &Request<Bytes>) -> Option<Request<Bytes>> {
+        Some(request.clone())
+    }
+}
+
+/// How long the other side wants us to wait before the same call may succeed; nothing if it will not.
+fn asked_to_wait(status: &Status) -> Option<Duration> {
+    let asked = status.get_error_details().retry_info().and_then(|info| info.retry_delay);
+    match status.code() {
+        Code::Unavailable => Some(asked.unwrap_or_default()),
+        Code::ResourceExhausted | Code::Aborted => asked,
+        _ => None,
+    }
+}
