@@ -16,6 +16,7 @@ mod limit;
 mod line;
 mod live;
 mod manners;
+mod pages;
 mod problem;
 mod raw;
 mod route;

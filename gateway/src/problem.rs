@@ -65,6 +65,12 @@ impl Problem {
         if let Some(delay) = self.retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(delay.as_secs_f64().ceil() as u64));
         }
+        let allowed = self.details.error_info().and_then(|info| info.metadata.get("allow"));
+        if self.http == StatusCode::METHOD_NOT_ALLOWED
+            && let Some(Ok(allowed)) = allowed.map(|allowed| HeaderValue::from_str(allowed))
+        {
+            headers.insert(header::ALLOW, allowed);
+        }
         if *response.status_mut() == StatusCode::UNAUTHORIZED {
             let headers = response.headers_mut();
             headers.append(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"cairn\""));

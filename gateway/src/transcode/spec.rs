@@ -9,7 +9,6 @@ use prost_reflect::{
     Cardinality, DescriptorPool, DeserializeOptions, DynamicMessage, FieldDescriptor, MapKey, MessageDescriptor,
     SerializeOptions, Value,
 };
-use serde_json::json;
 
 use super::{Accent, Fault, Longs, MessageId, Plans, Reader, write};
 

@@ -1,0 +1,13 @@
+//! The gateway in front of a small service that records what reaches it.
+
+mod errors;
+mod grpc;
+mod identity;
+mod limits;
+mod live;
+mod manners;
+mod mlflow;
+mod raw;
+mod rest;
+mod things;
+mod world;
