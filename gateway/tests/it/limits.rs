@@ -65,7 +65,7 @@ async fn deep_nesting_is_refused_wherever_it_is() {
     }
     let body = format!("{{\"unheard_of\":{}1{}}}", "[".repeat(10_000), "]".repeat(10_000));
     assert_eq!(world.post("/api/2.0/mlflow/echo", body).await.status, StatusCode::OK, "passed over without descending");
-    let body = format!("{{\"value\":{}1{}}}", "[".repeat(40), "]".repeat(40));
+    let body = format!("{{\"value\":{}1{}}}", "[".repeat(50), "]".repeat(50));
     assert_eq!(world.post("/api/v1/echo", body).await.status, StatusCode::BAD_REQUEST, "decoders stop at 100 messages");
     let body = format!("{{\"value\":{}1{}}}", "[".repeat(25), "]".repeat(25));
     assert_eq!(world.post("/api/v1/echo", body).await.status, StatusCode::OK);
