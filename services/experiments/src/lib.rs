@@ -16,4 +16,4 @@ pub mod search;
 mod stored;
 
 pub use config::Config;
-pub use mount::{ROLE, mount, start};
+pub use mount::{ROLE, mount, open};

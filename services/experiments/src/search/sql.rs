@@ -69,12 +69,6 @@ impl Sql {
         let mut statement = db.prepare_cached(&self.text)?;
         statement.query_map(rusqlite::params_from_iter(&self.values), read)?.collect()
     }
-
-    /// The statement's text.
-    #[cfg(test)]
-    pub(crate) fn as_str(&self) -> &str {
-        &self.text
-    }
 }
 
 /// A `LIKE` pattern as a `GLOB` pattern: SQLite's `LIKE` does not tell upper from lower case, and its `GLOB` does.
