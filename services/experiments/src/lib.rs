@@ -7,6 +7,7 @@ pub mod app;
 pub mod artifacts;
 pub mod config;
 mod convert;
+mod grpc;
 pub mod metrics;
 pub mod model;
 mod mount;

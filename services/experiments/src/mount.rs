@@ -9,6 +9,7 @@ use tonic::service::Routes;
 
 use crate::app::App;
 use crate::config::Config;
+use crate::grpc::add_services;
 use crate::metrics::SqliteMetrics;
 use crate::projection::Views;
 use crate::query::Query;
@@ -35,7 +36,7 @@ pub fn open(
 pub fn mount(deps: &Deps, config: Config) -> Result<Mounted, QueryFault> {
     let (store, clock) = (Arc::clone(&deps.store), Arc::clone(&deps.clock));
     let (app, view) = open(store, deps.commands.clone(), clock, &deps.views_folder, config)?;
-    let _ = app;
-    let routes = Routes::builder();
+    let mut routes = Routes::builder();
+    add_services(&mut routes, app);
     Ok(Mounted { role: ROLE, routes: routes.routes(), views: vec![view] })
 }

@@ -67,6 +67,15 @@ impl App {
         found.ok_or_else(|| Refusal::of(&Rejection::NotFound).with("run", name))
     }
 
+    /// Makes sure that a run exists under this very name.
+    pub async fn require_run(&self, call: &Call, name: &RunName) -> Result<(), Refusal> {
+        self.settle(call).await?;
+        match self.run_name(&name.parent().parent(), name.run()).await? == *name {
+            true => Ok(()),
+            false => Err(Refusal::of(&Rejection::NotFound).with("run", name)),
+        }
+    }
+
     /// The full name of a run that a caller knows by its id.
     pub async fn run_name(&self, project: &ProjectName, run: &str) -> Result<RunName, Refusal> {
         let stream = project.run_stream(run);

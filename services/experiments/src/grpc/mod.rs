@@ -1,0 +1,36 @@
+//! The contract's services: parse, act, wait, answer.
+
+mod answer;
+mod compare;
+mod experiments;
+mod logged_models;
+mod metrics;
+mod parse;
+mod runs;
+
+use cairn_contract::cairn::experiments::v1::experiment_service_server::ExperimentServiceServer;
+use cairn_contract::cairn::experiments::v1::logged_model_service_server::LoggedModelServiceServer;
+use cairn_contract::cairn::experiments::v1::metric_service_server::MetricServiceServer;
+use cairn_contract::cairn::experiments::v1::run_service_server::RunServiceServer;
+use tonic::service::RoutesBuilder;
+
+use crate::app::App;
+
+/// All services of the contract over one set of commands and queries.
+#[derive(Clone)]
+pub(crate) struct Grpc {
+    app: App,
+}
+
+/// Largest message, in bytes: a batch of ten thousand points, or the profile of a data set.
+const MESSAGE_BYTES_MAX: usize = 8 << 20;
+
+/// Adds the services of the contract.
+pub(crate) fn add_services(routes: &mut RoutesBuilder, app: App) {
+    let grpc = Grpc { app };
+    routes
+        .add_service(ExperimentServiceServer::new(grpc.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX))
+        .add_service(RunServiceServer::new(grpc.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX))
+        .add_service(MetricServiceServer::new(grpc.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX))
+        .add_service(LoggedModelServiceServer::new(grpc).max_decoding_message_size(MESSAGE_BYTES_MAX));
+}
