@@ -5,8 +5,8 @@ use cairn_contract::docs;
 use cairn_gateway::Gateway;
 use cairn_service::health::{Health, Probe};
 use cairn_service::telemetry::Metrics;
-use http::header::{ACCEPT, CONTENT_TYPE};
-use http::{HeaderMap, Response, StatusCode};
+use http::header::{ACCEPT, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
 
 /// Adds them all.
 pub fn add(gateway: Gateway, health: &Health, metrics: &Metrics) -> Gateway {
@@ -28,7 +28,12 @@ pub fn add(gateway: Gateway, health: &Health, metrics: &Metrics) -> Gateway {
             page(StatusCode::OK, rendered.content_type, rendered.body)
         })
         .with_page("/openapi.json", |_| page(StatusCode::OK, "application/json", docs::OPENAPI))
-        .with_page("/docs", |_| page(StatusCode::OK, "text/html; charset=utf-8", docs::PAGE))
+        .with_page("/docs", |_| {
+            let mut response = page(StatusCode::OK, "text/html; charset=utf-8", docs::PAGE);
+            let policy = HeaderValue::from_static(docs::PAGE_POLICY);
+            response.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
+            response
+        })
 }
 
 fn page(status: StatusCode, content_type: &'static str, body: impl Into<Body>) -> Response<Body> {
