@@ -233,7 +233,7 @@ async fn revoke_all_but(deps: &Deps, kept: &str) -> Result<(), BootstrapFault> {
 }
 
 /// Whether a text can be a key: hard enough to guess, and fit to stand in a header.
-fn is_fit(chosen: &str) -> bool {
+pub fn is_fit(chosen: &str) -> bool {
     chosen.chars().count() >= CHOSEN_CHARS_MIN
         && chosen.len() <= CHOSEN_BYTES_MAX
         && chosen.bytes().all(|byte| byte.is_ascii_graphic())

@@ -149,7 +149,7 @@ impl From<PeopleFault> for Refusal {
     fn from(fault: PeopleFault) -> Self {
         match fault {
             PeopleFault::EmailTaken => Self::of(&Rejection::EmailTaken),
-            PeopleFault::Sql(_) | PeopleFault::Stopping => Self::internal(fault),
+            PeopleFault::Sql(_) | PeopleFault::File(_) | PeopleFault::Stopping => Self::internal(fault),
         }
     }
 }

@@ -5,6 +5,7 @@
 
 mod bindings;
 mod bootstrap;
+mod config;
 mod desk;
 mod grpc;
 mod model;
@@ -17,4 +18,5 @@ mod reactor;
 mod stored;
 
 pub use bootstrap::{Bootstrap, BootstrapFault, FirstKey, bootstrap};
+pub use config::Config;
 pub use mount::{MountFault, mount};

@@ -1,4 +1,6 @@
 use std::collections::HashMap;
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -28,6 +30,8 @@ pub enum PeopleFault {
     EmailTaken,
     #[error("the table of people cannot be used: {0}")]
     Sql(#[from] rusqlite::Error),
+    #[error("the file of the table of people cannot be made: {0}")]
+    File(#[from] std::io::Error),
     #[error("the table of people is stopping")]
     Stopping,
 }
@@ -48,6 +52,8 @@ CREATE UNIQUE INDEX IF NOT EXISTS people_by_email ON people (email) WHERE email 
 impl People {
     /// Opens or creates the file.
     pub fn open(path: &Path) -> Result<Self, PeopleFault> {
+        // Made before SQLite would make it: for its owner alone.
+        OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
         let connection = Connection::open(path)?;
         connection.execute_batch(SCHEMA)?;
         Ok(Self { connection: Arc::new(parking_lot::Mutex::new(connection)) })

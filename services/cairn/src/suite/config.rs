@@ -35,7 +35,13 @@ impl Config {
 
 /// Every section there is.
 pub fn registry() -> Registry {
-    Registry::new().with::<Config>().with::<cairn_service::guard::Limits>().with::<cairn_service::shutdown::Config>()
+    Registry::new()
+        .with::<Config>()
+        .with::<cairn_auth::Config>()
+        .with::<cairn_service::guard::Limits>()
+        .with::<cairn_service::health::Config>()
+        .with::<cairn_service::telemetry::Config>()
+        .with::<cairn_service::shutdown::Config>()
 }
 
 /// Loads all sections: defaults, the file (`cairn.toml` if there is one), the environment, and the data folder from the

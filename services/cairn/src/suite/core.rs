@@ -1,9 +1,11 @@
 //! What every role stands on: the log, commands, access, and the roles themselves, without any door.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use cairn_access::{Access, Keyring};
+use cairn_auth::{Bootstrap, FirstKey};
 use cairn_eventstore::{Commands, EventStore};
 use cairn_eventstore_sqlite::Sqlite;
 use cairn_kernel::{Clock, Position, SystemClock};
@@ -30,7 +32,13 @@ impl Core {
         let events = cairn_eventstore_sqlite::Config::at(folder.events());
         let store: Arc<dyn EventStore> = Arc::new(Sqlite::open(&events, Arc::clone(&clock))?);
         let keyring = Arc::new(Keyring::open(&folder.keyring())?);
-        let access = cairn_access::Config::default();
+        let auth = loaded.get::<cairn_auth::Config>();
+        let access = cairn_access::Config {
+            is_open: auth.disabled,
+            writes_refused_after: Duration::from_millis(auth.stale_writes_refused_after_ms),
+            everything_refused_after: Duration::from_millis(auth.stale_refused_after_ms),
+            ..cairn_access::Config::default()
+        };
         let deps = Deps {
             commands: Commands::new(Arc::clone(&store), Arc::clone(&clock), config.state_cache_bytes_max),
             access: Access::start(Arc::clone(&store), Arc::clone(&clock), keyring, &access),
@@ -38,8 +46,26 @@ impl Core {
             store,
             clock,
         };
-        let mounted = vec![cairn_ledger::mount(&deps)?];
+        let mounted = vec![cairn_auth::mount(&deps, folder.path())?, cairn_ledger::mount(&deps)?];
         Ok(Self { folder, deps, mounted })
+    }
+
+    /// Makes what a deployment begins with, unless it is there, and says so where people see it.
+    ///
+    /// Refuses to go on with authentication switched off where others could reach it.
+    pub async fn begin(&self, loaded: &Loaded) -> anyhow::Result<FirstKey> {
+        let config = loaded.get::<Config>();
+        let auth = loaded.get::<cairn_auth::Config>();
+        if auth.disabled {
+            cairn_access::require_loopback(&[config.http(), config.grpc()])?;
+            eprintln!("{}", cairn_access::BANNER);
+        }
+        let how = Bootstrap {
+            chosen_key: auth.bootstrap_key.map(|key| key.expose().to_owned()),
+            is_always_allowed: auth.bootstrap_always_allowed,
+            key_file: self.folder.first_key(),
+        };
+        Ok(cairn_auth::bootstrap(&self.deps, &how).await?)
     }
 
     /// Every read model of every role.
