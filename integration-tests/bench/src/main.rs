@@ -3,6 +3,7 @@
 mod append;
 mod machine;
 mod mlflow;
+mod rebuild;
 
 use clap::{Parser, Subcommand};
 
@@ -17,6 +18,8 @@ struct Cli {
 enum Command {
     /// Durable appends: the event store beside bare SQLite, fjall and a plain file.
     Append(append::Args),
+    /// Read models: views built from the log beside bare SQLite.
+    Rebuild(rebuild::Args),
     /// MLflow's REST API: Cairn beside a genuine MLflow server.
     Mlflow(mlflow::Args),
     /// All of them, one after the other.
@@ -28,9 +31,11 @@ fn main() -> anyhow::Result<()> {
     println!("{}\n", machine::describe()?);
     match cli.command {
         Command::Append(args) => append::run(&args),
+        Command::Rebuild(args) => rebuild::run(&args),
         Command::Mlflow(args) => mlflow::run(args),
         Command::All(args) => {
             append::run(&append::Args::default())?;
+            rebuild::run(&rebuild::Args::default())?;
             mlflow::run(args)
         }
     }

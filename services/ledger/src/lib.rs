@@ -22,8 +22,9 @@ use cairn_service::{Deps, Mounted};
 use tonic::service::Routes;
 
 use crate::grpc::Grpc;
-use crate::journal::Journal;
 use crate::query::Query;
+
+pub use crate::journal::Journal;
 
 /// Queries of the journal at once; more wait.
 const READERS: usize = 4;

@@ -1,0 +1,77 @@
+mod conditions;
+mod look_up;
+#[cfg(test)]
+mod spec;
+
+use cairn_contract::cairn::ledger::v1::Outcome;
+use cairn_kernel::{Position, Time};
+use cairn_projection::{QueryFault, ReadModel};
+use rusqlite::Connection;
+
+use self::conditions::Conditions;
+use crate::page::Page;
+use crate::scope::Scope;
+
+/// Which rows of the journal are wanted. Absent: any.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Wanted {
+    pub principal: Option<String>,
+    pub action: Option<String>,
+    pub request: Option<String>,
+    pub stream: Option<String>,
+    pub category: Option<String>,
+    /// Full names; one of them.
+    pub kinds: Option<Vec<String>>,
+    pub outcome: Option<Outcome>,
+    /// Not before, and before.
+    pub times: (Option<Time>, Option<Time>),
+    pub after: Option<Position>,
+    /// Only this very resource, nothing below it.
+    pub is_exact: bool,
+    pub is_oldest_first: bool,
+}
+
+/// Finds positions in the journal.
+#[derive(Clone)]
+pub struct Query {
+    model: ReadModel,
+}
+
+impl Query {
+    pub fn new(model: ReadModel) -> Self {
+        Self { model }
+    }
+
+    /// The positions on a page, and whether there are more behind it.
+    pub async fn positions(
+        &self,
+        scope: Scope,
+        wanted: Wanted,
+        page: Page,
+    ) -> Result<(Vec<Position>, bool), QueryFault> {
+        self.model.query(move |connection| positions(connection, &scope, &wanted, page)).await
+    }
+}
+
+fn positions(
+    connection: &Connection,
+    scope: &Scope,
+    wanted: &Wanted,
+    page: Page,
+) -> Result<(Vec<Position>, bool), rusqlite::Error> {
+    let Some(base) = Conditions::of(connection, wanted, page)? else { return Ok((vec![], false)) };
+    let mut found = vec![];
+    // The names of a scope do not overlap, so no row is found twice.
+    for name in &scope.0 {
+        if let Some(conditions) = base.clone().within(connection, name, wanted.is_exact)? {
+            found.extend(conditions.run(connection, wanted.is_oldest_first, page.size + 1)?);
+        }
+    }
+    found.sort_unstable();
+    if !wanted.is_oldest_first {
+        found.reverse();
+    }
+    let has_more = found.len() > page.size;
+    found.truncate(page.size);
+    Ok((found, has_more))
+}
