@@ -8,7 +8,8 @@ use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
-use crate::guard::{POSITION, denied};
+use crate::guard::{POSITION, REQUEST_ID, denied};
+use crate::telemetry::TRACEPARENT;
 use crate::{Refusal, refuse};
 
 /// Namespace of the ids derived from callers' request ids.
@@ -90,6 +91,20 @@ impl Ctx {
         let mut response = Response::new(message);
         response.metadata_mut().insert(POSITION, position.0.into());
         response
+    }
+
+    /// A call to another service on this one's way: same request id, same trace, and no more time than is left.
+    pub fn outgoing<T>(&self, message: T) -> Request<T> {
+        let inner = &self.inner;
+        let mut request = Request::new(message);
+        request.set_timeout(inner.deadline.saturating_duration_since(Instant::now()));
+        let pairs = [(REQUEST_ID, Some(&inner.request_id)), (TRACEPARENT, inner.traceparent.as_ref())];
+        for (key, value) in pairs {
+            if let Some(value) = value.and_then(|value| value.parse().ok()) {
+                request.metadata_mut().insert(key, value);
+            }
+        }
+        request
     }
 
     /// Asks for a further permission, on a resource only the service knows.

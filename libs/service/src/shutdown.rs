@@ -139,6 +139,15 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_signal_asks_for_the_end() {
+        let shutdown = Shutdown::on_signals().unwrap();
+        let pid = std::process::id().to_string();
+        let sent = tokio::process::Command::new("kill").args(["-TERM", &pid]).status().await.unwrap();
+        assert!(sent.success());
+        shutdown.begun().await;
+    }
+
+    #[tokio::test]
     async fn a_part_can_stop_alone_and_stops_with_the_process() {
         let shutdown = Shutdown::new();
         let (one, other) = (shutdown.token(), shutdown.token());

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use cairn_contract::Method;
 use cairn_kernel::{Name, Position};
 use http::{Extensions, HeaderMap};
 use tokio::time::Instant;
@@ -39,8 +40,9 @@ pub(crate) struct Head {
 
 impl Head {
     /// Reads the metadata. What only helps (an id, a trace) is replaced when it is malformed; what decides is refused.
-    pub fn read(headers: &HeaderMap, extensions: &Extensions, limits: &Limits) -> Self {
+    pub fn read(method: &Method, headers: &HeaderMap, extensions: &Extensions, limits: &Limits) -> Self {
         let text = |key: &str| headers.get(key).and_then(|value| value.to_str().ok());
+        let streams_in = method.descriptor.is_client_streaming();
         let peer = || extensions.get::<Peer>().map(|peer| peer.0.ip().to_string());
         Self {
             token: text(PRINCIPAL).map(str::to_owned),
@@ -49,7 +51,7 @@ impl Head {
                 .map_or_else(|| Uuid::new_v4().to_string(), str::to_owned),
             traceparent: text(TRACEPARENT).and_then(|text| text.parse().ok()),
             source: text(SOURCE).filter(|source| source.len() <= SOURCE_BYTES_MAX).map(str::to_owned).or_else(peer),
-            deadline: Instant::now() + timeout(text("grpc-timeout"), limits),
+            deadline: Instant::now() + timeout(text("grpc-timeout"), streams_in, limits),
             project: text(PROJECT).map(project).transpose(),
             after: text(AFTER).map(position).transpose(),
         }
@@ -70,11 +72,12 @@ fn position(text: &str) -> Result<Position, Refusal> {
 }
 
 /// How long the caller waits: what it says, up to the most we let anybody wait.
-fn timeout(text: Option<&str>, limits: &Limits) -> Duration {
-    let asked = text.and_then(grpc_timeout);
-    asked
-        .unwrap_or(Duration::from_millis(limits.deadline_ms_default))
-        .min(Duration::from_millis(limits.deadline_ms_max))
+fn timeout(text: Option<&str>, streams_in: bool, limits: &Limits) -> Duration {
+    let (default, max) = match streams_in {
+        true => (limits.upload_ms_max, limits.upload_ms_max),
+        false => (limits.deadline_ms_default, limits.deadline_ms_max),
+    };
+    text.and_then(grpc_timeout).unwrap_or(Duration::from_millis(default)).min(Duration::from_millis(max))
 }
 
 /// Reads gRPC's notation: at most eight digits and a unit.
@@ -97,6 +100,8 @@ pub(crate) fn grpc_timeout(text: &str) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
+    use cairn_contract::Contract;
+
     use super::*;
 
     fn read(pairs: &[(&'static str, &str)]) -> Head {
@@ -104,17 +109,20 @@ mod tests {
         for (key, value) in pairs {
             headers.insert(*key, value.parse().unwrap());
         }
-        Head::read(&headers, &Extensions::new(), &Limits::default())
+        let method = Contract::embedded().unwrap().methods().first().unwrap();
+        Head::read(method, &headers, &Extensions::new(), &Limits::default())
     }
 
     #[test]
     fn a_deadline_is_what_the_caller_says_up_to_the_most_there_is() {
         let limits = Limits::default();
-        assert_eq!(timeout(Some("250m"), &limits), Duration::from_millis(250));
-        assert_eq!(timeout(Some("99999999H"), &limits), Duration::from_millis(limits.deadline_ms_max));
+        assert_eq!(timeout(Some("250m"), false, &limits), Duration::from_millis(250));
+        assert_eq!(timeout(Some("99999999H"), false, &limits), Duration::from_millis(limits.deadline_ms_max));
+        let upload = Duration::from_millis(limits.upload_ms_max);
+        assert_eq!([timeout(None, true, &limits), timeout(Some("99999999H"), true, &limits)], [upload; 2]);
         for malformed in ["", "5", "S", "123456789S", "5x", "-1S", "1é"] {
             let default = Duration::from_millis(limits.deadline_ms_default);
-            assert_eq!(timeout(Some(malformed), &limits), default, "{malformed:?}");
+            assert_eq!(timeout(Some(malformed), false, &limits), default, "{malformed:?}");
         }
     }
 

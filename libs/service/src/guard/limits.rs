@@ -7,6 +7,8 @@ crate::settings! {
         deadline_ms_default: u64 = 30_000;
         /// How long any caller may wait, in milliseconds.
         deadline_ms_max: u64 = 300_000;
+        /// How long a call that streams in may take, in milliseconds: an upload lasts as long as its bytes do.
+        upload_ms_max: u64 = 6 * 3_600_000;
         /// How many verified principal tokens are remembered.
         tokens_max: u64 = 10_000;
         /// Largest request, in bytes, whose text is kept in the audit log; of larger ones it keeps the digest.

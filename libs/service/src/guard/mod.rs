@@ -150,7 +150,7 @@ impl Shared {
     /// One call, from its head to its line in the log.
     async fn visit(&self, method: &'static Method, routes: Routes, request: Request<Body>) -> Response<Body> {
         let (parts, body) = request.into_parts();
-        let head = head::Head::read(&parts.headers, &parts.extensions, &self.limits);
+        let head = head::Head::read(method, &parts.headers, &parts.extensions, &self.limits);
         let span = info_span!("rpc", otel.name = %method.name, otel.kind = "server", rpc.method = %method.path);
         if let Some(caller) = head.traceparent {
             caller.adopt(&span);

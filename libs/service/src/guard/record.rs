@@ -21,6 +21,10 @@ const CATEGORY: &str = "ledger.access";
 /// What is written down of a call that ended this way. Nothing, for most.
 pub(crate) fn of_call(ctx: &Ctx, message: &Bytes, outcome: &Outcome, text_bytes_max: usize) -> Vec<NewEvent> {
     let method = ctx.method();
+    let is_marked = !matches!(method.audit, Audit::Unspecified | Audit::None);
+    if outcome.is_ok() && !is_marked {
+        return vec![];
+    }
     let metadata = ctx.metadata();
     let code = outcome.code as i32;
     let mut events = vec![];
@@ -41,11 +45,10 @@ pub(crate) fn of_call(ctx: &Ctx, message: &Bytes, outcome: &Outcome, text_bytes_
         };
         events.push(event(&rejected, &metadata));
     }
-    let request = match method.audit {
-        Audit::Unspecified | Audit::None => return events,
-        Audit::Metadata => None,
-        Audit::Request => Some(text(&method.input(), message, text_bytes_max)),
-    };
+    if !is_marked {
+        return events;
+    }
+    let request = (method.audit == Audit::Request).then(|| text(&method.input(), message, text_bytes_max));
     let call = Some(call(ctx, None, None));
     events.push(if method.is_read {
         event(&ReadRecorded { call, code, request }, &metadata)

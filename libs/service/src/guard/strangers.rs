@@ -45,14 +45,15 @@ impl Strangers {
             let strangers = Arc::clone(self);
             tokio::spawn(async move {
                 tokio::time::sleep(WINDOW).await;
-                if let Err(fault) = strangers.flush().await {
+                while let Err(fault) = strangers.flush().await {
                     warn!(%fault, "refused strangers could not be recorded yet");
+                    tokio::time::sleep(WINDOW).await;
                 }
             });
         }
     }
 
-    /// Writes what was counted. If that fails it stays counted, for the next window.
+    /// Writes what was counted. If that fails it stays counted, for another try.
     pub async fn flush(&self) -> Result<(), AppendFault> {
         let window = std::mem::take(&mut *self.window.lock());
         let Some(start) = window.start else { return Ok(()) };
@@ -61,6 +62,7 @@ impl Strangers {
         let appended = self.store.append(vec![write(&Name::ROOT, now, vec![event])]).await;
         if appended.is_err() {
             let mut current = self.window.lock();
+            current.start = Some(start);
             for ((source, reason), count) in window.counts {
                 current.add(source, reason, count, self.counts_max);
             }

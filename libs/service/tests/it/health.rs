@@ -1,16 +1,23 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
-use cairn_eventstore::Memory;
-use cairn_service::health::{ComponentCheck, Config, Health, HealthCheck, Probe, State, StorageCheck};
+use cairn_eventstore::{EventStore, Filter, Memory, NewEvent, Recorded, Write};
+use cairn_kernel::{Expected, StreamName};
+use cairn_projection::rusqlite::Transaction;
+use cairn_projection::{Projection, ProjectionFault, ReadModel, View};
+use cairn_service::health::{ComponentCheck, Config, Health, HealthCheck, Probe, State, StorageCheck, ViewsCheck};
 use parking_lot::Mutex;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::{Endpoint, Server};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
+use uuid::Uuid;
 
 /// Says what it is told to.
 #[derive(Clone)]
@@ -124,6 +131,71 @@ async fn a_check_registered_again_replaces_the_earlier_one() {
     assert_eq!(health.report().status, State::Healthy);
 }
 
+/// Folds nothing, and only when it is let.
+struct Slow {
+    gate: watch::Receiver<bool>,
+}
+
+impl Projection for Slow {
+    const NAME: &'static str = "test.slow.v1";
+    const SCHEMA: &'static str = "CREATE TABLE seen (id INTEGER)";
+
+    fn filter(&self) -> Filter {
+        Filter::all()
+    }
+
+    fn apply(&self, _: &Transaction<'_>, _: &[Arc<Recorded>]) -> Result<(), ProjectionFault> {
+        // On the view's own thread.
+        drop(futures::executor::block_on(self.gate.clone().wait_for(|is_open| *is_open)));
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_is_ready_only_while_its_views_keep_up_s3_38() {
+    let folder = TempDir::new().unwrap();
+    let store = Arc::new(Memory::new());
+    let (gate, is_open) = watch::channel(true);
+    let model = ReadModel::open(&folder.path().join("slow.sqlite"), 1).unwrap();
+    let view = View::start(store.clone(), &model, Slow { gate: is_open }).unwrap();
+    let config = Config { lag_max: 2, ..config() };
+    let (health, _) = Health::new(&config);
+    health.register(ViewsCheck::new(vec![view.clone()], &config));
+
+    let append = |count: usize| {
+        let event = || NewEvent {
+            id: Uuid::new_v4(),
+            kind: "test".into(),
+            payload: Default::default(),
+            metadata: Default::default(),
+        };
+        let events = std::iter::repeat_with(event).take(count).collect();
+        store.append(vec![Write {
+            stream: StreamName::stored("test-1"),
+            expected: Expected::Any,
+            follows: None,
+            events,
+        }])
+    };
+    let soon = || Instant::now() + Duration::from_secs(20);
+    let first = append(1).await.unwrap().position;
+    view.reached(first, soon()).await.unwrap();
+    health.round().await;
+    assert_eq!(health.report().http_status(Probe::Ready), 200);
+
+    gate.send(false).unwrap();
+    let last = append(3).await.unwrap().position;
+    health.round().await;
+    let report = health.report();
+    assert_eq!(report.http_status(Probe::Ready), 503);
+    assert_eq!(report.components[0].message, "test.slow.v1 is 3 events behind, more than 2");
+
+    gate.send(true).unwrap();
+    view.reached(last, soon()).await.unwrap();
+    health.round().await;
+    assert_eq!(health.report().http_status(Probe::Ready), 200);
+}
+
 /// Never answers.
 struct Silent;
 
@@ -202,9 +274,16 @@ async fn another_process_is_as_healthy_as_it_says_over_grpc_s3_36() {
     assert_eq!(states, [("registry".to_owned(), State::Unhealthy), ("experiments".to_owned(), State::Healthy)]);
     assert!(ours.report().is_ready);
 
+    // And when it is gone altogether.
+    part.becomes(State::Healthy);
+    theirs.round().await;
+    ours.round().await;
+    assert_eq!(ours.report().status, State::Healthy);
     drop(client);
     stop.cancel();
-    part.becomes(State::Healthy);
-    drop(ours);
-    server.abort();
+    server.await.unwrap().unwrap();
+    ours.round().await;
+    let gone = &ours.report().components[0];
+    assert_eq!(gone.state, State::Unhealthy);
+    assert!(gone.message.starts_with("cannot be asked"), "{gone:?}");
 }

@@ -273,6 +273,12 @@ impl Keeper {
                 self.gate.entered.notify_one();
                 self.gate.open.notified().await;
             }
+            "onward" => {
+                let onward = ctx.outgoing(());
+                let text = |key: &str| onward.metadata().get(key).and_then(|value| value.to_str().ok()).unwrap_or("-");
+                let seen = ["grpc-timeout", "x-request-id", "traceparent"].map(text).join(" ");
+                return Ok(Response::new(Lion { seen }));
+            }
             "elsewhere" => ctx.require("experiments.runs.delete", &"projects/other/lions/leo".parse().unwrap())?,
             _ => {}
         }

@@ -35,6 +35,28 @@ async fn a_handler_that_takes_too_long_is_given_up_at_the_deadline() {
 }
 
 #[tokio::test]
+async fn calls_on_the_way_inherit_request_trace_and_deadline() {
+    let zoo = Zoo::new();
+    let mut request = about_leo("onward");
+    request.set_timeout(Duration::from_secs(9));
+    request.metadata_mut().insert(REQUEST_ID, "r-9".parse().unwrap());
+    let caller = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    request.metadata_mut().insert(TRACEPARENT, caller.parse().unwrap());
+    let seen = zoo.call_as("users/keeper", "GetLion", request).await.unwrap().into_inner().seen;
+    let parts: Vec<&str> = seen.split(' ').collect();
+    let (digits, unit) = parts[0].split_at(parts[0].len() - 1);
+    let nanos = digits.parse::<u128>().unwrap()
+        * match unit {
+            "n" => 1,
+            "u" => 1_000,
+            "m" => 1_000_000,
+            other => panic!("{other}"),
+        };
+    assert!(nanos <= Duration::from_secs(9).as_nanos(), "{seen}");
+    assert_eq!(parts[1..], ["r-9", caller]);
+}
+
+#[tokio::test]
 async fn a_method_that_does_not_exist_is_unimplemented() {
     let zoo = Zoo::new();
     let unknown = zoo.call_as("users/keeper", "TameLion", about_leo("meat")).await.unwrap_err();
