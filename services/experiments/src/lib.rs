@@ -9,6 +9,7 @@ pub mod config;
 mod convert;
 mod grpc;
 pub mod metrics;
+mod mlflow;
 pub mod model;
 mod mount;
 mod projection;

@@ -8,9 +8,11 @@ use cairn_service::{Deps, Mounted};
 use tonic::service::Routes;
 
 use crate::app::App;
+use crate::artifacts::{Artifacts, Storage};
 use crate::config::Config;
 use crate::grpc::add_services;
 use crate::metrics::SqliteMetrics;
+use crate::mlflow::Mlflow;
 use crate::projection::Views;
 use crate::query::Query;
 
@@ -32,11 +34,14 @@ pub fn open(
     Ok((app, view))
 }
 
-/// Runs this service.
-pub fn mount(deps: &Deps, config: Config) -> Result<Mounted, QueryFault> {
+/// Runs this service, keeping artifacts in `storage`.
+pub fn mount(deps: &Deps, config: Config, storage: Storage) -> Result<Mounted, QueryFault> {
     let (store, clock) = (Arc::clone(&deps.store), Arc::clone(&deps.clock));
-    let (app, view) = open(store, deps.commands.clone(), clock, &deps.views_folder, config)?;
+    let (app, view) = open(Arc::clone(&store), deps.commands.clone(), clock, &deps.views_folder, config)?;
+    let artifacts = Artifacts::start(storage, store, deps.commands.clone(), &deps.views_folder)?;
     let mut routes = Routes::builder();
-    add_services(&mut routes, app);
-    Ok(Mounted { role: ROLE, routes: routes.routes(), views: vec![view] })
+    add_services(&mut routes, app.clone());
+    let routes = artifacts.routes(routes.routes());
+    let routes = Mlflow::new(app, artifacts.clone()).routes(routes);
+    Ok(Mounted { role: ROLE, routes, views: vec![view, artifacts.view().clone()] })
 }

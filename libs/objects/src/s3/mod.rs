@@ -293,10 +293,6 @@ fn time(time: &aws_sdk_s3::primitives::DateTime) -> Time {
     Time::from_seconds_and_nanos(time.secs(), time.subsec_nanos() as i32)
 }
 
-fn failed<E: std::error::Error, R>(fault: aws_sdk_s3::error::SdkError<E, R>) -> String
-where
-    R: std::fmt::Debug,
-    E: 'static,
-{
+fn failed<E: std::error::Error + 'static, R: std::fmt::Debug>(fault: aws_sdk_s3::error::SdkError<E, R>) -> String {
     aws_sdk_s3::error::DisplayErrorContext(&fault).to_string()
 }

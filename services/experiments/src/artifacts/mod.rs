@@ -16,6 +16,7 @@ mod signed;
 mod streams;
 mod sweep;
 
+use std::path::Path;
 use std::sync::Arc;
 
 use cairn_eventstore::{Commands, EventStore};
@@ -27,9 +28,12 @@ use tonic::service::Routes;
 pub use self::config::Config;
 pub use self::keep::Upload;
 pub use self::media_type::media_type_of;
-pub use self::query::Row;
+pub use self::query::{Child, Row};
 pub use self::read::Download;
-pub(crate) use self::streams::{receive, send};
+pub(crate) use self::streams::{Sending, first, receive, send};
+
+/// Queries of the view that run at the same time.
+const READERS: usize = 4;
 
 /// Everything that is done with artifacts, whatever protocol asks. Cheap to clone.
 #[derive(Clone)]
@@ -60,17 +64,19 @@ pub struct Storage {
 }
 
 impl Artifacts {
-    /// Starts the view of artifacts in a service's read model. Must be called on a tokio runtime.
+    /// Starts the view of artifacts, in a file of its own: uploads and metrics do not wait for each other's rows. Must be
+    /// called on a tokio runtime.
     pub fn start(
         storage: Storage,
         store: Arc<dyn EventStore>,
         commands: Commands,
-        model: &ReadModel,
+        views_folder: &Path,
     ) -> Result<Self, QueryFault> {
-        let view = View::start(store, model, projection::Projection)?;
+        let model = ReadModel::open(&views_folder.join("artifacts.sqlite"), READERS)?;
+        let view = View::start(store, &model, projection::Projection)?;
         let clock = commands.clock().clone();
         let Storage { objects, signer, address, size_max } = storage;
-        let inner = Inner { objects, signer, commands, clock, model: model.clone(), view, size_max, address };
+        let inner = Inner { objects, signer, commands, clock, model, view, size_max, address };
         Ok(Self { inner: Arc::new(inner) })
     }
 
