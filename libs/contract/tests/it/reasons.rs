@@ -19,7 +19,7 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_str().unwrap();
-        if path.is_dir() && !matches!(name, "tests" | "python") {
+        if path.is_dir() && !matches!(name, "tests" | "testkit" | "python") {
             sources(&path, found);
         } else if name.ends_with(".rs") && !matches!(name, "spec.rs" | "tests.rs") {
             found.push(path);
