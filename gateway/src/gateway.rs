@@ -13,7 +13,7 @@ use tower::{BoxError, Service, ServiceExt, service_fn};
 use crate::edge::Edge;
 use crate::grpc::Passage;
 use crate::upstream::Upstream;
-use crate::{Config, manners, server};
+use crate::{Config, html, manners, server};
 
 /// The edge of a deployment: an HTTP port and a gRPC port in front of the same guarded services. Cheap to clone.
 #[derive(Clone)]
@@ -55,7 +55,7 @@ impl Gateway {
     {
         let page: MethodRouter = get(move |headers: HeaderMap| {
             let answered = page(&headers);
-            async move { answered }
+            async move { html::with_policy(answered).await }
         });
         self.pages = self.pages.route(path, page);
         self.assembled()

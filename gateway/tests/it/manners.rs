@@ -75,6 +75,14 @@ async fn pages_of_the_process_stand_beside_the_contract() {
     let request = || Request::get("/api/v1/health").body(Body::empty()).unwrap();
     assert_eq!(gateway.answer(request()).await.status(), StatusCode::OK);
     assert_eq!(world.send(request()).await.status, StatusCode::NOT_FOUND);
+    let page = |_: &http::HeaderMap| {
+        let html = Response::builder().header("content-type", "text/html; charset=utf-8");
+        html.body(Body::from(cairn_contract::docs::PAGE)).unwrap()
+    };
+    let docs = world.gateway.clone().with_page("/docs", page);
+    let answer = docs.answer(Request::get("/docs").body(Body::empty()).unwrap()).await;
+    let policy = answer.headers()["content-security-policy"].to_str().unwrap();
+    assert!(policy.contains("script-src 'sha256-") && policy.contains("style-src 'sha256-"), "{policy}");
     let request = Request::post("/api/v1/health").body(Body::empty()).unwrap();
     assert_eq!(gateway.answer(request).await.status(), StatusCode::METHOD_NOT_ALLOWED);
 }
