@@ -60,3 +60,41 @@ impl NameClaim {
         self.holder.as_ref()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use cairn_testkit::given;
+
+    use super::*;
+
+    fn experiment(id: &str) -> ExperimentName {
+        format!("projects/p/experiments/{id}").parse().unwrap()
+    }
+
+    fn claim(id: &str) -> Command {
+        Command::Claim { experiment: experiment(id), display_name: "a".into() }
+    }
+
+    fn release(id: &str) -> Command {
+        Command::Release { experiment: experiment(id), display_name: "a".into() }
+    }
+
+    #[test]
+    fn a_name_has_one_holder_until_that_one_releases_it() {
+        let claimed = |id| Event::Claimed { experiment: experiment(id), display_name: "a".into() };
+        let released = Event::Released { experiment: experiment("1"), display_name: "a".into() };
+        given::<NameClaim>([])
+            .when(claim("1"))
+            .then([claimed("1")])
+            .when(claim("1"))
+            .nothing()
+            .when(release("2"))
+            .nothing()
+            .when(release("1"))
+            .then([released])
+            .when(claim("2"))
+            .then([claimed("2")])
+            .when(claim("1"))
+            .rejected(experiment::Rejection::NameTaken { display_name: "a".into(), holder: experiment("2") });
+    }
+}

@@ -15,9 +15,6 @@ use super::run_search::{Hit, RunSearch, Scope};
 use crate::search::sql::Sql;
 use crate::search::{Compare, DatasetColumn, Ordered, RunCondition, RunOrder, Text, TextColumn, TimeColumn};
 
-/// A condition that so many runs satisfy, or fewer, drives the search.
-const DRIVER_ROWS_MAX: i64 = 5000;
-
 /// The page after `start`, at most `limit` runs.
 pub(super) fn hits(
     db: &Connection,
@@ -61,13 +58,14 @@ impl<'a> Plan<'a> {
     /// A condition that few runs satisfy.
     fn driver(&self) -> rusqlite::Result<Option<&'a RunCondition>> {
         let Scope::Experiments(_) = self.scope else { return Ok(None) };
+        let rows_max = self.search.driver_rows_max as i64;
         for condition in &self.search.filter {
             let mut sql = Sql::default();
             sql.push("SELECT count(*) FROM (");
             if self.drive(&mut sql, condition) {
-                sql.push(" LIMIT ").bind(DRIVER_ROWS_MAX + 1).push(")");
+                sql.push(" LIMIT ").bind(rows_max + 1).push(")");
                 let count = sql.rows(self.db, |row| row.get::<_, i64>(0))?.first().copied();
-                if count.is_some_and(|count| count <= DRIVER_ROWS_MAX) {
+                if count.is_some_and(|count| count <= rows_max) {
                     return Ok(Some(condition));
                 }
             }

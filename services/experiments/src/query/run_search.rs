@@ -26,7 +26,12 @@ pub struct RunSearch {
     pub limit: usize,
     pub page_token: String,
     pub detail: RunDetail,
+    /// A condition that so many runs satisfy, or fewer, drives the search. Changes how long it takes, and nothing else.
+    pub driver_rows_max: usize,
 }
+
+/// Few enough runs to look at each of them.
+const DRIVER_ROWS_MAX: usize = 5000;
 
 /// A page of runs.
 #[derive(Clone, Debug, Default)]
@@ -51,6 +56,7 @@ impl RunSearch {
             limit: 100,
             page_token: String::new(),
             detail: RunDetail::Listed,
+            driver_rows_max: DRIVER_ROWS_MAX,
         }
     }
 

@@ -17,7 +17,6 @@ pub struct Service {
     pub app: App,
     pub view: View,
     pub store: Memory,
-    pub commands: Commands,
     _folder: TempDir,
 }
 
@@ -36,8 +35,8 @@ impl Service {
         let clock = Arc::new(SystemClock);
         let log: Arc<dyn EventStore> = Arc::new(store.clone());
         let commands = Commands::new(Arc::clone(&log), clock.clone(), 64 << 20);
-        let (app, view) = open(log, commands.clone(), clock, folder.path(), config).unwrap();
-        Self { app, view, store, commands, _folder: folder }
+        let (app, view) = open(log, commands, clock, folder.path(), config).unwrap();
+        Self { app, view, store, _folder: folder }
     }
 
     pub async fn experiment(&self, display_name: &str) -> ExperimentName {
