@@ -53,7 +53,7 @@ impl Applier {
                 break;
             }
         }
-        let seen = Batch { events: vec![], to: self.status.position() };
+        let seen = Batch::nothing(self.status.position());
         // The thread ends either way; what is not kept is read again.
         let _ = self.keep(&seen);
         self.model.release(self.definition.name);
@@ -66,7 +66,7 @@ impl Applier {
             Feed::Log { start, .. } if start != current => Ok(()),
             Feed::Log { news: News::NewFile, .. } => self.reread(),
             Feed::Log { news: News::OtherHistory(why), .. } => self.start_over(&why),
-            Feed::Log { news: News::Events(_) | News::Nothing(_), .. } => {
+            Feed::Log { news: News::Events(..) | News::Nothing(_), .. } => {
                 let batch = self.gather(feed, waiting);
                 self.advance(batch)
             }
@@ -76,12 +76,13 @@ impl Applier {
     /// Puts everything that is waiting into one batch, up to its limits. What was seen before is left out.
     fn gather(&mut self, first: Feed, waiting: &mut VecDeque<Feed>) -> Batch {
         let current = self.starts.borrow().number;
-        let mut batch = Batch { events: vec![], to: self.status.position() };
+        let mut batch = Batch::nothing(self.status.position());
         let mut bytes = 0;
         let mut next = Some(first);
         while let Some(feed) = next.take() {
             match feed {
-                Feed::Log { start, news: News::Events(events) } if start == current => {
+                Feed::Log { start, news: News::Events(events, taken) } if start == current => {
+                    batch.room.push(taken);
                     for event in events {
                         if event.position > batch.to {
                             bytes += event.payload.len() + event.metadata.len();

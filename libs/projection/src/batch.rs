@@ -9,13 +9,23 @@ use crate::ProjectionFault;
 use crate::catalog::{self, Checkpoint};
 use crate::definition::Definition;
 use crate::file::{Trouble, trouble};
+use crate::room::Taken;
 
 /// Events to be folded in together, and where the view stands after them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Batch {
     pub events: Vec<Arc<Recorded>>,
     /// Everything up to here was considered.
     pub to: Position,
+    /// Free for others once the batch is written.
+    pub room: Vec<Taken>,
+}
+
+impl Batch {
+    /// Nothing wanted up to `to`.
+    pub fn nothing(to: Position) -> Self {
+        Self { events: vec![], to, room: vec![] }
+    }
 }
 
 /// An event that could not be folded in, and was set aside.

@@ -43,12 +43,13 @@ pub(crate) fn open_writer(path: &Path) -> Result<Connection, rusqlite::Error> {
     Ok(connection)
 }
 
-/// Opens a file that is thrown away unless it is finished, so nothing in it needs to survive a crash.
+/// Opens a file that is thrown away unless it is finished, so nothing in it needs to survive a crash. It can still roll
+/// back, which a poison event needs.
 pub(crate) fn open_scratch(path: &Path) -> Result<Connection, rusqlite::Error> {
     let connection = Connection::open(path)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
     connection.execute_batch(
-        "PRAGMA journal_mode = OFF;
+        "PRAGMA journal_mode = MEMORY;
          PRAGMA synchronous = OFF;
          PRAGMA locking_mode = EXCLUSIVE;
          PRAGMA cache_size = -65536;

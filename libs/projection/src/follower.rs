@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::catalog::Checkpoint;
 use crate::definition::Definition;
 use crate::history;
+use crate::room::{Room, Taken};
 use crate::status::Status;
 
 /// First and longest pause after a failed read of the log.
@@ -32,7 +33,7 @@ pub(crate) struct Replacement {
 }
 
 pub(crate) enum News {
-    Events(Vec<Arc<Recorded>>),
+    Events(Vec<Arc<Recorded>>, Taken),
     /// Nothing wanted up to here.
     Nothing(Position),
     /// The log is another one than the view was built from, and why.
@@ -55,6 +56,7 @@ pub(crate) struct Follower {
     pub store: Arc<dyn EventStore>,
     pub status: Arc<Status>,
     pub feeds: mpsc::Sender<Feed>,
+    pub room: Room,
 }
 
 /// The thread that writes is gone.
@@ -135,7 +137,10 @@ impl Follower {
 
     async fn next(&self, subscription: &mut Subscription) -> Result<Option<News>, ReadFault> {
         Ok(Some(match subscription.next().await? {
-            Message::Events(events) => News::Events(events),
+            Message::Events(events) => {
+                let taken = self.room.take(&events).await;
+                News::Events(events, taken)
+            }
             Message::Checkpoint(position) | Message::CaughtUp(position) => News::Nothing(position),
         }))
     }

@@ -16,6 +16,7 @@ mod projection;
 mod read_model;
 mod readers;
 mod rebuild;
+mod room;
 mod status;
 mod view;
 

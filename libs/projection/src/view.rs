@@ -5,7 +5,7 @@ use std::time::Duration;
 use cairn_eventstore::EventStore;
 use cairn_kernel::Position;
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -13,6 +13,7 @@ use crate::applier::Applier;
 use crate::definition::Definition;
 use crate::follower::{Feed, Follower, Replacement, Start};
 use crate::rebuild::{self, RebuildFault, Rebuilt, Source, Verdict};
+use crate::room::Room;
 use crate::status::Status;
 use crate::{Projection, QueryFault, ReadModel, catalog};
 
@@ -63,6 +64,8 @@ struct Inner {
     position: watch::Receiver<Position>,
     status: Arc<Status>,
     source: Source,
+    /// One second build at a time: they use the same scratch files.
+    building: Mutex<()>,
     /// To the thread that writes, while it runs.
     feeds: mpsc::WeakSender<Feed>,
     stop: CancellationToken,
@@ -147,11 +150,12 @@ impl View {
                 live: model.path().to_owned(),
                 runtime: Handle::current(),
             },
+            building: Mutex::new(()),
             feeds: feeds.downgrade(),
             stop: stop.clone(),
             thread: thread.thread().clone(),
         };
-        tokio::spawn(Follower { definition, store, status, feeds }.run(started, generation, stop));
+        tokio::spawn(Follower { definition, store, status, feeds, room: Room::new() }.run(started, generation, stop));
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -197,6 +201,7 @@ impl View {
 
     /// Builds the view again beside the running one, up to where that is, and compares the two row by row.
     pub async fn verify(&self) -> Result<Verdict, RebuildFault> {
+        let _turn = self.inner.building.lock().await;
         let source = self.inner.source.clone();
         let verifying = tokio::task::spawn_blocking(move || rebuild::verify(&source));
         verifying.await.map_err(|_| RebuildFault::Stopped { view: self.name() })?
@@ -204,6 +209,7 @@ impl View {
 
     /// Builds the view again beside the running one, then puts it in its place. Readers see the old rows until then.
     pub async fn rebuild(&self) -> Result<Rebuilt, RebuildFault> {
+        let _turn = self.inner.building.lock().await;
         let stopped = || RebuildFault::Stopped { view: self.name() };
         let source = self.inner.source.clone();
         let scratch = source.scratch("rebuild");

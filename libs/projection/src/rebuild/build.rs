@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use cairn_eventstore::{Direction, EventStore, ReadFault, Recorded};
+use cairn_eventstore::{Direction, EventStore, Filter, ReadFault};
 use cairn_kernel::Position;
 use rusqlite::TransactionBehavior;
 use tokio::runtime::Handle;
@@ -13,9 +13,10 @@ use crate::catalog::{self, Checkpoint};
 use crate::definition::Definition;
 use crate::file;
 use crate::rebuild::{RebuildFault, Rebuilt, Scratch};
+use crate::room::Room;
 
 /// Events read at once, and folded in as one transaction.
-const PAGE_EVENTS: usize = 4096;
+const PAGE_EVENTS: usize = 1024;
 /// Pages read ahead of the writing.
 const PAGES_AHEAD: usize = 4;
 
@@ -64,6 +65,7 @@ impl Source {
     }
 }
 
+/// Reads the log in pages, as far ahead as there is room.
 async fn read_until(
     store: Arc<dyn EventStore>,
     definition: Definition,
@@ -71,22 +73,27 @@ async fn read_until(
     pages: mpsc::Sender<Result<Batch, ReadFault>>,
 ) {
     let filter = definition.filter();
+    let room = Room::new();
     let mut from = Position::START;
     while from < to {
-        let page = store.read_all(from, Direction::Forwards, &filter, PAGE_EVENTS).await;
-        let batch = page.and_then(|page| {
-            // A log that ends before `to` is not the one the view was built from.
-            let is_short = page.is_end && page.considered < to;
-            from = page.considered.min(to);
-            let events: Vec<Arc<Recorded>> = page.events.into_iter().filter(|event| event.position <= to).collect();
-            if is_short {
-                return Err(ReadFault::Damaged(format!("the log ends at {from}, the view is at {to}")));
-            }
-            Ok(Batch { events, to: from })
-        });
-        let is_fault = batch.is_err();
-        if pages.send(batch).await.is_err() || is_fault {
+        let mut page = read_page(&*store, &filter, from, to).await;
+        if let Ok(batch) = &mut page {
+            batch.room.push(room.take(&batch.events).await);
+            from = batch.to;
+        }
+        let is_fault = page.is_err();
+        if pages.send(page).await.is_err() || is_fault {
             return;
         }
     }
+}
+
+async fn read_page(store: &dyn EventStore, filter: &Filter, from: Position, to: Position) -> Result<Batch, ReadFault> {
+    let mut page = store.read_all(from, Direction::Forwards, filter, PAGE_EVENTS).await?;
+    if page.is_end && page.considered < to {
+        // Not the log that the view was built from.
+        return Err(ReadFault::Damaged(format!("the log ends at {}, the view is at {to}", page.considered)));
+    }
+    page.events.retain(|event| event.position <= to);
+    Ok(Batch { events: page.events, to: page.considered.min(to), room: vec![] })
 }

@@ -102,6 +102,31 @@ async fn a_rebuild_under_load_loses_and_repeats_nothing() {
     assert_eq!(differences(&view).await, []);
 }
 
+#[tokio::test]
+async fn a_long_history_of_large_events_is_read_no_further_ahead_than_there_is_room() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, model) = (Memory::new(), model(folder.path()));
+    let long = "x".repeat(1 << 20);
+    for _ in 0..3 {
+        say(&store, "words-a", &[long.as_str(); 12]).await; // Together more than the room there is.
+    }
+    let view = words(&store, &model);
+    view.reached(say(&store, "words-a", &["end"]).await, soon()).await.unwrap();
+    assert_eq!(counted(&model).await, 37);
+    assert_eq!(differences(&view).await, []);
+}
+
+#[tokio::test]
+async fn two_rebuilds_at_once_take_turns() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, model) = (Memory::new(), model(folder.path()));
+    let view = words(&store, &model);
+    view.reached(say(&store, "words-a", &["one", "two"]).await, soon()).await.unwrap();
+    let (first, second, verdict) = tokio::join!(view.rebuild(), view.rebuild(), view.verify());
+    assert_eq!((first.unwrap().events, second.unwrap().events), (2, 2));
+    assert!(verdict.unwrap().is_equal());
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Say { stream: u8, words: Vec<&'static str> },
