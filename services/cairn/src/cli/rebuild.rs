@@ -8,7 +8,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::output::Output;
-use crate::suite::{Core, config};
+use crate::suite::{Config, Core, config};
 
 /// How long a view may take to read what it has not seen yet.
 const CATCH_UP_MAX: Duration = Duration::from_secs(3600);
@@ -28,7 +28,7 @@ pub struct Command {
 
 pub async fn run(output: Output, command: Command) -> anyhow::Result<()> {
     let loaded = config::load(None, command.data.as_deref())?;
-    let core = Core::open(&loaded)?;
+    let core = Core::open(&loaded, loaded.get::<Config>().http()).await?;
     core.caught_up(Instant::now() + CATCH_UP_MAX).await.context("a view cannot read the log")?;
     let mut rows = vec![];
     let mut differ = vec![];

@@ -1,5 +1,6 @@
 //! What every role stands on: the log, commands, access, and the roles themselves, without any door.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use cairn_access::{Access, Keyring};
 use cairn_auth::{Bootstrap, FirstKey};
 use cairn_eventstore::{Commands, EventStore};
 use cairn_eventstore_sqlite::Sqlite;
+use cairn_experiments::artifacts;
 use cairn_kernel::{Clock, Position, SystemClock};
 use cairn_projection::View;
 use cairn_service::config::Loaded;
@@ -23,8 +25,8 @@ pub struct Core {
 }
 
 impl Core {
-    /// Opens the data folder and starts every role.
-    pub fn open(loaded: &Loaded) -> anyhow::Result<Self> {
+    /// Opens the data folder and starts every role. `http` is where the gateway is reached.
+    pub async fn open(loaded: &Loaded, http: SocketAddr) -> anyhow::Result<Self> {
         let config = loaded.get::<Config>();
         let folder = Folder::open(&config.data)
             .with_context(|| format!("cannot use the data folder {}", config.data.display()))?;
@@ -46,7 +48,14 @@ impl Core {
             store,
             clock,
         };
-        let mounted = vec![cairn_auth::mount(&deps, folder.path())?, cairn_ledger::mount(&deps)?];
+        let objects = loaded.get::<artifacts::Config>();
+        let storage =
+            objects.open(folder.path(), &format!("http://{http}")).await.context("cannot open the object store")?;
+        let mounted = vec![
+            cairn_auth::mount(&deps, folder.path())?,
+            cairn_experiments::mount(&deps, loaded.get(), storage)?,
+            cairn_ledger::mount(&deps)?,
+        ];
         Ok(Self { folder, deps, mounted })
     }
 

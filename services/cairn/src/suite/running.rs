@@ -44,7 +44,7 @@ impl Running {
         let config = loaded.get::<Config>();
         // Before anything else, so that a taken port costs nothing.
         let (http, grpc) = (listen(config.http()).await?, listen(config.grpc()).await?);
-        let core = Core::open(loaded)?;
+        let core = Core::open(loaded, http.local_addr()?).await?;
         core.begin(loaded).await?;
 
         let contract = Contract::embedded().map_err(|violations| anyhow!("{violations}"))?;
