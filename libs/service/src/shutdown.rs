@@ -15,6 +15,9 @@ crate::settings! {
     }
 }
 
+/// How a process ends that did not get to finish.
+const EXIT_CUT_SHORT: i32 = 130;
+
 /// Whether the process is to stop. Cheap to clone; each part listens to a token of its own.
 #[derive(Clone, Debug, Default)]
 pub struct Shutdown {
@@ -27,19 +30,25 @@ impl Shutdown {
         Self::default()
     }
 
-    /// One that SIGTERM and SIGINT ask for.
+    /// One that SIGTERM and SIGINT ask for. A second signal does not wait for the grace period: it ends the process,
+    /// which is safe at any moment, since nothing is acknowledged before it is durable.
     pub fn on_signals() -> std::io::Result<Self> {
         let shutdown = Self::new();
         let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         let root = shutdown.root.clone();
         tokio::spawn(async move {
-            let name = tokio::select! {
-                _ = terminate.recv() => "SIGTERM",
-                _ = interrupt.recv() => "SIGINT",
-                () = root.cancelled() => return,
+            let mut next = async || {
+                tokio::select! {
+                    _ = terminate.recv() => "SIGTERM",
+                    _ = interrupt.recv() => "SIGINT",
+                }
             };
-            info!(signal = name, "stopping");
+            let first = next().await;
+            info!(signal = first, "stopping");
             root.cancel();
+            let second = next().await;
+            warn!(signal = second, "stopping at once");
+            std::process::exit(EXIT_CUT_SHORT);
         });
         Ok(shutdown)
     }

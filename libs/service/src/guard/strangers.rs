@@ -1,5 +1,5 @@
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use cairn_contract::cairn::ledger::events::v1::{StrangerCount, StrangersRefused};
@@ -42,14 +42,7 @@ impl Strangers {
         window.add(source.unwrap_or_default().to_owned(), reason, 1, self.counts_max);
         if window.start.is_none() {
             window.start = Some(self.clock.now());
-            let strangers = Arc::clone(self);
-            tokio::spawn(async move {
-                tokio::time::sleep(WINDOW).await;
-                while let Err(fault) = strangers.flush().await {
-                    warn!(%fault, "refused strangers could not be recorded yet");
-                    tokio::time::sleep(WINDOW).await;
-                }
-            });
+            tokio::spawn(write_later(Arc::downgrade(self)));
         }
     }
 
@@ -69,6 +62,18 @@ impl Strangers {
             current.other += window.other;
         }
         appended.map(drop)
+    }
+}
+
+/// Writes a window when it ends. Does not keep the store open for it: whoever stops flushes by themselves.
+async fn write_later(strangers: Weak<Strangers>) {
+    loop {
+        tokio::time::sleep(WINDOW).await;
+        let Some(strangers) = strangers.upgrade() else { return };
+        match strangers.flush().await {
+            Ok(()) => return,
+            Err(fault) => warn!(%fault, "refused strangers could not be recorded yet"),
+        }
     }
 }
 
