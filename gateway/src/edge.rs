@@ -1,4 +1,3 @@
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,25 +8,25 @@ use cairn_contract::cairn::options::v1::Dialect;
 use cairn_kernel::Code;
 use cairn_service::Refusal;
 use cairn_service::config::Section;
-use cairn_service::guard::{self, Peer};
-use cairn_service::telemetry::{TRACEPARENT, Traceparent};
-use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Method as Verb, Request, Response, StatusCode, header};
+use cairn_service::guard::Peer;
+use cairn_service::telemetry::Traceparent;
+use http::{HeaderValue, Method as Verb, Request, Response, StatusCode, header};
 use tokio_util::sync::CancellationToken;
-use tonic::metadata::{MetadataKey, MetadataMap, MetadataValue};
 use tracing::{Instrument, info_span};
 
-use crate::authn::{Authenticator, Known};
+use crate::authn::Authenticator;
 use crate::call::{Answer, Body as BodyKind};
 use crate::caller::{self, Trace};
-use crate::intake::Intake;
+use crate::enter::{Entered, Visit};
+use crate::forward::{call, keep};
+use crate::intake::{Intake, check_media_type};
 use crate::limit::Rates;
 use crate::line::Line;
 use crate::live::{Live, Notation};
 use crate::problem::Problem;
-use crate::route::{Found, Route, Router};
+use crate::route::Router;
 use crate::upload::Upload;
-use crate::upstream::{Call, Upstream};
+use crate::upstream::Upstream;
 use crate::{Config, raw, transcode};
 
 /// Everything a request passes on its way in and out. One per process, shared by both ports.
@@ -39,18 +38,7 @@ pub struct Edge {
     pub(crate) upstream: Upstream,
     /// Cancelled when the process stops: streams without an end of their own end then.
     pub(crate) closing: CancellationToken,
-    router: Router,
-}
-
-/// A request that has found its method and its caller.
-struct Visit {
-    parts: Parts,
-    route: Arc<Route>,
-    bound: Vec<(String, String)>,
-    known: Option<Known>,
-    source: Option<IpAddr>,
-    project: Option<String>,
-    trace: Trace,
+    pub(crate) router: Router,
 }
 
 impl Edge {
@@ -103,11 +91,12 @@ impl Edge {
             Err(fault) => Err(fault.into()),
         };
         let mut response = answered.unwrap_or_else(|fault| {
+            let is_refused = matches!(fault, Fault::Own(_));
             let mut problem = Problem::from(fault);
             if is_conditional && problem.reason == "ETAG_MISMATCH" {
                 problem.http = StatusCode::PRECONDITION_FAILED;
             }
-            line.knows_reason(&problem.reason);
+            line.knows_reason(&problem.reason, is_refused);
             problem.answer(dialect, &trace)
         });
         if let Ok(id) = HeaderValue::from_str(&trace.request_id) {
@@ -117,64 +106,6 @@ impl Edge {
             response = response.map(|_| Body::empty());
         }
         line.follow(response)
-    }
-
-    /// Finds the method and the caller.
-    fn enter(&self, parts: Parts, source: Option<IpAddr>, trace: &Trace, line: &mut Line) -> Result<Entered, Refusal> {
-        if let Some(name) = parts.headers.keys().find(|name| name.as_str().contains('_')) {
-            // Some programs read `x_y` as `x-y`: a header that means something to them and nothing here.
-            let problem = format!("the header {name} has an underscore in its name");
-            return Err(Refusal::new(Code::InvalidArgument, "VALIDATION_ERROR", problem));
-        }
-        let (found, prefix) = self.find(&parts.method, parts.uri.path());
-        let (route, bound) = match found {
-            Found::Route(route, bound) => (route, bound),
-            Found::OtherVerbs(verbs) => return other_verb(&parts.method, &verbs),
-            Found::Nothing => {
-                self.rates.stranger(source)?;
-                let path: String = parts.uri.path().chars().take(256).collect();
-                let problem = format!("no method answers to {} {path}", parts.method);
-                return Err(Refusal::new(Code::NotFound, "ROUTE_NOT_FOUND", problem));
-            }
-        };
-        line.knows_route(route.binding.template.as_str(), &route.method.path);
-        let known = match self.authenticator.identify(&parts.headers) {
-            Ok(known) => known,
-            Err(refusal) => {
-                self.rates.stranger(source)?;
-                return Err(refusal);
-            }
-        };
-        match &known {
-            Some(known) => {
-                line.knows_caller(&known.principal.name);
-                self.rates.caller(&known.principal.name, &route.method.path)?;
-            }
-            None => self.rates.stranger(source)?,
-        }
-        let project = (route.method.dialect == Dialect::Mlflow).then(|| {
-            let header = parts.headers.get("x-mlflow-workspace").and_then(|value| value.to_str().ok());
-            let project = prefix.as_deref().or(header).filter(|project| !project.is_empty()).unwrap_or("default");
-            format!("projects/{project}")
-        });
-        let visit = Visit { parts, route, bound, known, source, project, trace: trace.clone() };
-        Ok(Entered::Visit(Box::new(visit)))
-    }
-
-    /// The route of a path; for a dialect whose clients only know one server's root, also below `/projects/{project}`.
-    fn find(&self, verb: &Verb, path: &str) -> (Found, Option<String>) {
-        let found = self.router.find(verb, path);
-        let below = path.strip_prefix("/projects/").and_then(|rest| rest.find('/').map(|at| rest.split_at(at)));
-        match (&found, below) {
-            (Found::Nothing, Some((project, path))) => match self.router.find(verb, path) {
-                Found::Route(route, bound) if route.method.dialect == Dialect::Mlflow => {
-                    (Found::Route(route, bound), Some(project.to_owned()))
-                }
-                Found::OtherVerbs(verbs) => (Found::OtherVerbs(verbs), None),
-                _ => (found, None),
-            },
-            _ => (found, None),
-        }
     }
 
     /// Reads the request, calls the method and turns its answer into HTTP.
@@ -188,7 +119,7 @@ impl Edge {
             }
             (_, Answer::Events | Answer::Download) => {
                 let message = within(timeout, self.request(&visit, body)).await?;
-                let call = self.call(&visit, None);
+                let call = call(&visit, None);
                 let answered =
                     within(timeout, async { Ok(self.upstream.server_streaming(call, message).await?) }).await?;
                 self.stream(visit, answered).await
@@ -196,7 +127,7 @@ impl Edge {
             _ => {
                 within(timeout, async {
                     let message = self.request(&visit, body).await?;
-                    let answered = self.upstream.unary(self.call(&visit, Some(timeout)), message).await?;
+                    let answered = self.upstream.unary(call(&visit, Some(timeout)), message).await?;
                     self.single(&visit, answered)
                 })
                 .await
@@ -228,7 +159,7 @@ impl Edge {
         let limits = (self.config.upload_bytes_max, Duration::from_millis(self.config.idle_timeout_ms));
         let upload = Upload::new(route, plans, first, &parts.headers, body, limits)?;
         let (body, broken) = upload.body();
-        let answered = self.upstream.upload(self.call(visit, Some(timeout)), body).await;
+        let answered = self.upstream.upload(call(visit, Some(timeout)), body).await;
         // What the service says of a body that broke off is not what the client needs to know.
         if let Some(refusal) = broken.lock().take() {
             return Err(refusal.into());
@@ -283,97 +214,11 @@ impl Edge {
         keep(&metadata, response.headers_mut());
         Ok(response)
     }
-
-    /// Where the call goes, and what the services behind believe of its caller. Nothing the caller sent passes under
-    /// these names.
-    fn call(&self, visit: &Visit, timeout: Option<Duration>) -> Call {
-        let mut metadata = MetadataMap::new();
-        put(&mut metadata, guard::REQUEST_ID, &visit.trace.request_id);
-        put(&mut metadata, TRACEPARENT, &visit.trace.parent.to_string());
-        if let Some(known) = &visit.known {
-            put(&mut metadata, guard::PRINCIPAL, &known.token);
-        }
-        if let Some(source) = visit.source {
-            put(&mut metadata, guard::SOURCE, &source.to_string());
-        }
-        if let Some(project) = &visit.project {
-            put(&mut metadata, guard::PROJECT, project);
-        }
-        let headers = &visit.parts.headers;
-        let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-        if let Some(after) = text(&HeaderName::from_static(guard::AFTER)) {
-            put(&mut metadata, guard::AFTER, after);
-        }
-        if matches!(visit.route.plan.answer, Answer::Raw | Answer::Download) {
-            for name in &raw::ASKED {
-                if let Some(value) = text(name) {
-                    put(&mut metadata, &raw::key(name), value);
-                }
-            }
-        }
-        Call { path: visit.route.path.clone(), metadata, timeout }
-    }
-}
-
-enum Entered {
-    Visit(Box<Visit>),
-    Answered(Response<Body>),
 }
 
 /// The dialect of a path without a route, so that its clients understand the refusal.
 fn dialect_of(path: &str) -> Dialect {
     if path.contains("/mlflow") { Dialect::Mlflow } else { Dialect::Cairn }
-}
-
-/// `OPTIONS` is answered; any other verb that the path does not have is refused.
-fn other_verb(verb: &Verb, verbs: &[Verb]) -> Result<Entered, Refusal> {
-    let allowed: Vec<_> = verbs.iter().map(Verb::as_str).collect();
-    let allowed = allowed.join(", ");
-    if *verb != Verb::OPTIONS {
-        let problem = format!("the path answers to {allowed}, not to {verb}");
-        return Err(Refusal::new(Code::Unimplemented, "METHOD_NOT_ALLOWED", problem).with("allow", allowed));
-    }
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = StatusCode::NO_CONTENT;
-    if let Ok(allowed) = HeaderValue::from_str(&allowed) {
-        response.headers_mut().insert(header::ALLOW, allowed);
-    }
-    Ok(Entered::Answered(response))
-}
-
-/// Refuses encodings that were not undone, and, where JSON is expected, bodies that say they are something else.
-fn check_media_type(headers: &HeaderMap, must_be_json: bool) -> Result<(), Refusal> {
-    let refuse = |problem: String| Err(Refusal::new(Code::InvalidArgument, "UNSUPPORTED_MEDIA_TYPE", problem));
-    if let Some(encoding) = headers.get(header::CONTENT_ENCODING)
-        && !encoding.as_bytes().eq_ignore_ascii_case(b"identity")
-    {
-        return refuse("the body's encoding must be gzip, zstd or none".to_owned());
-    }
-    let Some(value) = headers.get(header::CONTENT_TYPE).filter(|_| must_be_json) else { return Ok(()) };
-    let value = value.to_str().unwrap_or_default();
-    let essence = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    if essence == "application/json" || essence.ends_with("+json") {
-        return Ok(());
-    }
-    refuse(format!("the body must be application/json, not {essence:?}"))
-}
-
-/// Answer metadata that means the same over HTTP.
-fn keep(metadata: &MetadataMap, headers: &mut HeaderMap) {
-    let position = HeaderName::from_static(guard::POSITION);
-    for name in [position, header::ETAG, header::RETRY_AFTER] {
-        if let Some(value) = metadata.get(name.as_str()).and_then(|value| value.to_str().ok())
-            && let Ok(value) = HeaderValue::from_str(value)
-        {
-            headers.insert(name, value);
-        }
-    }
-}
-
-fn put(metadata: &mut MetadataMap, key: &str, value: &str) {
-    if let (Ok(key), Ok(value)) = (MetadataKey::from_bytes(key.as_bytes()), MetadataValue::try_from(value)) {
-        metadata.insert(key, value);
-    }
 }
 
 async fn within<T>(timeout: Duration, work: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {

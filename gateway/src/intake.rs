@@ -66,3 +66,20 @@ fn too_large(bytes_max: u64) -> Refusal {
 fn too_slow() -> Refusal {
     Refusal::new(Code::DeadlineExceeded, "CLIENT_TOO_SLOW", "the body did not arrive in time")
 }
+
+/// Refuses encodings that were not undone, and, where JSON is expected, bodies that say they are something else.
+pub fn check_media_type(headers: &HeaderMap, must_be_json: bool) -> Result<(), Refusal> {
+    let refuse = |problem: String| Err(Refusal::new(Code::InvalidArgument, "UNSUPPORTED_MEDIA_TYPE", problem));
+    if let Some(encoding) = headers.get(header::CONTENT_ENCODING)
+        && !encoding.as_bytes().eq_ignore_ascii_case(b"identity")
+    {
+        return refuse("the body's encoding must be gzip, zstd or none".to_owned());
+    }
+    let Some(value) = headers.get(header::CONTENT_TYPE).filter(|_| must_be_json) else { return Ok(()) };
+    let value = value.to_str().unwrap_or_default();
+    let essence = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    if essence == "application/json" || essence.ends_with("+json") {
+        return Ok(());
+    }
+    refuse(format!("the body must be application/json, not {essence:?}"))
+}

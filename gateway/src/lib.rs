@@ -9,6 +9,8 @@ mod call;
 mod caller;
 mod config;
 mod edge;
+mod enter;
+mod forward;
 mod gateway;
 mod grpc;
 mod html;

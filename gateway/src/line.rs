@@ -6,12 +6,16 @@ use bytes::Bytes;
 use http::Response;
 use http_body::{Frame, SizeHint};
 use tokio::time::Instant;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use crate::caller::Trace;
 
-/// The one line that the log has of a request, written when its answer has left or was abandoned, and its share of the
-/// metrics. What was in the messages is the guard's to log, since it knows what to hide.
+/// The line that the log has of a request, written when its answer has left or was abandoned, and its share of the
+/// metrics.
+///
+/// A request that reached the guard has its line there, linked to the audit log by the same request id; what is said
+/// here of it is for debugging. One that was refused here has no other. What was in the messages is the guard's to log,
+/// since it knows what to hide.
 pub struct Line {
     started: Instant,
     verb: String,
@@ -23,6 +27,8 @@ pub struct Line {
     method: &'static str,
     status: u16,
     reason: String,
+    /// Whether the gateway itself refused it.
+    is_refused: bool,
     bytes_sent: u64,
     is_whole: bool,
 }
@@ -39,6 +45,7 @@ impl Line {
             method: "",
             status: 0,
             reason: String::new(),
+            is_refused: false,
             bytes_sent: 0,
             is_whole: false,
         }
@@ -52,8 +59,9 @@ impl Line {
         principal.clone_into(&mut self.principal);
     }
 
-    pub fn knows_reason(&mut self, reason: &str) {
+    pub fn knows_reason(&mut self, reason: &str, is_refused: bool) {
         reason.clone_into(&mut self.reason);
+        self.is_refused = is_refused;
     }
 
     /// Follows an answer until its last byte.
@@ -94,7 +102,11 @@ impl Drop for Line {
                 )
             };
         }
-        if self.status >= 500 { log!(warn) } else { log!(info) }
+        match (self.is_refused, self.status) {
+            (false, _) => log!(debug),
+            (true, ..500) => log!(info),
+            (true, _) => log!(warn),
+        }
     }
 }
 

@@ -5,10 +5,12 @@
 //! here, and building dynamic messages for them would cost several times as much.
 
 mod plan;
+mod print;
 mod query;
 mod read;
 mod scalar;
 mod text;
+mod visit;
 mod wire;
 mod write;
 

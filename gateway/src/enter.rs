@@ -1,0 +1,114 @@
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::body::Body;
+use cairn_contract::cairn::options::v1::Dialect;
+use cairn_kernel::Code;
+use cairn_service::Refusal;
+use http::request::Parts;
+use http::{HeaderValue, Method as Verb, Response, StatusCode, header};
+
+use crate::authn::Known;
+use crate::caller::Trace;
+use crate::edge::Edge;
+use crate::line::Line;
+use crate::route::{Found, Route};
+
+/// A request that has found its method and its caller.
+pub struct Visit {
+    pub parts: Parts,
+    pub route: Arc<Route>,
+    pub bound: Vec<(String, String)>,
+    pub known: Option<Known>,
+    pub source: Option<IpAddr>,
+    pub project: Option<String>,
+    pub trace: Trace,
+}
+
+/// Where a request leads.
+pub enum Entered {
+    Visit(Box<Visit>),
+    Answered(Response<Body>),
+}
+
+impl Edge {
+    /// Finds the method and the caller.
+    pub(crate) fn enter(
+        &self,
+        parts: Parts,
+        source: Option<IpAddr>,
+        trace: &Trace,
+        line: &mut Line,
+    ) -> Result<Entered, Refusal> {
+        if let Some(name) = parts.headers.keys().find(|name| name.as_str().contains('_')) {
+            // Some programs read `x_y` as `x-y`: a header that means something to them and nothing here.
+            let problem = format!("the header {name} has an underscore in its name");
+            return Err(Refusal::new(Code::InvalidArgument, "VALIDATION_ERROR", problem));
+        }
+        let (found, prefix) = self.find(&parts.method, parts.uri.path());
+        let (route, bound) = match found {
+            Found::Route(route, bound) => (route, bound),
+            Found::OtherVerbs(verbs) => return other_verb(&parts.method, &verbs),
+            Found::Nothing => {
+                self.rates.stranger(source)?;
+                let path: String = parts.uri.path().chars().take(256).collect();
+                let problem = format!("no method answers to {} {path}", parts.method);
+                return Err(Refusal::new(Code::NotFound, "ROUTE_NOT_FOUND", problem));
+            }
+        };
+        line.knows_route(route.binding.template.as_str(), &route.method.path);
+        let known = match self.authenticator.identify(&parts.headers) {
+            Ok(known) => known,
+            Err(refusal) => {
+                self.rates.stranger(source)?;
+                return Err(refusal);
+            }
+        };
+        match &known {
+            Some(known) => {
+                line.knows_caller(&known.principal.name);
+                self.rates.caller(&known.principal.name, &route.method.path)?;
+            }
+            None => self.rates.stranger(source)?,
+        }
+        let project = (route.method.dialect == Dialect::Mlflow).then(|| {
+            let header = parts.headers.get("x-mlflow-workspace").and_then(|value| value.to_str().ok());
+            let project = prefix.as_deref().or(header).filter(|project| !project.is_empty()).unwrap_or("default");
+            format!("projects/{project}")
+        });
+        let visit = Visit { parts, route, bound, known, source, project, trace: trace.clone() };
+        Ok(Entered::Visit(Box::new(visit)))
+    }
+
+    /// The route of a path; for a dialect whose clients only know one server's root, also below `/projects/{project}`.
+    fn find(&self, verb: &Verb, path: &str) -> (Found, Option<String>) {
+        let found = self.router.find(verb, path);
+        let below = path.strip_prefix("/projects/").and_then(|rest| rest.find('/').map(|at| rest.split_at(at)));
+        match (&found, below) {
+            (Found::Nothing, Some((project, path))) => match self.router.find(verb, path) {
+                Found::Route(route, bound) if route.method.dialect == Dialect::Mlflow => {
+                    (Found::Route(route, bound), Some(project.to_owned()))
+                }
+                Found::OtherVerbs(verbs) => (Found::OtherVerbs(verbs), None),
+                _ => (found, None),
+            },
+            _ => (found, None),
+        }
+    }
+}
+
+/// `OPTIONS` is answered; any other verb that the path does not have is refused.
+fn other_verb(verb: &Verb, verbs: &[Verb]) -> Result<Entered, Refusal> {
+    let allowed: Vec<_> = verbs.iter().map(Verb::as_str).collect();
+    let allowed = allowed.join(", ");
+    if *verb != Verb::OPTIONS {
+        let problem = format!("the path answers to {allowed}, not to {verb}");
+        return Err(Refusal::new(Code::Unimplemented, "METHOD_NOT_ALLOWED", problem).with("allow", allowed));
+    }
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    if let Ok(allowed) = HeaderValue::from_str(&allowed) {
+        response.headers_mut().insert(header::ALLOW, allowed);
+    }
+    Ok(Entered::Answered(response))
+}

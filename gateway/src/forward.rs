@@ -1,0 +1,59 @@
+use std::time::Duration;
+
+use cairn_service::guard;
+use cairn_service::telemetry::TRACEPARENT;
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use tonic::metadata::{MetadataKey, MetadataMap, MetadataValue};
+
+use crate::call::Answer;
+use crate::enter::Visit;
+use crate::raw;
+use crate::upstream::Call;
+
+/// Where the call goes, and what the services behind believe of its caller. Nothing the caller sent passes under
+/// these names.
+pub fn call(visit: &Visit, timeout: Option<Duration>) -> Call {
+    let mut metadata = MetadataMap::new();
+    put(&mut metadata, guard::REQUEST_ID, &visit.trace.request_id);
+    put(&mut metadata, TRACEPARENT, &visit.trace.parent.to_string());
+    if let Some(known) = &visit.known {
+        put(&mut metadata, guard::PRINCIPAL, &known.token);
+    }
+    if let Some(source) = visit.source {
+        put(&mut metadata, guard::SOURCE, &source.to_string());
+    }
+    if let Some(project) = &visit.project {
+        put(&mut metadata, guard::PROJECT, project);
+    }
+    let headers = &visit.parts.headers;
+    let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    if let Some(after) = text(&HeaderName::from_static(guard::AFTER)) {
+        put(&mut metadata, guard::AFTER, after);
+    }
+    if matches!(visit.route.plan.answer, Answer::Raw | Answer::Download) {
+        for name in &raw::ASKED {
+            if let Some(value) = text(name) {
+                put(&mut metadata, &raw::key(name), value);
+            }
+        }
+    }
+    Call { path: visit.route.path.clone(), metadata, timeout }
+}
+
+/// Answer metadata that means the same over HTTP.
+pub fn keep(metadata: &MetadataMap, headers: &mut HeaderMap) {
+    let position = HeaderName::from_static(guard::POSITION);
+    for name in [position, header::ETAG, header::RETRY_AFTER] {
+        if let Some(value) = metadata.get(name.as_str()).and_then(|value| value.to_str().ok())
+            && let Ok(value) = HeaderValue::from_str(value)
+        {
+            headers.insert(name, value);
+        }
+    }
+}
+
+fn put(metadata: &mut MetadataMap, key: &str, value: &str) {
+    if let (Ok(key), Ok(value)) = (MetadataKey::from_bytes(key.as_bytes()), MetadataValue::try_from(value)) {
+        metadata.insert(key, value);
+    }
+}
