@@ -44,19 +44,20 @@ struct Stopped;
 impl Applier {
     /// Goes on until the view is stopped, or is written by somebody else too.
     pub fn run(mut self) {
+        // The thread ends either way; what was not kept is read again.
+        let _ = self.follow();
+        self.model.release(self.definition.name);
+    }
+
+    fn follow(&mut self) -> Result<(), Stopped> {
         let mut waiting = VecDeque::new();
         while let Some(feed) = waiting.pop_front().or_else(|| self.feeds.blocking_recv()) {
             if self.stop.is_cancelled() {
                 break;
             }
-            if self.take(feed, &mut waiting).is_err() {
-                break;
-            }
+            self.take(feed, &mut waiting)?;
         }
-        let seen = Batch::nothing(self.status.position());
-        // The thread ends either way; what is not kept is read again.
-        let _ = self.keep(&seen);
-        self.model.release(self.definition.name);
+        self.keep(&Batch::nothing(self.status.position()))
     }
 
     fn take(&mut self, feed: Feed, waiting: &mut VecDeque<Feed>) -> Result<(), Stopped> {
