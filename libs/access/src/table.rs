@@ -154,3 +154,6 @@ fn ancestors(name: &str) -> impl Iterator<Item = &str> {
 fn is_closed(world: &World, permission: &str, resource: &Name) -> bool {
     !governs(permission) && resource.project().is_some_and(|project| !world.is_open(&project))
 }
+
+#[cfg(test)]
+mod spec;

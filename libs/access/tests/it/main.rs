@@ -1,0 +1,2 @@
+mod replica;
+mod roles;
