@@ -69,6 +69,7 @@ docs: ## Regenerates the references under docs/, and fixtures of events that hav
 	cargo run --quiet --package cairn-contract --bin contract-docs fixtures
 	touch docs/config.md
 	cargo run --quiet --package cairn --bin cairn -- config doc > docs/config.md.new && mv docs/config.md.new docs/config.md
+	CAIRN_REGENERATE=1 cargo test --quiet --package cairn-access --test it roles
 
 bench: ## Benchmarks, each beside what one would use instead; prints ratios and the machine's figures.
 	cargo run --release --package cairn-bench --bin bench -- all
