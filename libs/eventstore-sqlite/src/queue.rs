@@ -58,8 +58,16 @@ struct Line {
     /// Of the jobs in line and of those the writer is at.
     appends: usize,
     bytes: usize,
+    /// Jobs in line at which the writer wants to be woken.
+    wanted: usize,
     is_poked: bool,
     closed: Option<AppendFault>,
+}
+
+/// What goes into one batch at most. One append is never split.
+pub(crate) struct BatchLimits {
+    pub(crate) events_max: usize,
+    pub(crate) bytes_max: usize,
 }
 
 /// What the writer finds when it looks.
@@ -92,9 +100,9 @@ impl Queue {
         line.appends += appends;
         line.bytes += bytes;
         line.jobs.push_back(job);
-        let is_first = line.jobs.len() == 1;
+        let is_awaited = line.jobs.len() == line.wanted;
         drop(line);
-        if is_first {
+        if is_awaited {
             self.arrived.notify_one();
         }
         Ok(())
@@ -107,14 +115,26 @@ impl Queue {
     }
 
     /// Everybody in line, as many as go into one batch; waits for somebody to come.
-    pub(crate) fn take(&self, events_max: usize, bytes_max: usize, patience: Duration) -> Taken {
+    ///
+    /// Those who were answered last are likely to come again at once: `expected` of them are given `grace` to do so, or
+    /// each batch would hold only the quickest of many clients. One client alone never waits for others.
+    pub(crate) fn take(&self, limits: &BatchLimits, expected: usize, grace: Duration, patience: Duration) -> Taken {
         let mut line = self.line.lock();
         let deadline = Instant::now() + patience;
+        line.wanted = 1;
         while line.jobs.is_empty() && line.closed.is_none() && !line.is_poked {
             if self.arrived.wait_until(&mut line, deadline).timed_out() {
-                return Taken::Nothing;
+                break;
             }
         }
+        let deadline = Instant::now() + grace;
+        line.wanted = expected;
+        while !line.jobs.is_empty() && line.jobs.len() < expected && line.closed.is_none() {
+            if self.arrived.wait_until(&mut line, deadline).timed_out() {
+                break;
+            }
+        }
+        line.wanted = 0;
         line.is_poked = false;
         if line.jobs.is_empty() {
             return if line.closed.is_some() { Taken::Closed } else { Taken::Nothing };
@@ -122,7 +142,7 @@ impl Queue {
         let (mut events, mut bytes, mut count) = (0, 0, 0);
         for job in &line.jobs {
             (events, bytes) = (events + job.events(), bytes + job.bytes());
-            if count > 0 && (events > events_max || bytes > bytes_max) {
+            if count > 0 && (events > limits.events_max || bytes > limits.bytes_max) {
                 break;
             }
             count += 1;

@@ -15,9 +15,7 @@ mod events;
 mod keyed;
 mod ours;
 
-/// Events per commit of one client.
 const BATCHES: [usize; 4] = [1, 16, 256, 4_096];
-/// Clients that append one event at a time.
 const CLIENTS: [usize; 5] = [1, 16, 64, 256, 1_024];
 
 /// Compares durable appends.
@@ -32,11 +30,17 @@ pub struct Args {
     /// Most events per measurement.
     #[arg(long, default_value_t = 200_000)]
     events: usize,
+    /// Sizes of the batches one client appends.
+    #[arg(long, value_delimiter = ',', default_values_t = BATCHES)]
+    batches: Vec<usize>,
+    /// Numbers of clients that append one event at a time.
+    #[arg(long, value_delimiter = ',', default_values_t = CLIENTS)]
+    clients: Vec<usize>,
 }
 
 impl Default for Args {
     fn default() -> Self {
-        Self { folder: ".".into(), rounds: 3, events: 200_000 }
+        Self { folder: ".".into(), rounds: 3, events: 200_000, batches: BATCHES.into(), clients: CLIENTS.into() }
     }
 }
 
@@ -75,8 +79,10 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     );
     let single = compare_batches(args)?;
     compare_clients(args)?;
-    let ratio = single.value_at_quantile(0.5) as f64 / sync.value_at_quantile(0.5) as f64;
-    println!("\nlatency of one client: p50 {} µs, {ratio:.2} × one fdatasync", single.value_at_quantile(0.5));
+    if let Some(single) = single {
+        let (single, sync) = (single.value_at_quantile(0.5), sync.value_at_quantile(0.5));
+        println!("\nlatency of one client: p50 {single} µs, {:.2} × one fdatasync", single as f64 / sync as f64);
+    }
     let count = events_for(args, 256);
     let replayed = on_empty(args, |folder| ours::replay(folder, count))?;
     println!("one subscriber that reads {count} events: {:.0} events/s", replayed.per_second());
@@ -84,13 +90,13 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
 }
 
 /// One client that appends batches. Gives the latencies of single events in our store.
-fn compare_batches(args: &Args) -> anyhow::Result<Histogram<u64>> {
+fn compare_batches(args: &Args) -> anyhow::Result<Option<Histogram<u64>>> {
     println!(
         "\n{:<8} {:>12} {:>12} {:>8} {:>12} {:>12}   events/s",
         "batch", "SQLite", "Cairn", "ratio", "fjall", "file"
     );
-    let mut single = latencies();
-    for batch in BATCHES {
+    let mut single = None;
+    for &batch in &args.batches {
         let count = events_for(args, batch);
         let (mut bare, mut ours, mut keyed, mut file) =
             (Best::default(), Best::default(), Best::default(), Best::default());
@@ -109,7 +115,7 @@ fn compare_batches(args: &Args) -> anyhow::Result<Histogram<u64>> {
             file.per_second()
         );
         if batch == 1 {
-            single = ours.0.map(|measured| measured.latency).unwrap_or(single);
+            single = ours.0.map(|measured| measured.latency);
         }
     }
     Ok(single)
@@ -121,7 +127,7 @@ fn compare_clients(args: &Args) -> anyhow::Result<()> {
         "\n{:<8} {:>12} {:>12} {:>8} {:>9} {:>9}   events/s, µs",
         "clients", "SQLite", "Cairn", "ratio", "p50", "p99"
     );
-    for clients in CLIENTS {
+    for &clients in &args.clients {
         let count = events_for(args, clients);
         let (mut bare, mut ours) = (Best::default(), Best::default());
         for _ in 0..args.rounds {
@@ -142,7 +148,7 @@ fn compare_clients(args: &Args) -> anyhow::Result<()> {
 
 /// Small batches are slow: fewer of them say as much.
 fn events_for(args: &Args, batch: usize) -> usize {
-    (batch * 4_000).min(args.events).next_multiple_of(batch)
+    (batch * 1_000).min(args.events).next_multiple_of(batch)
 }
 
 fn on_empty(args: &Args, measure: impl FnOnce(&Path) -> anyhow::Result<Measured>) -> anyhow::Result<Measured> {

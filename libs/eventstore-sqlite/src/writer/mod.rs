@@ -13,7 +13,7 @@ use crate::fault::WriteTrouble;
 use crate::lock::FolderLock;
 use crate::meters::Meters;
 use crate::query::Dictionary;
-use crate::queue::{Job, Queue, Taken};
+use crate::queue::{BatchLimits, Job, Queue, Taken};
 use crate::ring::{Fresh, Ring};
 use crate::snapshots::Waiting;
 use crate::{Config, OpenFault};
@@ -33,6 +33,9 @@ use retain::Sweep;
 
 /// Bytes of events committed together at most; a single append may be larger.
 const BATCH_BYTES_MAX: usize = 16 << 20;
+/// Clients just answered get this part of the last commit's time to come again before the next one begins.
+const GRACE_SHARE: u32 = 4;
+const GRACE_MAX: Duration = Duration::from_millis(2);
 /// How often a full disk is tried again while nobody appends.
 const PROBE_INTERVAL: Duration = Duration::from_millis(250);
 
@@ -53,7 +56,10 @@ pub(crate) struct Shared {
 pub(crate) struct Writer {
     shared: Arc<Shared>,
     connection: Connection,
-    batch_events_max: usize,
+    limits: BatchLimits,
+    /// How many were answered last, and how long their commit took.
+    answered: usize,
+    commit_took: Duration,
     heads: Heads,
     /// Last position and time given out.
     position: u64,
@@ -86,7 +92,9 @@ impl Writer {
         Ok(Self {
             shared,
             connection,
-            batch_events_max: config.batch_events_max,
+            limits: BatchLimits { events_max: config.batch_events_max, bytes_max: BATCH_BYTES_MAX },
+            answered: 0,
+            commit_took: Duration::ZERO,
             heads: Heads::new(config.cached_heads_max),
             position,
             time,
@@ -102,7 +110,8 @@ impl Writer {
     pub(crate) fn run(mut self) {
         let shared = Arc::clone(&self.shared);
         loop {
-            let goes_on = match shared.queue.take(self.batch_events_max, BATCH_BYTES_MAX, self.patience()) {
+            let grace = (self.commit_took / GRACE_SHARE).min(GRACE_MAX);
+            let goes_on = match shared.queue.take(&self.limits, self.answered, grace, self.patience()) {
                 Taken::Jobs(jobs) => self.serve(jobs) && self.look_after_the_house(),
                 Taken::Nothing => self.look_after_the_house(),
                 Taken::Closed => break,
@@ -127,7 +136,9 @@ impl Writer {
                 if !fresh.is_empty() {
                     self.recovered();
                 }
-                self.shared.meters.commit_seconds.record(started.elapsed());
+                self.commit_took = started.elapsed();
+                self.answered = count;
+                self.shared.meters.commit_seconds.record(self.commit_took);
                 self.publish(fresh, answers.is_retention_changed());
                 self.shared.queue.leave(count, bytes);
                 answers.give(&self.shared.meters);
