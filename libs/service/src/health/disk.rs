@@ -9,13 +9,26 @@ pub struct DiskCheck {
     path: PathBuf,
     warning_share: f64,
     critical_share: f64,
+    plenty_bytes: u64,
 }
 
 impl DiskCheck {
     /// For the disk that holds `path`, with the configured thresholds.
     pub fn new(path: impl Into<PathBuf>, config: &Config) -> Self {
         let (warning_share, critical_share) = (config.disk_warning_share, config.disk_critical_share);
-        Self { path: path.into(), warning_share, critical_share }
+        Self { path: path.into(), warning_share, critical_share, plenty_bytes: config.disk_plenty_bytes }
+    }
+
+    fn judge(&self, total: u64, available: u64) -> (State, String) {
+        let used = 1.0 - available as f64 / total.max(1) as f64;
+        let state = match used {
+            // The last twentieth of a large disk is more than all of a small one.
+            _ if available >= self.plenty_bytes => State::Healthy,
+            used if used >= self.critical_share => State::Unhealthy,
+            used if used >= self.warning_share => State::Warning,
+            _ => State::Healthy,
+        };
+        (state, format!("{:.1} % used, {} MiB available", used * 100.0, available >> 20))
     }
 }
 
@@ -30,7 +43,7 @@ impl HealthCheck for DiskCheck {
             Ok(disk) => {
                 let (total, available) = (disk.f_blocks * disk.f_frsize, disk.f_bavail * disk.f_frsize);
                 metrics::gauge!("cairn_disk_available_bytes").set(available as f64);
-                judge(total, available, self.warning_share, self.critical_share)
+                self.judge(total, available)
             }
             Err(fault) => (State::Unhealthy, format!("{}: {fault}", self.path.display())),
         }
@@ -42,27 +55,25 @@ impl HealthCheck for DiskCheck {
     }
 }
 
-fn judge(total: u64, available: u64, warning_share: f64, critical_share: f64) -> (State, String) {
-    let used = 1.0 - available as f64 / (total.max(1)) as f64;
-    let state = match used {
-        used if used >= critical_share => State::Unhealthy,
-        used if used >= warning_share => State::Warning,
-        _ => State::Healthy,
-    };
-    (state, format!("{:.1} % used, {} MiB available", used * 100.0, available >> 20))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_disk_that_fills_is_first_a_warning_and_then_unhealthy() {
-        let state = |available: u64| judge(1000 << 20, available << 20, 0.8, 0.95).0;
+        let config = Config { disk_warning_share: 0.8, disk_critical_share: 0.95, ..Config::default() };
+        let state = |available: u64| DiskCheck::new("/", &config).judge(1000 << 20, available << 20).0;
         assert_eq!(
             [state(500), state(200), state(100), state(50), state(0)],
             [State::Healthy, State::Warning, State::Warning, State::Unhealthy, State::Unhealthy]
         );
+    }
+
+    #[test]
+    fn a_large_disk_with_plenty_left_is_well() {
+        let check = DiskCheck::new("/", &Config::default());
+        assert_eq!(check.judge(1 << 40, 5 << 30).0, State::Healthy);
+        assert_eq!(check.judge(1 << 40, 3 << 30).0, State::Unhealthy);
     }
 
     #[tokio::test]
