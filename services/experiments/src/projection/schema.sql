@@ -55,6 +55,8 @@ CREATE TABLE run (
 );
 CREATE INDEX run_by_start ON run (experiment, is_gone, start_us DESC, run);
 CREATE INDEX run_by_project_start ON run (project, is_gone, start_us DESC, run);
+CREATE INDEX run_by_state ON run (experiment, state);
+CREATE INDEX run_by_display_name ON run (experiment, display_name);
 CREATE INDEX run_by_parent ON run (project, parent) WHERE parent IS NOT NULL;
 
 CREATE TABLE param (

@@ -3,9 +3,11 @@
 //! Three ways, chosen per search:
 //!
 //! - a condition that few runs satisfy drives: its index gives them, and the rest is checked and sorted;
-//! - in one experiment, newest first or by one metric, an index is walked in the order asked for, until the page is
-//!   full;
+//! - newest first, or by one metric in not too many experiments, indexes are walked in the order asked for, until the
+//!   page is full;
 //! - else everything in scope is looked at, and only the page is kept.
+
+use std::cmp::Ordering;
 
 use rusqlite::Connection;
 use rusqlite::types::Value;
@@ -15,6 +17,9 @@ use super::run_search::{Hit, RunSearch, Scope};
 use crate::search::sql::Sql;
 use crate::search::{Compare, DatasetColumn, Ordered, RunCondition, RunOrder, Text, TextColumn, TimeColumn};
 
+/// So many experiments are walked side by side; of more, all runs are looked at.
+const MERGED_MAX: usize = 64;
+
 /// The page after `start`, at most `limit` runs.
 pub(super) fn hits(
     db: &Connection,
@@ -23,16 +28,16 @@ pub(super) fn hits(
     start: Option<&[Value]>,
     limit: usize,
 ) -> rusqlite::Result<Vec<Hit>> {
-    if matches!(scope, Scope::Experiments(ids) if ids.is_empty()) {
+    if scope.experiments.is_empty() {
         return Ok(vec![]);
     }
     let search = Plan { db, search, scope, start, limit };
     if let Some(driver) = search.driver()? {
         return search.sorted(Some(driver));
     }
-    match (search.single(), search.search.order.as_slice()) {
-        (Some(experiment), [Ordered { key: RunOrder::Metric(key), is_descending }]) => {
-            search.by_metric(experiment, key, *is_descending)
+    match search.search.order.as_slice() {
+        [Ordered { key: RunOrder::Metric(key), is_descending }] if scope.experiments.len() <= MERGED_MAX => {
+            search.by_metric(key, *is_descending)
         }
         _ => search.sorted(None),
     }
@@ -49,15 +54,14 @@ struct Plan<'a> {
 impl<'a> Plan<'a> {
     /// The one experiment that is looked in.
     fn single(&self) -> Option<i64> {
-        match self.scope {
-            Scope::Experiments(ids) if ids.len() == 1 => ids.first().copied(),
+        match self.scope.experiments.as_slice() {
+            [experiment] => Some(*experiment),
             _ => None,
         }
     }
 
     /// A condition that few runs satisfy.
     fn driver(&self) -> rusqlite::Result<Option<&'a RunCondition>> {
-        let Scope::Experiments(_) = self.scope else { return Ok(None) };
         let rows_max = self.search.driver_rows_max as i64;
         for condition in &self.search.filter {
             let mut sql = Sql::default();
@@ -88,6 +92,14 @@ impl<'a> Plan<'a> {
                 self.indexed(sql, "tag", "tag_by_value", key);
                 sql.push(" AND ").text("value", text);
             }
+            RunCondition::Text { column: TextColumn::RunName, text: text @ (Text::Eq(_) | Text::Like(_)) } => {
+                self.indexed_run(sql, "run_by_display_name");
+                sql.push(" AND ").text("display_name", text);
+            }
+            RunCondition::Text { column: TextColumn::Status, text: text @ Text::Eq(_) } => {
+                self.indexed_run(sql, "run_by_state");
+                sql.push(" AND ").text("state", text);
+            }
             RunCondition::Text { column: TextColumn::RunId, text: text @ (Text::Eq(_) | Text::In(_)) } => {
                 sql.push("SELECT id AS run FROM run WHERE project = ").bind(self.search.project.project().to_owned());
                 sql.push(" AND ").text("run", text);
@@ -103,11 +115,15 @@ impl<'a> Plan<'a> {
         sql.push(" AND key = ").word(key);
     }
 
+    fn indexed_run(&self, sql: &mut Sql, index: &'static str) {
+        sql.push("SELECT id AS run FROM run INDEXED BY ").push(index).push(" WHERE experiment");
+        self.experiments(sql);
+    }
+
     fn experiments(&self, sql: &mut Sql) {
-        match self.scope {
-            Scope::Experiments(ids) if ids.len() > 1 => sql.push(" IN ").ids(ids),
-            Scope::Experiments(ids) => sql.push(" = ").bind(ids.first().copied().unwrap_or_default()),
-            Scope::Project => sql.push(" IS NOT NULL"),
+        match self.single() {
+            Some(experiment) => sql.push(" = ").bind(experiment),
+            None => sql.push(" IN ").ids(&self.scope.experiments),
         };
     }
 
@@ -146,7 +162,7 @@ impl<'a> Plan<'a> {
     }
 
     /// Walks a metric's index: runs with a number, then those with NaN, then those without the metric.
-    fn by_metric(&self, experiment: i64, key: &str, is_descending: bool) -> rusqlite::Result<Vec<Hit>> {
+    fn by_metric(&self, key: &str, is_descending: bool) -> rusqlite::Result<Vec<Hit>> {
         let rank = match self.start.and_then(<[Value]>::first) {
             Some(Value::Integer(rank)) => *rank,
             _ => 0,
@@ -159,7 +175,13 @@ impl<'a> Plan<'a> {
             if limit == 0 {
                 break;
             }
-            hits.extend(self.phase(phase, experiment, key, is_descending, start, limit)?);
+            let mut merged = vec![];
+            for &experiment in &self.scope.experiments {
+                merged.extend(self.phase(phase, experiment, key, is_descending, start, limit)?);
+            }
+            merged.sort_by(|a, b| order(&a.marks, &b.marks, is_descending));
+            merged.truncate(limit);
+            hits.extend(merged);
         }
         Ok(hits)
     }
@@ -181,6 +203,7 @@ impl<'a> Plan<'a> {
         if phase == 2 {
             sql.push("run r INDEXED BY run_by_start");
             self.conditions(&mut sql);
+            sql.push(" AND r.experiment = ").bind(experiment);
             sql.push(" AND NOT EXISTS (SELECT 1 FROM metric o WHERE o.run = r.id AND o.key = ").word(key).push(")");
         } else {
             sql.push("metric o INDEXED BY metric_by_value CROSS JOIN run r ON r.id = o.run");
@@ -218,7 +241,7 @@ impl<'a> Plan<'a> {
     fn conditions(&self, sql: &mut Sql) {
         let search = self.search;
         sql.push(" WHERE r.project = ").bind(search.project.project().to_owned());
-        if let Scope::Experiments(_) = self.scope {
+        if !self.scope.is_project || self.single().is_some() {
             sql.push(" AND r.experiment");
             self.experiments(sql);
         }
@@ -239,6 +262,27 @@ impl<'a> Plan<'a> {
             sql.push(" AND ");
             self::condition(sql, condition);
         }
+    }
+}
+
+/// The order of marks within one phase: rank, value, start and run.
+fn order(a: &[Value], b: &[Value], is_descending: bool) -> Ordering {
+    let [(Some(a_value), Some(b_value)), (Some(a_start), Some(b_start)), (Some(a_run), Some(b_run))] =
+        [1, 2, 3].map(|at| (a.get(at), b.get(at)))
+    else {
+        return Ordering::Equal;
+    };
+    let value = compare(a_value, b_value);
+    let value = if is_descending { value.reverse() } else { value };
+    value.then(compare(b_start, a_start)).then(compare(a_run, b_run))
+}
+
+fn compare(a: &Value, b: &Value) -> Ordering {
+    match (a, b) {
+        (Value::Real(a), Value::Real(b)) => a.partial_cmp(b).unwrap_or(Ordering::Equal),
+        (Value::Integer(a), Value::Integer(b)) => a.cmp(b),
+        (Value::Text(a), Value::Text(b)) => a.cmp(b),
+        _ => Ordering::Equal,
     }
 }
 

@@ -68,10 +68,10 @@ impl RunSearch {
 }
 
 /// The experiments a search looks in, by row.
-pub(super) enum Scope {
-    /// All of the project.
-    Project,
-    Experiments(Vec<i64>),
+pub(super) struct Scope {
+    pub(super) experiments: Vec<i64>,
+    /// Whether these are all of the project.
+    pub(super) is_project: bool,
 }
 
 impl Query {
@@ -104,9 +104,11 @@ pub(super) struct Hit {
 }
 
 fn scope(db: &Connection, search: &RunSearch) -> rusqlite::Result<Scope> {
-    let Some(experiments) = &search.experiments else { return Ok(Scope::Project) };
     let mut sql = Sql::default();
     sql.push("SELECT id FROM experiment WHERE project = ").bind(search.project.project().to_owned());
-    sql.push(" AND experiment IN ").list(experiments);
-    Ok(Scope::Experiments(sql.rows(db, |row| row.get(0))?))
+    if let Some(experiments) = &search.experiments {
+        sql.push(" AND experiment IN ").list(experiments);
+    }
+    let experiments = sql.rows(db, |row| row.get(0))?;
+    Ok(Scope { experiments, is_project: search.experiments.is_none() })
 }
