@@ -1,2 +1,5 @@
+//! The replica behind a log in memory, and the matrix of roles.
+#![allow(clippy::unwrap_used)] // A test that cannot go on has failed.
+
 mod replica;
 mod roles;

@@ -1,3 +1,6 @@
+//! Auth behind its guard, over a log in memory.
+#![allow(clippy::unwrap_used)] // A test that cannot go on has failed.
+
 mod bindings;
 mod first_start;
 mod keys;
