@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use anyhow::Context;
 use hdrhistogram::Histogram;
 use tempfile::TempDir;
 
@@ -71,7 +72,7 @@ pub(crate) fn record(latency: &mut Histogram<u64>, since: Instant) {
 }
 
 pub fn run(args: &Args) -> anyhow::Result<()> {
-    let sync = disk::sync_latency(&args.folder)?;
+    let sync = disk::sync_latency(&args.folder).with_context(|| format!("measuring in {}", args.folder.display()))?;
     println!(
         "one fdatasync of a page: p50 {} µs, p99 {} µs",
         sync.value_at_quantile(0.5),
