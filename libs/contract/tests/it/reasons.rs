@@ -27,6 +27,15 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
+/// Every source of the program: its path in the repository, and its text.
+fn program() -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut files = vec![];
+    ["libs", "services", "gateway"].into_iter().for_each(|folder| sources(&root.join(folder), &mut files));
+    let name = |file: &Path| file.strip_prefix(&root).unwrap().display().to_string();
+    files.iter().map(|file| (name(file), fs::read_to_string(file).unwrap())).collect()
+}
+
 /// Code and reason wherever a source spells them side by side: `(NotFound, "RUN_NOT_FOUND", …)`.
 fn spelled<'a>(source: &'a str, codes: &'a [(String, String)]) -> Vec<(&'a str, &'a str)> {
     let mut found = vec![];
@@ -58,17 +67,13 @@ fn reasons_are_found_however_they_are_laid_out() {
 #[test]
 fn every_reason_in_the_code_is_in_the_contract_with_the_same_code() {
     let contract = Contract::embedded().unwrap();
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let mut files = vec![];
-    ["libs", "services", "gateway"].into_iter().for_each(|folder| sources(&root.join(folder), &mut files));
+    let files = program();
     let codes = codes();
     let mut wrong = BTreeSet::new();
     let mut count = 0;
-    for file in files {
-        let source = fs::read_to_string(&file).unwrap();
-        for (code, name) in spelled(&source, &codes) {
+    for (file, source) in &files {
+        for (code, name) in spelled(source, &codes) {
             count += 1;
-            let file = file.strip_prefix(&root).unwrap().display();
             match contract.reason(name) {
                 None => drop(wrong.insert(format!("{file}: {name} is not in reason.proto"))),
                 Some(reason) if reason.code.as_str_name() != code => {
@@ -81,4 +86,13 @@ fn every_reason_in_the_code_is_in_the_contract_with_the_same_code() {
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
     assert!(count > 30, "only {count} reasons were found: the search is broken");
+}
+
+#[test]
+fn every_reason_in_the_contract_is_one_that_the_code_gives() {
+    let files = program();
+    let reasons = Contract::embedded().unwrap().reasons().iter();
+    let is_given = |name: &str| files.iter().any(|(_, source)| source.contains(&format!("\"{name}\"")));
+    let idle: Vec<_> = reasons.map(|reason| reason.name.as_str()).filter(|name| !is_given(name)).collect();
+    assert!(idle.is_empty(), "nothing gives {idle:?}: callers would prepare for what cannot happen");
 }
