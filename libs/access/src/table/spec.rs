@@ -137,7 +137,7 @@ fn nobody_works_in_a_project_that_is_deleted_or_was_never_there() {
 }
 
 #[test]
-fn a_credential_is_narrowed_to_its_scopes_s4_134() {
+fn a_credential_is_narrowed_to_its_scopes() {
     let world = world(&[("ada", grant("b", "roles/admin", "*"))]);
     let caller = narrowed("ada", &["projects/fraud/experiments/7"]);
     assert_eq!(ask(&world, &caller, READ, "projects/fraud/experiments/7/runs/r"), by("b"));
@@ -151,7 +151,7 @@ fn a_credential_is_narrowed_to_its_scopes_s4_134() {
 }
 
 #[test]
-fn a_key_is_narrowed_to_its_permissions_and_dies_when_revoked_s4_134() {
+fn a_key_is_narrowed_to_its_permissions_and_dies_when_revoked() {
     let record = KeyRecord {
         name: "users/ada/apiKeys/k".into(),
         owner: "users/ada".into(),

@@ -130,7 +130,7 @@ async fn a_valid_key_is_its_owner_and_one_changed_character_is_nobody_s1_39() {
 }
 
 #[tokio::test]
-async fn a_key_ends_with_its_time_its_revocation_and_its_owner_s4_134() {
+async fn a_key_ends_with_its_time_its_revocation_and_its_owner() {
     let town = Town::new().await;
     let key = town.key("abcdefghijkl").await.reveal();
     let other = town.key("bbbbbbbbbbbb").await.reveal();
@@ -152,7 +152,7 @@ async fn a_key_ends_with_its_time_its_revocation_and_its_owner_s4_134() {
 }
 
 #[tokio::test]
-async fn after_a_rotation_both_secrets_hold_until_the_grace_is_over_s4_134() {
+async fn after_a_rotation_both_secrets_hold_until_the_grace_is_over() {
     let town = Town::new().await;
     let before = town.key("abcdefghijkl").await;
     let after = ApiKey::generate(KeyKind::Personal, "abcdefghijkl");

@@ -94,7 +94,7 @@ async fn of_two_administrators_who_remove_each_other_at_once_one_stays() {
 }
 
 #[tokio::test]
-async fn a_check_answers_as_a_decision_would_and_says_why_s0_92() {
+async fn a_check_answers_as_a_decision_would_and_says_why() {
     let suite = Suite::begun().await;
     let ada = suite.user(None).await;
     let binding = suite.grant(&ada, "roles/viewer", "projects/default").await.unwrap().name;

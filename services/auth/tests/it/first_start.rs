@@ -7,7 +7,7 @@ use cairn_contract::cairn::auth::v1 as proto;
 use crate::suite::{CHOSEN, Ground, Suite};
 
 #[tokio::test]
-async fn the_operators_own_key_lets_an_administrator_in_and_its_use_is_on_record_s1_40_s1_55() {
+async fn the_operators_own_key_lets_an_administrator_in_and_its_use_is_on_record_s1_40() {
     let suite = Suite::begun().await;
     let request = suite.by_key(CHOSEN, proto::WhoAmIRequest {});
     let me = suite.access().who_am_i(request).await.unwrap().into_inner();

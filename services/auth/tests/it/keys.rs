@@ -20,7 +20,7 @@ async fn made(suite: &Suite, owner: &str, api_key: proto::ApiKey) -> Result<prot
 }
 
 #[tokio::test]
-async fn a_key_is_shown_once_and_only_its_hash_is_kept_s4_134() {
+async fn a_key_is_shown_once_and_only_its_hash_is_kept() {
     let suite = Suite::begun().await;
     let ada = suite.user(None).await;
     let key = made(&suite, &ada, proto::ApiKey::default()).await.unwrap();
@@ -53,7 +53,7 @@ async fn the_answer_to_a_repeat_has_no_secret_and_the_first_one_stays_good() {
 }
 
 #[tokio::test]
-async fn nobody_makes_keys_for_somebody_else_or_wider_than_their_own_s4_134() {
+async fn nobody_makes_keys_for_somebody_else_or_wider_than_their_own() {
     let suite = Suite::begun().await;
     let (ada, bob) = (suite.user(None).await, suite.user(None).await);
     let theirs = suite.by_user(&ada, create(&bob, proto::ApiKey::default()));
@@ -70,7 +70,7 @@ async fn nobody_makes_keys_for_somebody_else_or_wider_than_their_own_s4_134() {
 }
 
 #[tokio::test]
-async fn a_rotated_key_works_with_both_secrets_for_its_grace_s4_134() {
+async fn a_rotated_key_works_with_both_secrets_for_its_grace() {
     let suite = Suite::begun().await;
     let ada = suite.user(None).await;
     let before = made(&suite, &ada, proto::ApiKey::default()).await.unwrap();

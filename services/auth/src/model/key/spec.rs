@@ -50,7 +50,7 @@ fn rotate(grace: Duration) -> Command {
 }
 
 #[test]
-fn a_key_expires_within_a_year_s4_134() {
+fn a_key_expires_within_a_year() {
     given::<Key>([]).when(create(NOW.after(LIFE_DEFAULT))).then([created()]);
     let until = NOW.after(LIFE_MAX);
     given::<Key>([]).when(create(until)).then([happened(Change::Created(grounds(Some(until))))]);
@@ -61,7 +61,7 @@ fn a_key_expires_within_a_year_s4_134() {
 }
 
 #[test]
-fn rotating_leaves_the_old_secret_its_grace_and_no_more_than_a_day_s4_134() {
+fn rotating_leaves_the_old_secret_its_grace_and_no_more_than_a_day() {
     let rotated = |previous_secret_expire_time| {
         let expire_time = Some(NOW.after(LIFE_DEFAULT));
         happened(Change::Rotated { digest: digest("two"), expire_time, previous_secret_expire_time })
