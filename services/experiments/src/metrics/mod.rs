@@ -1,5 +1,6 @@
 //! The points behind metrics: packed, kept in order, read back whole or thinned out.
 
+pub mod conformance;
 pub(crate) mod packed;
 pub(crate) mod read;
 pub(crate) mod sample;

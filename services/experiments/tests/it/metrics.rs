@@ -1,9 +1,31 @@
+use std::sync::Arc;
+
+use cairn_eventstore::Commands;
 use cairn_experiments::app::WatchFrom;
-use cairn_experiments::model::{Points, RunName, RunState};
-use cairn_kernel::{Expected, Position};
+use cairn_experiments::metrics::{MetricStore, conformance};
+use cairn_experiments::model::{Points, RunState};
+use cairn_experiments::{Config, open};
+use cairn_kernel::{Expected, Position, SystemClock};
 use futures::StreamExt;
 
 use crate::support::{Service, call, metrics, points};
+
+#[tokio::test]
+async fn the_embedded_store_of_points_does_what_every_one_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let next = std::sync::atomic::AtomicUsize::new(0);
+    conformance::all(|log| {
+        let part = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed).to_string();
+        let folder = folder.path().join(part);
+        async move {
+            let clock = Arc::new(SystemClock);
+            let commands = Commands::new(Arc::clone(&log), clock.clone(), 0);
+            let (app, _) = open(log, commands, clock, &folder, Config::default()).unwrap();
+            Arc::clone(app.metrics()) as Arc<dyn MetricStore>
+        }
+    })
+    .await;
+}
 
 #[tokio::test]
 async fn out_of_order_steps_nan_and_infinities_are_kept_s3_11() {
@@ -30,41 +52,6 @@ async fn out_of_order_steps_nan_and_infinities_are_kept_s3_11() {
         (5, 30, bits(f64::INFINITY)),
     ];
     assert_eq!(rows, expected);
-}
-
-#[tokio::test]
-async fn a_long_history_reads_the_same_in_pages_and_at_once() {
-    let service = Service::new();
-    let run = service.run(&service.experiment("a").await).await;
-    let mut sent = vec![];
-    // Batches of many sizes, some of them from the past, so that chunks of every size overlap.
-    for round in 0..400_i64 {
-        let mut batch = Points::builder();
-        for n in 0..(round % 37) + 1 {
-            let time_ms = if round % 5 == 0 { n * 100 } else { round * 1000 + n };
-            batch.push("m", None, round, time_ms, (round * n) as f64);
-            sent.push((time_ms, round, ((round * n) as f64).to_bits()));
-        }
-        service.log(&run, metrics(batch.finish())).await;
-    }
-    sent.sort_unstable();
-    sent.dedup();
-    assert_eq!(history(&service, &run, usize::MAX >> 1).await, sent);
-    assert_eq!(history(&service, &run, 100).await, sent);
-}
-
-#[tokio::test]
-async fn a_page_begins_where_the_last_one_ended_whatever_was_logged_since() {
-    let service = Service::new();
-    let run = service.run(&service.experiment("a").await).await;
-    service.log(&run, metrics(points("m", &[(0, 0.0), (1, 1.0), (2, 2.0)]))).await;
-    let first = service.app.metrics().history(&run, "m", None, 2).await.unwrap();
-    let mut late = Points::builder();
-    late.push("m", None, 9, 0, 9.0);
-    service.log(&run, metrics(late.finish())).await;
-    let second = service.app.metrics().history(&run, "m", first.next, 2).await.unwrap();
-    assert_eq!(second.rows.iter().map(|row| row.value).collect::<Vec<_>>(), [2.0]);
-    assert!(second.next.is_none());
 }
 
 #[tokio::test]
@@ -107,16 +94,4 @@ async fn a_watcher_sees_history_then_live_points_then_the_end() {
     let from = WatchFrom { after: Position::START, metrics: ["other".to_owned()].into() };
     let mut filtered = Box::pin(service.app.watch_metrics(&run, from).await.unwrap());
     assert!(filtered.next().await.unwrap().unwrap().points.is_empty());
-}
-
-async fn history(service: &Service, run: &RunName, page: usize) -> Vec<(i64, i64, u64)> {
-    let (mut rows, mut after) = (vec![], None);
-    loop {
-        let read = service.app.metrics().history(run, "m", after, page).await.unwrap();
-        rows.extend(read.rows.iter().map(|row| (row.time_ms, row.step, row.value.to_bits())));
-        match read.next {
-            Some(next) => after = Some(next),
-            None => return rows,
-        }
-    }
 }
