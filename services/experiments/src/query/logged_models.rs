@@ -112,7 +112,7 @@ impl Query {
         for (at, term) in search.order.iter().enumerate() {
             if let LoggedModelOrder::Metric(key) = &term.key {
                 // One value for each model: the latest among those that qualify.
-                sql.push(&format!(" LEFT JOIN (SELECT c.model, c.value, max(c.step) FROM logged_model_metric c"));
+                sql.push(" LEFT JOIN (SELECT c.model, c.value, max(c.step) FROM logged_model_metric c");
                 sql.push(" WHERE c.project = ").bind(search.project.project().to_owned());
                 sql.push(" AND c.key = ").bind(key.clone());
                 measured_on(&mut sql, &search.datasets);

@@ -83,11 +83,11 @@ pub(super) fn marks(search: &str, token: &str) -> Result<Option<Vec<Value>>, Sea
 /// Adds ` AND (…)`: only rows after the one with these marks.
 pub(super) fn after(sql: &mut Sql, columns: &[Column], marks: &[Value]) {
     // What every later row satisfies, said apart, so that an index can begin there.
-    if let ([first, ..], [mark, ..]) = (columns, marks) {
-        if !matches!(mark, Value::Null) {
-            let compare = if first.is_descending { " <= " } else { " >= " };
-            sql.push(" AND ").push(&first.sql).push(compare).bind(mark.clone());
-        }
+    if let ([first, ..], [mark, ..]) = (columns, marks)
+        && !matches!(mark, Value::Null)
+    {
+        let compare = if first.is_descending { " <= " } else { " >= " };
+        sql.push(" AND ").push(&first.sql).push(compare).bind(mark.clone());
     }
     sql.push(" AND (");
     let mut depth = 0;
