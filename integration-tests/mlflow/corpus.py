@@ -27,8 +27,7 @@ HERE = Path(__file__).parent
 START_SECONDS_MAX = 120
 # Chosen by each server for itself.
 MASKED = {"creation_time", "last_update_time", "creation_timestamp_ms", "last_updated_timestamp_ms", "artifact_uri",
-          "artifact_location", "next_page_token", "root_uri", "sqlstate", "error_class", "workspace",
-          "effective_trace_archival_retention"}
+          "artifact_location", "next_page_token", "root_uri", "workspace", "effective_trace_archival_retention"}
 
 
 @dataclass
@@ -76,18 +75,18 @@ class Server:
         for name, path in captures.items():
             self.ids[name] = dig(answer, path)
 
-    def names(self, value):
-        """The answer with this server's ids under their names."""
+    def names(self, value, key: str = ""):
+        """The answer with this server's ids under their names. Short ids (experiments count from 0) are ids only where
+        the field says so: elsewhere a text may be the same by accident."""
         if isinstance(value, str):
             for name, known in sorted(self.ids.items(), key=lambda item: -len(str(item[1]))):
-                # A short id (experiments count from 0) must be the whole text, not a part of one by accident.
-                if value == known or (len(str(known)) >= 8 and str(known) in value):
+                if (value == known and key == "experiment_id") or (len(str(known)) >= 8 and str(known) in value):
                     value = value.replace(str(known), "${" + name + "}")
             return value
         if isinstance(value, list):
-            return [self.names(item) for item in value]
+            return [self.names(item, key) for item in value]
         if isinstance(value, dict):
-            return {key: self.names(item) for key, item in value.items()}
+            return {key: self.names(item, key) for key, item in value.items()}
         return value
 
 
@@ -101,7 +100,11 @@ def dig(answer, path: str):
 def masked(value, mask: set[str]):
     """The answer without what each server chooses for itself, and without the order of things that have none."""
     if isinstance(value, dict):
-        return {key: "(masked)" if key in mask else masked(item, mask) for key, item in value.items()}
+        value = {key: "(masked)" if key in mask else masked(item, mask) for key, item in value.items()}
+        # A run's latest metrics; a history is a list of the same name, and has an order.
+        if isinstance(value.get("data"), dict) and "metrics" in value["data"]:
+            value["data"]["metrics"].sort(key=as_text)
+        return value
     if isinstance(value, list):
         items = [masked(item, mask) for item in value]
         keyed = items and all(isinstance(item, dict) and set(item) == {"key", "value"} for item in items)
@@ -109,17 +112,23 @@ def masked(value, mask: set[str]):
     return value
 
 
+def as_text(value) -> str:
+    return json.dumps(value, sort_keys=True)
+
+
 def prepared(step: dict, status: int, answer, server: Server) -> dict:
-    """What of an answer is compared."""
-    mask = MASKED | set(step.get("mask", []))
-    if status >= 400 and not step.get("message"):
-        mask = mask | {"message"}
+    """What of an answer is compared. Of an error the code, and its wording where clients are known to read it."""
     if step.get("status_only"):
         return {"status": status}
-    answer = masked(server.names(copy.deepcopy(answer)), mask)
+    if status >= 400 and isinstance(answer, dict):
+        said = {"error_code": answer.get("error_code")}
+        if step.get("message"):
+            said["message"] = server.names(answer.get("message"))
+        return {"status": status, "answer": said}
+    answer = masked(server.names(copy.deepcopy(answer)), MASKED | set(step.get("mask", [])))
     for path in step.get("unordered", []):
         with contextlib.suppress(KeyError, IndexError, TypeError):
-            dig(answer, path).sort(key=lambda item: json.dumps(item, sort_keys=True))
+            dig(answer, path).sort(key=as_text)
     return {"status": status, "answer": answer}
 
 
@@ -135,7 +144,7 @@ def compare(file: Path, genuine: Server, other: Server) -> tuple[int, list[str]]
         try:
             for server in (genuine, other):
                 status, answer = server.call(step)
-                if status < 400:
+                if status < 400 and "differs" not in step:
                     server.keep(step.get("capture", {}), answer)
                 seen.append(prepared(step, status, answer, server))
         except (KeyError, IndexError, TypeError) as fault:

@@ -77,7 +77,9 @@ impl Artifacts {
         let clock = commands.clock().clone();
         let Storage { objects, signer, address, size_max } = storage;
         let inner = Inner { objects, signer, commands, clock, model, view, size_max, address };
-        Ok(Self { inner: Arc::new(inner) })
+        let artifacts = Self { inner: Arc::new(inner) };
+        sweep::sweep_regularly(&artifacts);
+        Ok(artifacts)
     }
 
     /// The view that lists artifacts.

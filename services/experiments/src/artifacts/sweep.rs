@@ -1,6 +1,6 @@
+use std::sync::Arc;
 use std::time::Duration;
 
-use cairn_kernel::Position;
 use cairn_objects::{Key, Listed};
 use tokio::time::Instant;
 
@@ -10,6 +10,11 @@ use super::{Artifacts, query};
 const AGE_MIN: Duration = Duration::from_secs(48 * 3600);
 /// Objects looked at between two looks at the view.
 const PAGE: usize = 500;
+
+/// How often objects are looked through.
+const PERIOD: Duration = Duration::from_secs(12 * 3600);
+/// How long the view may take to catch up.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Why a sweep stopped before its end. It begins anew the next time.
 #[derive(Debug, thiserror::Error)]
@@ -30,12 +35,14 @@ impl Artifacts {
     ///
     /// INVARIANT: an object is removed only when it is older than any upload under way, and a complete view that has
     /// seen everything up to after the object was listed does not know it.
-    pub async fn sweep(&self, position: impl Fn() -> Position, patience: Duration) -> Result<u64, SweepFault> {
+    pub async fn sweep(&self, patience: Duration) -> Result<u64, SweepFault> {
         let inner = &self.inner;
+        let head = inner.commands.store().head();
         let (mut removed, mut after) = (0, None);
         loop {
             let page = inner.objects.list("", after.as_ref(), PAGE).await?;
-            inner.view.reached(position(), Instant::now() + patience).await?;
+            let position = *head.borrow();
+            inner.view.reached(position, Instant::now() + patience).await?;
             if inner.view.state().quarantined > 0 {
                 return Err(SweepFault::Quarantined);
             }
@@ -53,6 +60,22 @@ impl Artifacts {
             }
         }
     }
+}
+
+/// Sweeps now and then for as long as somebody else holds the artifacts: this holds nothing open. Several processes may
+/// do so at once.
+pub(super) fn sweep_regularly(artifacts: &Artifacts) {
+    let artifacts = Arc::downgrade(&artifacts.inner);
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(PERIOD).await;
+            let Some(inner) = artifacts.upgrade() else { return };
+            match (Artifacts { inner }).sweep(PATIENCE).await {
+                Ok(removed) => tracing::info!(removed, "removed objects that no artifact names"),
+                Err(fault) => tracing::warn!(%fault, "could not look for objects that no artifact names"),
+            }
+        }
+    });
 }
 
 /// Whether a key has the shape of those we make. A store may hold what others put there.

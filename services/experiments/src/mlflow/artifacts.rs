@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use cairn_contract::google::api::HttpBody;
 use cairn_kernel::Expected;
 use cairn_objects::{Body, Expect};
 use cairn_service::Reply;
@@ -128,14 +129,14 @@ impl MlflowArtifactService for Mlflow {
     async fn upload_proxied_artifact(
         &self,
         request: Request<Streaming<proto::UploadProxiedArtifactRequest>>,
-    ) -> Reply<proto::UploadProxiedArtifactResponse> {
+    ) -> Reply<HttpBody> {
         let (caller, mut stream) = Caller::accept(request)?;
         let head = first(&mut stream).await?;
         let proxied = ProxyPath::read(&head.path).ok_or_else(outside)?;
         let (owner, call, path) = proxied.owner(&caller, &self.app).await?;
         let body = receive(head.body, stream, |message| message.body);
         self.upload(&caller, call, owner, path, body).await?;
-        Ok(Response::new(proto::UploadProxiedArtifactResponse {}))
+        Ok(Response::new(HttpBody::default()))
     }
 
     type DownloadProxiedArtifactStream = Sending;

@@ -3,7 +3,7 @@ use cairn_service::{Ctx, Refusal, refuse};
 use tonic::{Request, Status};
 
 use super::fault::{ErrorCode, translated};
-use super::required::check_run_id;
+use super::required::is_id;
 use crate::app::{App, Call};
 use crate::model::{ExperimentName, LoggedModelName, ProjectName, RunName};
 use crate::query::Visible;
@@ -41,7 +41,9 @@ impl Caller {
 
     /// The run of this id, and the call on it.
     pub async fn run(&self, app: &App, id: &str) -> Result<(RunName, Call), Status> {
-        check_run_id(id)?;
+        if !is_id(id) {
+            return Err(self.hidden(ErrorCode::ResourceDoesNotExist.says(format!("Run with id={id} not found"))));
+        }
         match app.run_name(&self.project, id).await {
             Ok(run) => {
                 let call = self.allow(run.name())?;
@@ -54,7 +56,7 @@ impl Caller {
     /// The logged model of this id, and the call on it.
     pub async fn logged_model(&self, app: &App, id: &str) -> Result<(LoggedModelName, Call), Status> {
         let unknown = || ErrorCode::ResourceDoesNotExist.says(format!("Logged model with ID '{id}' not found."));
-        if check_run_id(id).is_err() {
+        if !is_id(id) {
             return Err(self.hidden(unknown()));
         }
         match app.logged_model_name(&self.project, id).await {

@@ -5,8 +5,8 @@ use tonic::Status;
 use super::fault::{invalid, missing};
 use crate::model::entry::{KEY_BYTES_MAX, Key};
 
-/// Longest run id.
-const RUN_ID_CHARS_MAX: usize = 256;
+/// Longest id of a run or logged model.
+const ID_CHARS_MAX: usize = 256;
 
 /// A text that must be there and not be empty.
 pub(super) fn required<'a>(parameter: &str, value: &'a Option<String>) -> Result<&'a str, Status> {
@@ -18,13 +18,12 @@ pub(super) fn run_id<'a>(run_id: &'a Option<String>, run_uuid: &'a Option<String
     required("run_id", run_id).or_else(|fault| required("run_uuid", run_uuid).map_err(|_| fault))
 }
 
-/// Whether a text can be the id of a run or logged model.
-pub(super) fn check_run_id(id: &str) -> Result<(), Status> {
+/// Whether a text can be the id of a run or logged model: what is none names no stream either.
+pub(super) fn is_id(id: &str) -> bool {
     let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
-    let is_valid = id.len() <= RUN_ID_CHARS_MAX
+    id.len() <= ID_CHARS_MAX
         && id.bytes().all(is_word)
-        && id.bytes().next().is_some_and(|first| first.is_ascii_alphanumeric());
-    if is_valid { Ok(()) } else { Err(invalid(format!("Invalid run ID: '{}'", shortened(id)))) }
+        && id.bytes().next().is_some_and(|first| first.is_ascii_alphanumeric())
 }
 
 /// Whether a text can name a metric, param or tag. `parameter` is how the message calls it.
@@ -72,11 +71,6 @@ pub(super) fn cut(text: String, chars_max: usize) -> String {
     }
 }
 
-/// A caller's text as a message may repeat it.
-fn shortened(text: &str) -> String {
-    cut(text.to_owned(), 100)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -91,10 +85,10 @@ mod tests {
     #[test]
     fn only_ids_that_name_one_stream_pass() {
         for id in ["a", "0f", "m-1_x", &"a".repeat(256)] {
-            assert!(check_run_id(id).is_ok(), "{id}");
+            assert!(is_id(id), "{id}");
         }
         for id in ["", "-a", "_a", "a/b", "a b", "é", "a\n", &"a".repeat(257)] {
-            assert!(check_run_id(id).is_err(), "{id:?}");
+            assert!(!is_id(id), "{id:?}");
         }
     }
 }

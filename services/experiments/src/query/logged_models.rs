@@ -10,7 +10,7 @@ use super::{Query, SearchError, Visible};
 use crate::model::logged_model::LoggedModelState;
 use crate::model::{LoggedModelName, ProjectName};
 use crate::search::sql::Sql;
-use crate::search::{LoggedModelCondition, LoggedModelOrder, Ordered, Text};
+use crate::search::{Compare, LoggedModelCondition, LoggedModelOrder, Ordered, Text};
 
 /// A logged model as the read model has it.
 #[derive(Clone, Debug)]
@@ -265,7 +265,8 @@ fn condition(sql: &mut Sql, condition: &LoggedModelCondition, datasets: &[(Strin
         LoggedModelCondition::Metric { key, compare, value } => {
             sql.push("EXISTS (SELECT 1 FROM logged_model_metric c WHERE c.project = m.project AND c.model = m.model");
             sql.push(" AND c.key = ").bind(key.clone());
-            sql.push(" AND c.value ").push(compare.sql()).push(" ").bind(*value);
+            sql.push(" AND (c.value ").push(compare.sql()).push(" ").bind(*value);
+            sql.push(if *compare == Compare::Ne { " OR c.value IS NULL)" } else { ")" });
             measured_on(sql, datasets);
             sql.push(")");
         }

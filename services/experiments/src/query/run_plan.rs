@@ -340,7 +340,9 @@ fn condition(sql: &mut Sql, condition: &RunCondition) {
     match condition {
         RunCondition::Metric { key, compare, value } => {
             sql.push("EXISTS (SELECT 1 FROM metric c WHERE c.run = r.id AND c.key = ").word(key);
-            sql.push(" AND c.value ").push(compare.sql()).push(" ").bind(*value).push(")");
+            sql.push(" AND (c.value ").push(compare.sql()).push(" ").bind(*value);
+            // NaN, which is NULL here, differs from every number, and in MLflow's searches too.
+            sql.push(if *compare == Compare::Ne { " OR c.value IS NULL))" } else { "))" });
         }
         RunCondition::Param { key, text } => pair(sql, "param", key, text),
         RunCondition::Tag { key, text } => pair(sql, "tag", key, text),

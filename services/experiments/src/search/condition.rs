@@ -1,7 +1,7 @@
 use super::SearchFault;
 use super::parser::{Comparison, Operator, Value};
 
-/// How numbers are compared. NaN never matches.
+/// How numbers are compared. NaN differs from every number, and matches nothing else: as MLflow has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Compare {
     Eq,

@@ -76,7 +76,6 @@ fn matches(run: &RunRecord, condition: &RunCondition) -> bool {
 
 fn compares(is: f64, compare: Compare, value: f64) -> bool {
     match compare {
-        _ if is.is_nan() => false,
         Compare::Eq => is == value,
         Compare::Ne => is != value,
         Compare::Gt => is > value,
