@@ -39,7 +39,8 @@ pub async fn run(output: Output, command: Command) -> anyhow::Result<()> {
         if command.verify {
             let verdict = view.verify().await?;
             if !verdict.is_equal() {
-                differ.push(format!("{}: {verdict:?}", view.name()));
+                let tables = verdict.tables.iter().filter_map(|table| Some((&table.table, table.difference.as_ref()?)));
+                differ.extend(tables.map(|(table, at)| format!("{}, table {table}: first at {at:?}", view.name())));
             }
             rows.push(json!({
                 "view": view.name(), "position": verdict.position.0, "result": if verdict.is_equal() { "equal" } else { "differs" },

@@ -2,14 +2,26 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::packed::{Row, pack, tidy, unpack};
 
-/// Points that wait in a series' tail before they become a chunk.
-const TAIL_POINTS: usize = 64;
+/// Points of a small chunk. Fewer wait in the series' tail.
+const SMALL_POINTS: usize = 64;
 /// Small chunks that are merged into large ones. A point is thus written three times at most.
 const SMALL_CHUNKS: i64 = 64;
 /// Most points of one chunk.
 const CHUNK_POINTS: usize = 4096;
 
+/// What of a series is not in a large chunk yet.
+#[derive(Default)]
+struct Tail {
+    /// Number of the next chunk.
+    next_chunk: i64,
+    small_chunks: i64,
+    waiting: Vec<Row>,
+}
+
 /// Adds points to one series, and keeps its latest value and extremes.
+///
+/// INVARIANT: how points are packed depends on their order alone, not on how many come at once. So a rebuilt view is the
+/// live one byte by byte.
 pub(crate) fn write_series(
     tx: &Connection,
     run: i64,
@@ -18,30 +30,31 @@ pub(crate) fn write_series(
     rows: Vec<Row>,
 ) -> rusqlite::Result<()> {
     summarize(tx, run, key, experiment, &rows)?;
-    let tail: Option<(i64, Vec<u8>)> = tx
-        .prepare_cached("SELECT small_chunks, data FROM metric_tail WHERE run = ?1 AND key = ?2")?
-        .query_row([run, key], |row| Ok((row.get(0)?, row.get(1)?)))
-        .optional()?;
-    let (mut small_chunks, data) = tail.unwrap_or_default();
-    let mut waiting = unpack(&data).unwrap_or_default();
-    waiting.extend(rows);
-    if waiting.len() >= TAIL_POINTS {
-        tidy(&mut waiting);
-        match waiting.len() >= CHUNK_POINTS {
-            true => write_chunks(tx, run, key, false, &waiting)?,
-            false => {
-                write_chunks(tx, run, key, true, &waiting)?;
-                small_chunks += 1;
-            }
+    let mut tail = tx
+        .prepare_cached("SELECT next_chunk, small_chunks, data FROM metric_tail WHERE run = ?1 AND key = ?2")?
+        .query_row([run, key], |row| {
+            let waiting = unpack(row.get_ref(2)?.as_blob().unwrap_or_default()).unwrap_or_default();
+            Ok(Tail { next_chunk: row.get(0)?, small_chunks: row.get(1)?, waiting })
+        })
+        .optional()?
+        .unwrap_or_default();
+    tail.waiting.extend(rows);
+    let whole = tail.waiting.len() / SMALL_POINTS * SMALL_POINTS;
+    let left = tail.waiting.split_off(whole);
+    for small in std::mem::replace(&mut tail.waiting, left).chunks(SMALL_POINTS) {
+        let mut rows = small.to_vec();
+        tidy(&mut rows);
+        write_chunks(tx, run, key, &mut tail.next_chunk, true, &rows)?;
+        tail.small_chunks += 1;
+        if tail.small_chunks == SMALL_CHUNKS {
+            merge(tx, run, key, &mut tail.next_chunk)?;
+            tail.small_chunks = 0;
         }
-        waiting.clear();
     }
-    if small_chunks >= SMALL_CHUNKS {
-        merge(tx, run, key)?;
-        small_chunks = 0;
-    }
-    tx.prepare_cached("INSERT OR REPLACE INTO metric_tail (run, key, small_chunks, data) VALUES (?1, ?2, ?3, ?4)")?
-        .execute(params![run, key, small_chunks, pack(&waiting)])?;
+    tx.prepare_cached(
+        "INSERT OR REPLACE INTO metric_tail (run, key, next_chunk, small_chunks, data) VALUES (?1, ?2, ?3, ?4, ?5)",
+    )?
+    .execute(params![run, key, tail.next_chunk, tail.small_chunks, pack(&tail.waiting)])?;
     Ok(())
 }
 
@@ -85,25 +98,34 @@ fn summarize(tx: &Connection, run: i64, key: i64, experiment: i64, rows: &[Row])
     Ok(())
 }
 
-fn write_chunks(tx: &Connection, run: i64, key: i64, is_small: bool, rows: &[Row]) -> rusqlite::Result<()> {
+fn write_chunks(
+    tx: &Connection,
+    run: i64,
+    key: i64,
+    next_chunk: &mut i64,
+    is_small: bool,
+    rows: &[Row],
+) -> rusqlite::Result<()> {
     let mut insert = tx.prepare_cached(
-        "INSERT INTO metric_chunk (run, key, is_small, time_min, time_max, step_min, step_max, data)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        "INSERT INTO metric_chunk (run, key, chunk, is_small, time_min, time_max, step_min, step_max, data)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
     )?;
-    for chunk in rows.chunks(CHUNK_POINTS) {
-        let [Some(first), Some(last)] = [chunk.first(), chunk.last()] else { continue };
-        let step_min = chunk.iter().map(|row| row.step).min();
-        let step_max = chunk.iter().map(|row| row.step).max();
-        insert.execute(params![run, key, is_small, first.time_ms, last.time_ms, step_min, step_max, pack(chunk)])?;
+    for part in rows.chunks(CHUNK_POINTS) {
+        let [Some(first), Some(last)] = [part.first(), part.last()] else { continue };
+        let step_min = part.iter().map(|row| row.step).min();
+        let step_max = part.iter().map(|row| row.step).max();
+        let (time_min, time_max, data) = (first.time_ms, last.time_ms, pack(part));
+        insert.execute(params![run, key, *next_chunk, is_small, time_min, time_max, step_min, step_max, data])?;
+        *next_chunk += 1;
     }
     Ok(())
 }
 
 /// Makes large chunks of a series' small ones.
-fn merge(tx: &Connection, run: i64, key: i64) -> rusqlite::Result<()> {
+fn merge(tx: &Connection, run: i64, key: i64, next_chunk: &mut i64) -> rusqlite::Result<()> {
     let mut rows = vec![];
     let mut select =
-        tx.prepare_cached("SELECT data FROM metric_chunk WHERE run = ?1 AND key = ?2 AND is_small ORDER BY id")?;
+        tx.prepare_cached("SELECT data FROM metric_chunk WHERE run = ?1 AND key = ?2 AND is_small ORDER BY chunk")?;
     let mut chunks = select.query([run, key])?;
     while let Some(chunk) = chunks.next()? {
         rows.extend(unpack(chunk.get_ref(0)?.as_blob().unwrap_or_default()).unwrap_or_default());
@@ -111,5 +133,5 @@ fn merge(tx: &Connection, run: i64, key: i64) -> rusqlite::Result<()> {
     drop(chunks);
     tidy(&mut rows);
     tx.prepare_cached("DELETE FROM metric_chunk WHERE run = ?1 AND key = ?2 AND is_small")?.execute([run, key])?;
-    write_chunks(tx, run, key, false, &rows)
+    write_chunks(tx, run, key, next_chunk, false, &rows)
 }

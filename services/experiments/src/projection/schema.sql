@@ -81,14 +81,15 @@ CREATE INDEX metric_by_value ON metric (experiment, key, value, run);
 
 -- The points behind them, packed. A series' last few points wait in its tail.
 CREATE TABLE metric_tail (
-  run INTEGER NOT NULL, key INTEGER NOT NULL, small_chunks INTEGER NOT NULL, data BLOB NOT NULL,
+  run INTEGER NOT NULL, key INTEGER NOT NULL, next_chunk INTEGER NOT NULL, small_chunks INTEGER NOT NULL,
+  data BLOB NOT NULL,
   PRIMARY KEY (run, key)
 ) WITHOUT ROWID;
 CREATE TABLE metric_chunk (
-  id INTEGER PRIMARY KEY,
-  run INTEGER NOT NULL, key INTEGER NOT NULL, is_small INTEGER NOT NULL,
+  run INTEGER NOT NULL, key INTEGER NOT NULL, chunk INTEGER NOT NULL, is_small INTEGER NOT NULL,
   time_min INTEGER NOT NULL, time_max INTEGER NOT NULL, step_min INTEGER NOT NULL, step_max INTEGER NOT NULL,
-  data BLOB NOT NULL
+  data BLOB NOT NULL,
+  PRIMARY KEY (run, key, chunk)
 );
 CREATE INDEX metric_chunk_by_time ON metric_chunk (run, key, time_min);
 
