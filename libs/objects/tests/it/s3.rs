@@ -93,7 +93,7 @@ async fn a_wrong_secret_is_a_store_that_cannot_be_used_s1_62() {
 }
 
 #[tokio::test]
-async fn presigned_addresses_move_one_object_without_credentials_s1_11_s1_34() {
+async fn presigned_addresses_move_one_object_without_credentials_s1_34() {
     let (store, _server) = open().await;
     let http = reqwest::Client::new();
     let send = |signed: cairn_objects::Signed, body: &'static str| {
@@ -121,7 +121,7 @@ async fn presigned_addresses_move_one_object_without_credentials_s1_11_s1_34() {
 }
 
 #[tokio::test]
-async fn parts_can_be_sent_to_presigned_addresses_s1_11() {
+async fn parts_can_be_sent_to_presigned_addresses() {
     let (store, _server) = open().await;
     let upload = store.begin(&key("whole")).await.unwrap();
     let signed = store.presign(&grant("whole", Action::PutPart { upload: upload.clone(), number: 1 })).await.unwrap();

@@ -79,3 +79,37 @@ impl Config {
         Ok(Storage { objects, signer, address, size_max: self.artifact_bytes_max })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use cairn_service::config::{Registry, Sources};
+
+    use super::*;
+
+    fn loaded(environment: &[(&str, &str)]) -> Result<Config, String> {
+        let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let registry = Registry::new().with::<Config>();
+        let loaded = registry.load(&Sources { file: None, environment }).map_err(|problems| problems.to_string())?;
+        Ok(loaded.get())
+    }
+
+    #[test]
+    fn the_short_names_of_minio_lead_to_an_s3_of_ones_own_s1_62() {
+        let config = loaded(&[
+            ("CAIRN__OBJECTS__URL", "s3://artifacts/cairn"),
+            ("MINIO_ENDPOINT", "http://minio:9000"),
+            ("MINIO_ACCESS_KEY", "access"),
+            ("MINIO_SECRET_KEY", "secret"),
+        ]);
+        let config = config.unwrap();
+        assert_eq!(config.s3_endpoint.as_deref(), Some("http://minio:9000"));
+        assert_eq!(config.s3_access_key.as_deref(), Some("access"));
+        assert_eq!(config.s3_secret_key.as_ref().map(Secret::expose), Some("secret"));
+    }
+
+    #[test]
+    fn a_store_that_cannot_be_is_refused_at_the_start() {
+        assert!(loaded(&[("CAIRN__OBJECTS__URL", "gs://bucket")]).unwrap_err().contains("file://, s3://, memory://"));
+        assert!(loaded(&[("MINIO_ACCESS_KEY", "access")]).unwrap_err().contains("only make sense together"));
+    }
+}
