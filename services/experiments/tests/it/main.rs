@@ -1,6 +1,7 @@
 //! This service through its commands and queries, over a log in memory and real read models.
 #![allow(clippy::unwrap_used)] // A test that cannot go on has failed.
 
+mod artifacts;
 mod batches;
 mod door;
 mod experiments;
