@@ -1,1 +1,8 @@
+//! Everything that needs more than one crate.
+
+// A test that cannot go on has failed.
+#![allow(clippy::unwrap_used)]
+
+mod contract;
+mod suite;
 mod tidy;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
+use cairn_auth::FirstKey;
 use cairn_service::shutdown::Shutdown;
 use cairn_service::telemetry::Telemetry;
 
@@ -43,12 +44,12 @@ fn announce(output: Output, suite: &Running) -> anyhow::Result<()> {
         "Cairn is ready.\n\n  HTTP  {http}   (API reference: {http}/docs)\n  gRPC  {grpc}\n  data  {}",
         folder.path().display()
     ))?;
+    if let FirstKey::Made(secret) = &suite.first_key {
+        line(&format!("  key   {secret}\n        (shown once; it is also in {})", key.display()))?;
+    }
     if key.exists() {
-        line(&format!(
-            "  key   in {}\n\n  export MLFLOW_TRACKING_URI={http}\n  export MLFLOW_TRACKING_TOKEN=$(cat {})",
-            key.display(),
-            key.display()
-        ))?;
+        let token = format!("$(cat {})", key.display());
+        line(&format!("\n  export MLFLOW_TRACKING_URI={http}\n  export MLFLOW_TRACKING_TOKEN={token}"))?;
     }
     line("\nCtrl-C stops it.")
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
+use cairn_auth::FirstKey;
 use cairn_contract::Contract;
 use cairn_gateway::Gateway;
 use cairn_service::InProcess;
@@ -30,6 +31,8 @@ pub struct Running {
     pub http: SocketAddr,
     /// Where gRPC is served.
     pub grpc: SocketAddr,
+    /// How the first administrator comes in. Holds a key only at the first start of all.
+    pub first_key: FirstKey,
     core: Core,
     services: InProcess,
     health: Health,
@@ -45,7 +48,7 @@ impl Running {
         // Before anything else, so that a taken port costs nothing.
         let (http, grpc) = (listen(config.http()).await?, listen(config.grpc()).await?);
         let core = Core::open(loaded, http.local_addr()?).await?;
-        core.begin(loaded).await?;
+        let first_key = core.begin(loaded).await?;
 
         let contract = Contract::embedded().map_err(|violations| anyhow!("{violations}"))?;
         let guard =
@@ -73,6 +76,7 @@ impl Running {
         Ok(Self {
             http: addresses.0,
             grpc: addresses.1,
+            first_key,
             core,
             services,
             shutdown,

@@ -1,0 +1,81 @@
+//! The whole suite in this process, behind its real doors, for tests that walk or measure it.
+
+use std::collections::BTreeMap;
+
+use cairn::suite::{Running, config};
+use cairn_service::config::Sources;
+use cairn_service::shutdown::Shutdown;
+use cairn_service::telemetry::Metrics;
+use reqwest::{Method as Verb, Response};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// The first administrator's key.
+const KEY: &str = "integration-test-0123456789abcdef";
+
+/// A suite on a folder and ports of its own. Stop it: dropping leaves its tasks to the runtime.
+pub struct Suite {
+    running: Running,
+    http: reqwest::Client,
+    pub admin: String,
+    _folder: TempDir,
+}
+
+impl Suite {
+    pub async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data").display().to_string();
+        let environment = [
+            ("API_HTTP_PORT", "0"),
+            ("API_GRPC_PORT", "0"),
+            ("CAIRN_API_KEY", KEY),
+            ("CAIRN_DATA", &data),
+            // A walk over every method comes from one address as fast as it can.
+            ("CAIRN__GATEWAY__STRANGER_RATE_MAX", "100000"),
+        ];
+        let environment: BTreeMap<String, String> =
+            environment.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let loaded = config::registry().load(&Sources { file: None, environment }).unwrap();
+        let (metrics, _) = Metrics::new().unwrap();
+        let running = Running::start(&loaded, &metrics, Shutdown::new()).await.unwrap();
+        Self { running, http: reqwest::Client::new(), admin: KEY.to_owned(), _folder: folder }
+    }
+
+    pub async fn stop(self) {
+        self.running.stop().await;
+    }
+
+    /// Sends a request with or without a key, named so that the audit log can be asked for it.
+    pub async fn send(&self, verb: &str, path: &str, body: Option<&Value>, key: Option<&str>, id: &str) -> Response {
+        let url = format!("http://{}{path}", self.running.http);
+        // Whatever is read has seen all that was recorded before.
+        let head = *self.running.core().deps.store.head().borrow();
+        let request = self.http.request(verb.parse::<Verb>().unwrap(), url);
+        let mut request = request.header("x-request-id", id).header("cairn-after", head.to_string());
+        if let Some(key) = key {
+            request = request.bearer_auth(key);
+        }
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        request.send().await.unwrap()
+    }
+
+    /// The JSON answer to an administrator's request that must succeed.
+    pub async fn ask(&self, verb: &str, path: &str, body: Option<&Value>) -> Value {
+        let response = self.send(verb, path, body, Some(&self.admin), "").await;
+        let status = response.status();
+        let answer: Value = response.json().await.unwrap();
+        assert!(status.is_success(), "{verb} {path}: {status} {answer}");
+        answer
+    }
+
+    /// A key of an account that nothing has been granted to.
+    pub async fn powerless(&self) -> String {
+        let account = serde_json::json!({"service_account_id": "powerless"});
+        self.ask("POST", "/api/v1/serviceAccounts", Some(&account)).await;
+        let key = serde_json::json!({"api_key": {"title": "none"}});
+        let made = self.ask("POST", "/api/v1/serviceAccounts/powerless/apiKeys", Some(&key)).await;
+        made["secret"].as_str().unwrap().to_owned()
+    }
+}
