@@ -261,6 +261,7 @@ mod tests {
         let run = RunName::new("fraud", "7", "abc").unwrap();
         assert_eq!(run.to_string(), "projects/fraud/experiments/7/runs/abc");
         assert_eq!((run.project(), run.experiment(), run.run()), ("fraud", "7", "abc"));
+        assert_eq!(run.as_str(), run.name().as_str());
         assert!("projects/fraud/models/m".parse::<RunName>().is_err());
         assert!(RunName::new("fraud", "7/runs/x", "abc").is_err());
     }
