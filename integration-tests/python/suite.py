@@ -37,12 +37,18 @@ class Suite:
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen([self.cairn, "--json", "up", "--data", self.data], env=self.env,
                                             stdout=subprocess.PIPE, stderr=log, text=True)
-        line = self.process.stdout.readline()
-        if not line:
-            raise RuntimeError(f"cairn up ended with {self.process.wait()}: {self.log.read_text()}")
-        addresses = json.loads(line)
-        self.url, self.grpc = addresses["http"], addresses["grpc"]
-        requests.get(f"{self.url}/api/v1/health", timeout=START_SECONDS_MAX).raise_for_status()
+        try:
+            line = self.process.stdout.readline()
+            if not line:
+                raise RuntimeError(f"cairn up ended with {self.process.wait()}: {self.log.read_text()}")
+            addresses = json.loads(line)
+            self.url, self.grpc = addresses["http"], addresses["grpc"]
+            health = requests.get(f"{self.url}/api/v1/health", timeout=START_SECONDS_MAX)
+            if not health.ok:
+                raise RuntimeError(f"the suite is not well: {health.text}")
+        except BaseException:
+            self.process.kill()
+            raise
 
     def stop(self) -> int:
         """Asks it to stop and gives its exit code."""
