@@ -1,8 +1,21 @@
 """A REST client of the suite: knows the key and the address, and nothing else."""
 
+import time
+
 import requests
 
 TIMEOUT_SECONDS = 60
+WAIT_SECONDS_MAX = 20
+ASK_AGAIN_SECONDS = 0.02
+
+
+def eventually(look):
+    """What `look` finds, once it finds something: for what the suite does after it answered."""
+    deadline = time.monotonic() + WAIT_SECONDS_MAX
+    while not (found := look()):
+        assert time.monotonic() < deadline, f"waited {WAIT_SECONDS_MAX} s in vain"
+        time.sleep(ASK_AGAIN_SECONDS)
+    return found
 
 
 class Api(requests.Session):

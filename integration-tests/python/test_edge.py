@@ -7,7 +7,7 @@ import uuid
 import pytest
 import requests
 
-from api import Api
+from api import Api, eventually
 
 BODY_BYTES_MAX = 16 << 20
 
@@ -92,7 +92,8 @@ def test_what_is_forbidden_names_its_decision_and_stands_in_the_audit_log_s4_135
     answer = viewer.post("projects/default/experiments", json={"display_name": "not allowed"})
     context = refusal(answer, 403, "ACCESS_DENIED")
     assert context["permission"] == "experiments.experiments.create"
-    [record] = api.get("audit", params={"principal": name, "request_id": context["request_id"]}).json()["audit_records"]
+    asked = {"principal": name, "request_id": context["request_id"]}
+    [record] = eventually(lambda: api.get("audit", params=asked).json().get("audit_records"))
     assert record["decision_id"] == context["decision_id"]
     assert record["outcome"] == "OUTCOME_DENIED"
     assert record["action"] == "experiments.experiments.create"
