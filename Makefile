@@ -71,8 +71,9 @@ docs: ## Regenerates the references under docs/, and fixtures of events that hav
 	cargo run --quiet --package cairn --bin cairn -- config doc > docs/config.md.new && mv docs/config.md.new docs/config.md
 	CAIRN_REGENERATE=1 cargo test --quiet --package cairn-access --test it roles
 
-bench: ## Benchmarks, each beside what one would use instead; prints ratios and the machine's figures.
-	cargo run --release --package cairn-bench --bin bench -- all
+bench: $(VENV)/.ready ## Benchmarks, each beside what one would use instead; prints ratios and the machine's figures.
+	cargo build --release --package cairn --package cairn-bench
+	MLFLOW_PYTHON=$(VENV)/bin/python CAIRN_BIN=$(CARGO_TARGET_DIR)/release/cairn $(CARGO_TARGET_DIR)/release/bench all --growth
 
 clean: ## Removes what this Makefile made in the checkout.
 	rm -rf $(CURDIR)/target $(DATA)

@@ -4,6 +4,7 @@ mod append;
 mod machine;
 mod mlflow;
 mod rebuild;
+mod start;
 
 use clap::{Parser, Subcommand};
 
@@ -20,6 +21,8 @@ enum Command {
     Append(append::Args),
     /// Read models: views built from the log beside bare SQLite.
     Rebuild(rebuild::Args),
+    /// Start to ready, and idle memory, beside a genuine MLflow server.
+    Start(start::Args),
     /// MLflow's REST API: Cairn beside a genuine MLflow server.
     Mlflow(mlflow::Args),
     /// All of them, one after the other.
@@ -32,10 +35,12 @@ fn main() -> anyhow::Result<()> {
     match cli.command {
         Command::Append(args) => append::run(&args),
         Command::Rebuild(args) => rebuild::run(&args),
+        Command::Start(args) => start::run(&args),
         Command::Mlflow(args) => mlflow::run(args),
         Command::All(args) => {
             append::run(&append::Args::default())?;
             rebuild::run(&rebuild::Args::default())?;
+            start::run(&start::Args { python: args.python.clone(), cairn: args.cairn.clone() })?;
             mlflow::run(args)
         }
     }

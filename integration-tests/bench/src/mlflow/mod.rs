@@ -5,7 +5,7 @@
 
 mod fill;
 mod load;
-mod peer;
+pub mod peer;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -21,10 +21,10 @@ use self::peer::Peer;
 pub struct Args {
     /// A Python that has mlflow installed.
     #[arg(long, env = "MLFLOW_PYTHON")]
-    python: PathBuf,
+    pub python: PathBuf,
     /// The cairn program, built for release.
     #[arg(long, env = "CAIRN_BIN")]
-    cairn: PathBuf,
+    pub cairn: PathBuf,
     /// How long each workload runs on each server.
     #[arg(long, default_value_t = 5)]
     seconds: u64,
@@ -49,7 +49,7 @@ pub struct Args {
 type Workload = (&'static str, fn(&Shape, u64) -> Call);
 
 /// The data that both servers hold.
-struct Shape {
+pub struct Shape {
     experiment: String,
     /// Runs that are written to.
     open: Vec<String>,

@@ -83,6 +83,11 @@ impl Peer {
         self.name
     }
 
+    /// The process that was started.
+    pub fn process_id(&self) -> u32 {
+        self.process.id()
+    }
+
     pub fn target(&self) -> Target {
         self.target.clone()
     }
