@@ -58,7 +58,7 @@ def survive(suite: Suite, rounds: int, crash) -> Load:
     return load
 
 
-def test_nothing_acknowledged_is_lost_when_the_process_is_killed_s1_45(cairn, tmp_path):
+def test_nothing_acknowledged_is_lost_when_the_process_is_killed(cairn, tmp_path):
     suite = Suite(cairn, tmp_path / "data")
 
     def kill():

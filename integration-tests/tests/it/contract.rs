@@ -92,7 +92,7 @@ async fn judge(suite: &Suite, method: &Method, powerless: &str) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_method_refuses_strangers_and_the_powerless_and_leaves_the_record_it_promises_s0_5() {
+async fn every_method_refuses_strangers_and_the_powerless_and_leaves_the_record_it_promises() {
     let suite = Suite::start().await;
     let powerless = suite.powerless().await;
     let methods = Contract::embedded().unwrap().methods();

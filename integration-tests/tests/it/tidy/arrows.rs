@@ -57,7 +57,7 @@ fn folder(package: &Package, root: &str) -> String {
 }
 
 #[test]
-fn crates_depend_only_along_the_allowed_arrows_s0_71_s0_73() {
+fn crates_depend_only_along_the_allowed_arrows_s0_71() {
     let metadata = metadata();
     let root = metadata.workspace_root.as_str();
     let ours = metadata.workspace_packages();

@@ -24,7 +24,7 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
 }
 
 #[test]
-fn no_source_file_holds_more_than_one_idea_s0_99() {
+fn no_source_file_holds_more_than_one_idea() {
     let mut found = vec![];
     sources(&root(), &mut found);
     let long: Vec<String> = found

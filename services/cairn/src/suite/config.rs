@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_environment_is_a_valid_configuration_s1_50() {
+    fn an_empty_environment_is_a_valid_configuration() {
         assert!(registry().load(&Sources::default()).is_ok());
     }
 }
