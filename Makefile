@@ -39,7 +39,7 @@ test: test-rust test-python ## Everything: also genuine clients and servers. Say
 
 test-rust: ## All Rust tests (with cargo-nextest where it is installed).
 	@if cargo nextest --version >/dev/null 2>&1; then \
-	  cargo nextest run --workspace --all-targets; \
+	  cargo nextest run --workspace --all-targets --no-fail-fast; \
 	else \
 	  echo "cargo-nextest is not installed: running cargo test"; cargo test --workspace --all-targets; \
 	fi
