@@ -16,7 +16,7 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def test_it_listens_where_the_environment_says_s1_2_s1_51_s1_52_s1_53(cairn, tmp_path):
+def test_it_listens_where_the_environment_says_s1_51_s1_52_s1_53(cairn, tmp_path):
     http, grpc = free_port(), free_port()
     env = {"API_HOST": "127.0.0.2", "API_HTTP_PORT": str(http), "API_GRPC_PORT": str(grpc)}
     with Suite(cairn, tmp_path / "data", env) as suite:
