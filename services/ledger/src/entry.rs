@@ -98,9 +98,32 @@ impl Entry {
     }
 }
 
-/// What an event changed: a stream is named after its resource. Where it is not, what the caller named.
+/// What an event changed. A stream is named after its resource, but may leave ancestors out that the command names.
 fn changed(event: &Recorded, metadata: &Metadata) -> Name {
-    event.stream.id().parse().unwrap_or_else(|_| name(&metadata.resource))
+    let named = name(&metadata.resource);
+    match event.stream.id().parse() {
+        Ok(stream) => in_full(&stream, &named).unwrap_or(stream),
+        Err(_) => named,
+    }
+}
+
+/// The full name of what `stream` names in short: `named`, which goes the same way over more ancestors, and whatever
+/// `stream` has below it. `projects/p/runs/r/artifacts/a` and `projects/p/experiments/e/runs/r` give
+/// `projects/p/experiments/e/runs/r/artifacts/a`.
+fn in_full(stream: &Name, named: &Name) -> Option<Name> {
+    let (short, long) = (pairs(stream), pairs(named));
+    let shared = 1 + short.iter().position(|pair| Some(pair) == long.last())?;
+    let mut ancestors = long.iter();
+    let goes_the_same_way = short[..shared].iter().all(|pair| ancestors.any(|ancestor| ancestor == pair));
+    let below = short[shared..].iter();
+    goes_the_same_way
+        .then(|| below.fold(Some(named.clone()), |name, (collection, id)| name?.child(collection, id).ok()))?
+}
+
+/// Collections and ids of a name.
+fn pairs(name: &Name) -> Vec<(&str, &str)> {
+    let segments: Vec<&str> = name.segments().collect();
+    segments.as_chunks::<2>().0.iter().map(|[collection, id]| (*collection, *id)).collect()
 }
 
 /// A stored name. History obeys older rules: what does not read lies nowhere in particular, which only those see who see
@@ -112,4 +135,25 @@ fn name(text: &str) -> Name {
 fn decode<M: Message + Default>(event: &Recorded) -> Result<M, DecodeFault> {
     M::decode(event.payload.clone())
         .map_err(|fault| DecodeFault::Malformed { kind: event.kind.to_string(), message: fault.to_string() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_that_leaves_ancestors_out_is_shown_under_its_full_name() {
+        let full = |stream: &str, named: &str| {
+            let (stream, named) = (stream.parse().unwrap(), named.parse().unwrap());
+            in_full(&stream, &named).unwrap_or(stream).to_string()
+        };
+        let run = "projects/p/experiments/e/runs/r";
+        assert_eq!(full("projects/p/runs/r", run), run);
+        assert_eq!(full("projects/p/runs/r/artifacts/a", run), format!("{run}/artifacts/a"));
+        assert_eq!(full(run, "projects/p"), run);
+        assert_eq!(full("projects/p/runs/r", "projects/p"), "projects/p/runs/r");
+        assert_eq!(full("projects/p/runs/r", "projects/p/experiments/e/runs/other"), "projects/p/runs/r");
+        assert_eq!(full("projects/p/runs/r", "projects/q/experiments/e/runs/r"), "projects/p/runs/r");
+        assert_eq!(full("users/u", "*"), "users/u");
+    }
 }

@@ -16,6 +16,8 @@ pub struct Kind {
     items: &'static str,
     field: &'static str,
     title: &'static str,
+    /// Whether the caller chooses the id. A person's is made by the server, so that it says nothing of them.
+    is_named_by_caller: bool,
 }
 
 /// People.
@@ -26,6 +28,7 @@ pub const USERS: Kind = Kind {
     items: "users",
     field: "user",
     title: "display_name",
+    is_named_by_caller: false,
 };
 
 /// Programs.
@@ -36,6 +39,7 @@ pub const SERVICE_ACCOUNTS: Kind = Kind {
     items: "service_accounts",
     field: "service_account",
     title: "title",
+    is_named_by_caller: true,
 };
 
 #[derive(Debug, Subcommand)]
@@ -48,7 +52,7 @@ pub enum Command {
     },
     /// Makes an account. It can do nothing until a role is bound to it.
     Create {
-        /// Its id; never used again.
+        /// A service account's id, never used again; a user's name, whose id is made by the server.
         id: String,
         /// What people call it.
         #[arg(long)]
@@ -75,12 +79,12 @@ pub async fn run(session: Session, kind: Kind, command: Command) -> anyhow::Resu
             session.output.list(&session.list(&rpc, json!({}), kind.items, limit).await?, COLUMNS)
         }
         Command::Create { id, title } => {
-            let made = call(
-                "Create",
-                json!({format!("{}_id", kind.field): id, kind.field: given(json!({kind.title: title}))}),
-            )
-            .await?;
-            session.output.done(&format!("created {}", name(&id)), &made)
+            let request = match kind.is_named_by_caller {
+                true => json!({format!("{}_id", kind.field): id, kind.field: given(json!({kind.title: title}))}),
+                false => json!({kind.field: {kind.title: title.unwrap_or(id)}}),
+            };
+            let made = call("Create", request).await?;
+            session.output.done(&format!("created {}", made["name"].as_str().unwrap_or_default()), &made)
         }
         Command::Get { id } => session.output.one(&call("Get", json!({"name": name(&id)})).await?),
         Command::Disable { id } => {

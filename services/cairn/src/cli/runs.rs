@@ -119,6 +119,10 @@ pub async fn run(session: Session, command: Command) -> anyhow::Result<()> {
             let mut lines = session.stream(&format!("{METRICS}/WatchMetrics"), request).await?;
             while let Some(message) = lines.next().await? {
                 for point in message["points"].as_array().into_iter().flatten() {
+                    if session.output.is_json {
+                        line(&point.to_string())?;
+                        continue;
+                    }
                     let cell = |key: &str| super::output::text(&point[key]);
                     line(&format!("{}  {}  step {}  {}", cell("log_time"), cell("key"), cell("step"), cell("value")))?;
                 }

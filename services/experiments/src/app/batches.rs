@@ -41,8 +41,8 @@ impl App {
         let batch = Batch { id: new.id, metrics: Arc::new(new.metrics), params: new.params, tags, limits };
         let batch = Arc::new(batch);
         let order = match &batch.id {
-            Some(id) => Order { metadata: call.order.metadata.clone(), request: Some(key(name, id)) },
-            None => call.order.clone(),
+            Some(id) => Order { request: Some(key(name, id)), ..call.on(name.name()) },
+            None => call.on(name.name()),
         };
         let command = Command { run: name.clone(), action: Action::Log(Arc::clone(&batch)) };
         let done = self.inner.commands.execute::<Run>(&order, &name.stream(), Expected::Any, command).await;

@@ -1,5 +1,5 @@
 use cairn_eventstore::Order;
-use cairn_kernel::{Metadata, Position};
+use cairn_kernel::{Metadata, Name, Position};
 use cairn_service::Ctx;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -24,6 +24,12 @@ impl Call {
     /// The call that `ctx` stands for. `request_id` is the request's own field; empty: retries are new requests.
     pub fn of(ctx: &Ctx, request_id: &str) -> Self {
         Self { order: ctx.order(request_id), deadline: ctx.deadline(), after: ctx.after() }
+    }
+
+    /// The order for a change of `resource`. In a compatibility dialect the contract names only the project.
+    pub(super) fn on(&self, resource: &Name) -> Order {
+        let metadata = Metadata { resource: resource.to_string(), ..self.order.metadata.clone() };
+        Order { metadata, request: self.order.request.clone() }
     }
 
     /// The same caller and request, with nothing to recognize a repeat by: for what is done besides.

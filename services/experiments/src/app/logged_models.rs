@@ -123,7 +123,8 @@ impl App {
         {
             return Err(Refusal::of(&Rejection::NotFound).with("model", name));
         }
-        let done = self.inner.commands.execute::<LoggedModel>(&call.order, &name.stream(), expected, command).await?;
+        let order = call.on(name.name());
+        let done = self.inner.commands.execute::<LoggedModel>(&order, &name.stream(), expected, command).await?;
         self.reached(done.position, call.deadline).await?;
         let found = self.inner.query.logged_model(&name.parent().parent(), name.model()).await?;
         let position = done.position;

@@ -206,7 +206,7 @@ impl App {
     ) -> Result<Position, Refusal> {
         self.active_experiment(call, &name.parent()).await?;
         let command = Command { run: name.clone(), action };
-        let done = self.inner.commands.execute::<Run>(&call.order, &name.stream(), expected, command).await?;
+        let done = self.inner.commands.execute::<Run>(&call.on(name.name()), &name.stream(), expected, command).await?;
         Ok(done.position)
     }
 }
