@@ -280,6 +280,24 @@ def test_the_log_is_listed_followed_and_read_by_resource(suite):
     assert "ExperimentRenamed" in said(suite, "events", "history", made)
 
 
+def test_the_history_of_a_run_is_told_under_its_own_name_whoever_wrote_it(suite, run):
+    run_id, headers = run.rsplit("/", 1)[-1], {"Authorization": f"Bearer {suite.key}"}
+    logged = requests.post(f"{suite.url}/api/2.0/mlflow/runs/log-metric", headers=headers, timeout=10, json={
+        "run_id": run_id, "key": "loss", "value": 0.1, "timestamp": 1, "step": 9})
+    assert logged.ok, logged.text
+    kinds = eventually(lambda: (found := kinds_of(suite, run)) and found[-1] == "MetricsLogged" and found)
+    assert kinds[0] == "RunCreated" and kinds.count("MetricsLogged") == 2
+
+
+def kinds_of(suite, name: str) -> list[str]:
+    return [event["type"].split(".")[-1] for event in suite.cli_json("events", "history", name)]
+
+
+def test_a_person_is_named_by_the_server(suite):
+    made = suite.cli_json("users", "create", "Ada")
+    assert made["name"].startswith("users/") and made["display_name"] == "Ada"
+
+
 def test_the_audit_log_answers_who_did_what_and_what_was_refused_s3_26_s4_135(suite):
     made = suite.cli_json("experiments", "create", "audited")["name"]
     [record] = eventually(lambda: suite.cli_json("audit", "list", "--resource", made))

@@ -19,7 +19,8 @@ impl Environment {
         let mut values = vec![];
         for (section, key) in keys {
             for (name, path) in names(section, key).into_iter().rev() {
-                if let Some(text) = variables.get(&name) {
+                // Compose files and the like pass variables on that nobody has set: empty says nothing.
+                if let Some(text) = variables.get(&name).filter(|text| !text.is_empty()) {
                     values.push((path, value(&name, text, key.is_list())));
                 }
             }
