@@ -115,9 +115,9 @@ fn in_full(stream: &Name, named: &Name) -> Option<Name> {
     let shared = 1 + short.iter().position(|pair| Some(pair) == long.last())?;
     let mut ancestors = long.iter();
     let goes_the_same_way = short[..shared].iter().all(|pair| ancestors.any(|ancestor| ancestor == pair));
-    let below = short[shared..].iter();
-    goes_the_same_way
-        .then(|| below.fold(Some(named.clone()), |name, (collection, id)| name?.child(collection, id).ok()))?
+    let mut below = short[shared..].iter();
+    let full = below.try_fold(named.clone(), |name, (collection, id)| name.child(collection, id).ok());
+    full.filter(|_| goes_the_same_way)
 }
 
 /// Collections and ids of a name.
