@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -25,7 +26,8 @@ pub struct Peer {
 
 impl Drop for Peer {
     fn drop(&mut self) {
-        let _ = self.process.kill();
+        // The MLflow server has workers and helpers of its own, which outlive it: the whole group ends.
+        let _ = Command::new("kill").args(["-KILL", "--", &format!("-{}", self.process.id())]).status();
         let _ = self.process.wait();
     }
 }
@@ -47,6 +49,7 @@ impl Peer {
             .env("MLFLOW_DISABLE_TELEMETRY", "true")
             .stdout(Stdio::null())
             .stderr(Stdio::null())
+            .process_group(0)
             .spawn()
             .context("cannot start the MLflow server")?;
         let target = Target { address: SocketAddr::from(([127, 0, 0, 1], port)), credential: None };
@@ -68,6 +71,7 @@ impl Peer {
             .env("RUST_LOG", "warn")
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())
+            .process_group(0)
             .spawn()
             .context("cannot start cairn")?;
         let mut line = String::new();
