@@ -78,7 +78,10 @@ def image(folder: Path, megabytes: int):
         handle.truncate(megabytes << 20)
     subprocess.run(["mkfs.ext4", "-q", "-F", file], check=True)
     disk = Disk(file, mount)
-    disk.mount()
+    try:
+        disk.mount()
+    except subprocess.CalledProcessError:
+        pytest.skip("this machine does not let root mount a loop-back file system")
     try:
         yield disk
     finally:
