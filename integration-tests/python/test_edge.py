@@ -86,7 +86,7 @@ def account(api: Api, role: str, resource: str) -> tuple[str, Api]:
     return name, Api(api.suite, api.make(f"{name}/apiKeys", {})["secret"])
 
 
-def test_what_is_forbidden_names_its_decision_and_stands_in_the_audit_log_s4_135(api):
+def test_what_is_forbidden_names_its_decision_and_stands_in_the_audit_log(api):
     name, viewer = account(api, "roles/viewer", "projects/default")
     assert viewer.get("projects/default/experiments/0").status_code == 200
     answer = viewer.post("projects/default/experiments", json={"display_name": "not allowed"})
@@ -178,7 +178,7 @@ def test_the_log_streams_as_events_and_as_lines(api, accept):
     assert positions == [1, 2, 3, 4, 5]
 
 
-def test_the_points_of_a_run_are_watched_as_they_come_s3_132(api):
+def test_the_points_of_a_run_are_watched_as_they_come(api):
     run = api.run("watched")
     api.make(f"{run}:logBatch", {"batch_id": "a", "metrics": [{"key": "loss", "value": 2, "step": "1"}]})
     with api.get(f"{run}/metricPoints:watch", headers={"Accept": "application/x-ndjson"}, stream=True) as answer:

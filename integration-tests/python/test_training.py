@@ -59,7 +59,7 @@ def test_a_curve_comes_back_point_by_point_s3_11(client, runs):
     assert len(client.get_metric_history(learned, "train_loss")) == EPOCHS
 
 
-def test_an_autologged_run_has_its_params_metrics_data_and_model_s3_12(client, runs):
+def test_an_autologged_run_has_its_params_metrics_data_and_model(client, runs):
     [run] = runs["breast-cancer"]
     seen = client.get_run(run)
     assert seen.info.status == "FINISHED" and seen.info.run_name == "logistic-regression"

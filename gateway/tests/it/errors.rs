@@ -52,7 +52,7 @@ async fn every_error_has_code_message_context_and_trace_id_s3_41_s3_81() {
 }
 
 #[tokio::test]
-async fn a_full_store_says_when_to_try_again_s0_6() {
+async fn a_full_store_says_when_to_try_again() {
     let answer = World::new().get("/api/v1/projects/a/things/full").await;
     let error = shape(&answer);
     assert_eq!((answer.status, answer.header("retry-after")), (StatusCode::SERVICE_UNAVAILABLE, "2"));
@@ -88,7 +88,7 @@ async fn a_verb_that_a_path_has_not_is_told_the_ones_it_has() {
 }
 
 #[tokio::test]
-async fn a_body_that_does_not_fit_says_where_s3_86() {
+async fn a_body_that_does_not_fit_says_where() {
     for (body, field, words) in [
         (r#"{"a_string": 7}"#, "a_string", "expected a string"),
         (r#"{"inners": [{}, {"an_int32": "x"}]}"#, "inners[1].an_int32", "expected a whole number"),

@@ -87,7 +87,7 @@ async fn a_call_that_takes_too_long_is_given_up() {
 }
 
 #[tokio::test]
-async fn callers_who_ask_too_often_are_told_when_to_come_back_s4_90() {
+async fn callers_who_ask_too_often_are_told_when_to_come_back() {
     let world = World::with(Config { caller_rate_max: 2, burst_seconds: 1, ..Config::default() });
     for _ in 0..2 {
         assert_eq!(world.get("/hello").await.status, StatusCode::OK);

@@ -110,7 +110,7 @@ async fn a_decision_names_itself_what_allowed_it_and_the_policy_it_rests_on() {
 }
 
 #[tokio::test]
-async fn a_valid_key_is_its_owner_and_one_changed_character_is_nobody_s1_39() {
+async fn a_valid_key_is_its_owner_and_one_changed_character_is_nobody() {
     let town = Town::new().await;
     let key = town.key("abcdefghijkl").await;
     let principal = town.access.authenticate(&key.reveal()).unwrap();

@@ -56,7 +56,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_sample_is_small_and_keeps_both_extremes_s4_36(
+        fn a_sample_is_small_and_keeps_both_extremes(
             values in prop::collection::vec(-1e9..1e9_f64, 1..2000),
             points_max in 4_usize..200,
         ) {

@@ -160,7 +160,7 @@ async fn a_list_shows_a_caller_only_what_it_may_see() {
 }
 
 #[tokio::test]
-async fn runs_are_listed_by_state_and_pages_are_bounded_s0_29_s4_41() {
+async fn runs_are_listed_by_state_and_pages_are_bounded_s4_41() {
     let door = Door::new("0").await;
     let mut names = vec![];
     for _ in 0..3 {

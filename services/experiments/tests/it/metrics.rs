@@ -55,7 +55,7 @@ async fn out_of_order_steps_nan_and_infinities_are_kept_s3_11() {
 }
 
 #[tokio::test]
-async fn a_sample_of_a_long_curve_is_short_and_has_its_peak_s4_36() {
+async fn a_sample_of_a_long_curve_is_short_and_has_its_peak() {
     let service = Service::new();
     let run = service.run(&service.experiment("a").await).await;
     let values: Vec<(i64, f64)> =
