@@ -32,7 +32,7 @@ use tokio_util::task::TaskTracker;
 use tonic::body::Body;
 use tonic::service::Routes;
 use tower::{Layer, Service};
-use tracing::{Instrument, info_span};
+use tracing::{Instrument, debug_span, info_span};
 
 use self::admission::{Admission, Refused};
 use self::callers::Callers;
@@ -159,7 +159,8 @@ impl Shared {
         let mut line = Line::begin(method, &head, traceparent);
 
         async move {
-            let admitted = timeout_at(head.deadline, self.admission.admit(method, &head, traceparent, &parts, body));
+            let admitted = self.admission.admit(method, &head, traceparent, &parts, body);
+            let admitted = timeout_at(head.deadline, admitted.instrument(debug_span!("authorize")));
             let admitted = admitted.await.unwrap_or_else(|_| Err(Refused::before(late())));
             let (seen, answer) = match admitted {
                 Ok(admitted) => {

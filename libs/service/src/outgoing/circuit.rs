@@ -14,6 +14,7 @@ use tower::{Layer, Service, ServiceExt};
 use tracing::{info, warn};
 
 use super::Config;
+use super::deadline::Deadline;
 use crate::Refusal;
 
 /// Whether calls are let through. A pure state machine: told the time, never asking for it.
@@ -156,10 +157,38 @@ where
                     .after(wait);
                 return Ok(Status::from(refusal).into_http());
             }
+            let attempt = Attempted { deadline: request.extensions().get::<Deadline>().copied(), layer: Some(layer) };
             let answer = inner.oneshot(request).await?;
-            layer.record(code_of(&answer));
+            attempt.answered(code_of(&answer));
             Ok(answer)
         })
+    }
+}
+
+/// An attempt that nobody has heard of yet.
+struct Attempted {
+    layer: Option<CircuitLayer>,
+    deadline: Option<Deadline>,
+}
+
+impl Attempted {
+    fn answered(mut self, code: Code) {
+        let is_late = self.deadline.is_some_and(|deadline| deadline.ended(code));
+        if let Some(layer) = self.layer.take() {
+            layer.record(if is_late { Code::DeadlineExceeded } else { code });
+        }
+    }
+}
+
+impl Drop for Attempted {
+    /// Given up before an answer came. At the deadline that is a failure like any other: what hangs must open the circuit
+    /// too. Before it, the caller went away, which says nothing of the other side.
+    fn drop(&mut self) {
+        if let Some(layer) = self.layer.take()
+            && self.deadline.is_some_and(|deadline| Instant::now() >= deadline.0)
+        {
+            layer.record(Code::DeadlineExceeded);
+        }
     }
 }
 
