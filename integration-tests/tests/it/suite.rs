@@ -1,7 +1,5 @@
 //! The whole suite in this process, behind its real doors, for tests that walk or measure it.
 
-use std::collections::BTreeMap;
-
 use cairn::suite::{Running, config};
 use cairn_service::config::Sources;
 use cairn_service::shutdown::Shutdown;
@@ -33,9 +31,7 @@ impl Suite {
             // A walk over every method comes from one address as fast as it can.
             ("CAIRN__GATEWAY__STRANGER_RATE_MAX", "100000"),
         ];
-        let environment: BTreeMap<String, String> =
-            environment.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        let loaded = config::registry().load(&Sources { file: None, environment }).unwrap();
+        let loaded = config::registry().load(&Sources::new().with_environment(environment)).unwrap();
         let (metrics, _) = Metrics::new().unwrap();
         let running = Running::start(&loaded, &metrics, Shutdown::new()).await.unwrap();
         Self { running, http: reqwest::Client::new(), admin: KEY.to_owned(), _folder: folder }

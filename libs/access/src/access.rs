@@ -10,36 +10,13 @@ use tokio::time::{Instant, timeout_at};
 use uuid::{NoContext, Timestamp, Uuid};
 
 use crate::authenticate::Remembered;
+use crate::config::Config;
 use crate::freshness::Freshness;
 use crate::open::developer;
 use crate::replica::{Follower, Replica};
 use crate::table::{self, Question};
 use crate::token::Tokens;
 use crate::{Behind, Decision, Denial, Keyring, Reach, World};
-
-/// How access is decided in this process.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// How often the replica asks whether it misses a change.
-    pub heartbeat: Duration,
-    /// From this age on the replica refuses changes.
-    pub writes_refused_after: Duration,
-    /// From this age on the replica refuses everything.
-    pub everything_refused_after: Duration,
-    /// Whether everybody is `users/developer` and may do everything. See [`crate::require_loopback`].
-    pub is_open: bool,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            heartbeat: Duration::from_secs(1),
-            writes_refused_after: Duration::from_secs(5),
-            everything_refused_after: Duration::from_secs(60),
-            is_open: false,
-        }
-    }
-}
 
 /// The live replica of auth's events, and everything decided from it.
 pub struct Access {
@@ -51,6 +28,7 @@ pub struct Access {
     /// The bootstrap key that was used last while no use of it was on record.
     pub(crate) bootstrap_used: watch::Sender<Option<String>>,
     is_open: bool,
+    token_life: Duration,
     /// Nothing follows a fixed world.
     follower: Option<JoinHandle<()>>,
 }
@@ -73,15 +51,18 @@ impl Access {
         keyring: Arc<Keyring>,
         config: &Config,
     ) -> Arc<Self> {
-        let world = starting_world(config.is_open);
+        let world = starting_world(config.disabled);
         let replica = Arc::new(Replica {
             world: ArcSwap::from_pointee(world.clone()),
             position: watch::Sender::new(Position::START),
-            freshness: Freshness::new(config.writes_refused_after, config.everything_refused_after),
+            freshness: Freshness::new(
+                Duration::from_millis(config.writes_refused_after_ms),
+                Duration::from_millis(config.everything_refused_after_ms),
+            ),
         });
-        let follower = Follower { store, replica: Arc::clone(&replica), heartbeat: config.heartbeat, world };
+        let follower = Follower { store, replica: Arc::clone(&replica), heartbeat: config.heartbeat(), world };
         let follower = tokio::spawn(follower.run());
-        Arc::new(Self::over(replica, clock, keyring, config.is_open, Some(follower)))
+        Arc::new(Self::over(replica, clock, keyring, config, Some(follower)))
     }
 
     /// Over a world that does not change and does not age: for tests, and for asking "what if".
@@ -92,14 +73,14 @@ impl Access {
             freshness: Freshness::new(Duration::MAX, Duration::MAX),
         };
         replica.freshness.confirm(Instant::now());
-        Arc::new(Self::over(Arc::new(replica), clock, keyring, false, None))
+        Arc::new(Self::over(Arc::new(replica), clock, keyring, &Config::default(), None))
     }
 
     fn over(
         replica: Arc<Replica>,
         clock: Arc<dyn Clock>,
         keyring: Arc<Keyring>,
-        is_open: bool,
+        config: &Config,
         follower: Option<JoinHandle<()>>,
     ) -> Self {
         let tokens = Tokens::new(&keyring);
@@ -108,9 +89,10 @@ impl Access {
             clock,
             keyring,
             tokens,
-            remembered: Remembered::new(),
+            remembered: Remembered::new(config.tokens_remembered_max),
             bootstrap_used: watch::Sender::new(None),
-            is_open,
+            is_open: config.disabled,
+            token_life: config.token_life(),
             follower,
         }
     }
@@ -151,6 +133,11 @@ impl Access {
     /// Who everybody is, when authentication is switched off.
     pub fn everybody(&self) -> Option<Principal> {
         self.is_open.then(developer)
+    }
+
+    /// How long an access token works that a key was exchanged for.
+    pub fn token_life(&self) -> Duration {
+        self.token_life
     }
 
     /// Position in the log up to which every access change is known here.

@@ -10,8 +10,6 @@ use crate::access::kind_of;
 use crate::token::{Claims, TokenFault, Use, is_current};
 use crate::{Access, ApiKey, AuthenticationFault, KeyRecord, PRINCIPAL_TOKEN_LIFE, Standing};
 
-/// Most tokens whose signatures are remembered, per direction.
-const TOKENS_REMEMBERED_MAX: u64 = 10_000;
 /// Longest key that an operator may choose.
 const OPAQUE_BYTES_MAX: usize = 512;
 
@@ -23,11 +21,11 @@ pub(crate) struct Remembered {
 }
 
 impl Remembered {
-    pub fn new() -> Self {
+    pub fn new(tokens_max: u64) -> Self {
         let life = crate::ACCESS_TOKEN_LIFE_MAX;
         Self {
-            signed: Cache::builder().max_capacity(TOKENS_REMEMBERED_MAX).time_to_live(PRINCIPAL_TOKEN_LIFE).build(),
-            accepted: Cache::builder().max_capacity(TOKENS_REMEMBERED_MAX).time_to_live(life).build(),
+            signed: Cache::builder().max_capacity(tokens_max).time_to_live(PRINCIPAL_TOKEN_LIFE).build(),
+            accepted: Cache::builder().max_capacity(tokens_max).time_to_live(life).build(),
         }
     }
 }

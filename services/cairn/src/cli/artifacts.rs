@@ -1,5 +1,6 @@
 //! `cairn artifacts`: files of a run.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -12,9 +13,10 @@ use tokio::fs::File;
 use tokio::io::AsyncWriteExt;
 use tokio_util::io::ReaderStream;
 
+use super::exit::Missing;
 use super::output::{Column, line};
 use super::runs;
-use super::session::{Session, given};
+use super::session::{Items, Session, given};
 
 const SERVICE: &str = "experiments.v1.ArtifactService";
 
@@ -73,13 +75,21 @@ pub async fn run(session: Session, command: Command) -> anyhow::Result<()> {
     match command {
         Command::List { run, folder } => {
             let request = given(json!({"parent": runs::name(&session, &run).await?, "folder": folder}));
-            let found = session.list(&format!("{SERVICE}/ListArtifacts"), request, "artifacts", usize::MAX).await?;
-            session.output.list(&found, COLUMNS)
+            let items = Items::new(COLUMNS);
+            session.show(&format!("{SERVICE}/ListArtifacts"), request, items, usize::MAX).await
         }
         Command::Upload { run, file, to } => {
             let parent = runs::name(&session, &run).await?;
-            let name = file.file_name().with_context(|| format!("{} has no name", file.display()))?.to_string_lossy();
-            let to = to.unwrap_or_else(|| name.into_owned());
+            let to = match to {
+                Some(to) => to,
+                // Not of the argument itself: that may be `.`, or end in `..`.
+                None => {
+                    let full = file.canonicalize().with_context(|| format!("cannot read {}", file.display()))?;
+                    let name = full.file_name().and_then(OsStr::to_str);
+                    name.with_context(|| format!("{} has no name to store it under: say --to", file.display()))?
+                        .to_owned()
+                }
+            };
             let mut stored = vec![];
             for (file, path) in files(&file, &to)? {
                 stored.push(upload(&session, &parent, &file, &path).await?);
@@ -116,9 +126,9 @@ pub async fn run(session: Session, command: Command) -> anyhow::Result<()> {
 async fn find(session: &Session, run: &str, path: &str) -> anyhow::Result<Value> {
     let folder = path.rsplit_once('/').map(|(folder, _)| folder);
     let request = given(json!({"parent": runs::name(session, run).await?, "folder": folder}));
-    let found = session.list(&format!("{SERVICE}/ListArtifacts"), request, "artifacts", usize::MAX).await?;
+    let found = session.list(&format!("{SERVICE}/ListArtifacts"), request, usize::MAX).await?;
     let artifact = found.into_iter().find(|artifact| artifact["path"] == path);
-    artifact.with_context(|| format!("run {run} has no file {path}"))
+    artifact.ok_or_else(|| Missing(format!("run {run} has no file {path}")).into())
 }
 
 /// The files to send: one, or all below a folder, each with its path in the run.
@@ -134,7 +144,9 @@ fn files(from: &Path, to: &str) -> anyhow::Result<Vec<(PathBuf, String)>> {
     while let Some((folder, prefix)) = folders.pop() {
         for entry in folder.read_dir().with_context(|| format!("cannot read {}", folder.display()))? {
             let entry = entry?;
-            let path = format!("{prefix}/{}", entry.file_name().to_string_lossy());
+            let name = entry.file_name();
+            let name = name.to_str().with_context(|| format!("{} is not named in UTF-8", entry.path().display()))?;
+            let path = format!("{prefix}/{name}");
             match entry.file_type()? {
                 kind if kind.is_dir() => folders.push((entry.path(), path)),
                 kind if kind.is_file() => found.push((entry.path(), path)),
@@ -166,17 +178,24 @@ async fn download(session: &Session, parent: &str, path: &str, to: &Path) -> any
     let (length, parts) = session.client().get(&url).await?;
     let bar = bar(path, length);
     let partial = to.with_added_extension("part");
-    let mut file = File::create(&partial).await.with_context(|| format!("cannot write {}", partial.display()))?;
-    let mut parts = std::pin::pin!(parts);
-    while let Some(part) = parts.next().await {
-        let part = part?;
-        file.write_all(&part).await?;
-        bar.inc(part.len() as u64);
+    let written = async {
+        let mut file = File::create(&partial).await.with_context(|| format!("cannot write {}", partial.display()))?;
+        let mut parts = std::pin::pin!(parts);
+        while let Some(part) = parts.next().await {
+            let part = part?;
+            file.write_all(&part).await.with_context(|| format!("cannot write {}", partial.display()))?;
+            bar.inc(part.len() as u64);
+        }
+        file.sync_all().await?;
+        tokio::fs::rename(&partial, to).await.with_context(|| format!("cannot write {}", to.display()))
+    };
+    let written = written.await;
+    if written.is_err() {
+        // Half a file is of no use to anybody; if it cannot be removed, the first error says why.
+        let _ = tokio::fs::remove_file(&partial).await;
     }
-    file.sync_all().await?;
-    tokio::fs::rename(&partial, to).await.with_context(|| format!("cannot write {}", to.display()))?;
     bar.finish_and_clear();
-    Ok(())
+    written
 }
 
 /// On standard error and only on a terminal; indicatif sees to both.

@@ -4,7 +4,7 @@ use clap::Subcommand;
 use serde_json::json;
 
 use super::output::Column;
-use super::session::{Session, given};
+use super::session::{Items, Session, given};
 
 const COLUMNS: &[Column] = &[
     ("TIME", "event_time"),
@@ -49,6 +49,6 @@ pub async fn run(session: Session, command: Command) -> anyhow::Result<()> {
         "principal": principal, "action": action, "resource": resource, "request_id": request_id,
         "start_time": from, "end_time": to,
     }));
-    let records = session.list("ledger.v1.LedgerService/ListAuditRecords", request, "audit_records", limit).await?;
-    session.output.list(&records, COLUMNS)
+    let rpc = "ledger.v1.LedgerService/ListAuditRecords";
+    session.show(rpc, request, Items::new(COLUMNS), limit).await
 }

@@ -4,7 +4,7 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 
 use super::output::Column;
-use super::session::{Session, given, pairs};
+use super::session::{Items, Session, given, pairs, query};
 
 const SERVICE: &str = "experiments.v1.ExperimentService";
 
@@ -67,11 +67,9 @@ pub async fn run(session: Session, command: Command) -> anyhow::Result<()> {
         |id: &str| if id.contains('/') { id.to_owned() } else { format!("{}/experiments/{id}", session.project()) };
     match command {
         Command::List { filter, order_by, deleted, limit } => {
-            let request = given(json!({
-                "parent": session.project(), "filter": filter, "order_by": order_by, "show_deleted": deleted,
-            }));
-            let found = session.list(&format!("{SERVICE}/ListExperiments"), request, "experiments", limit).await?;
-            session.output.list(&found, COLUMNS)
+            let request = json!({"parent": session.project(), "show_deleted": deleted});
+            let query = query(filter, order_by, limit);
+            session.show_selected(&format!("{SERVICE}/ListExperiments"), request, Items::new(COLUMNS), query).await
         }
         Command::Create { title, description, tags } => {
             let request = given(json!({

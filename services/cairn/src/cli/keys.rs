@@ -6,7 +6,7 @@ use clap::Subcommand;
 use serde_json::json;
 
 use super::output::{Column, line};
-use super::session::{Session, given};
+use super::session::{Items, Session, given};
 
 const SERVICE: &str = "auth.v1.ApiKeyService";
 
@@ -60,8 +60,7 @@ pub async fn run(session: Session, command: Command) -> anyhow::Result<()> {
     match command {
         Command::List { owner, revoked } => {
             let request = json!({"parent": owner, "show_revoked": revoked});
-            let keys = session.list(&format!("{SERVICE}/ListApiKeys"), request, "api_keys", usize::MAX).await?;
-            session.output.list(&keys, COLUMNS)
+            session.show(&format!("{SERVICE}/ListApiKeys"), request, Items::new(COLUMNS), usize::MAX).await
         }
         Command::Create { owner, title, expires_in, scopes } => {
             let expires =

@@ -22,9 +22,6 @@ use tracing::error;
 
 use super::{Config, Core, pages};
 
-/// How long views may take to read what they have not seen, before the suite serves.
-const READY_MAX: Duration = Duration::from_secs(600);
-
 /// A serving suite. Dropping it does not stop it; [`Running::stop`] does.
 pub struct Running {
     /// Where HTTP is served.
@@ -61,12 +58,19 @@ impl Running {
 
         let gateway = pages::add(gateway, &health, metrics);
 
-        core.caught_up(Instant::now() + READY_MAX).await.context("a view did not catch up with the log")?;
+        let patience = Duration::from_millis(config.ready_timeout_ms);
+        core.caught_up(Instant::now() + patience).await.with_context(|| {
+            format!("a view did not catch up with the log within {} ms (server.ready_timeout_ms)", patience.as_millis())
+        })?;
         let addresses = (http.local_addr()?, grpc.local_addr()?);
         health.round().await;
         let checking = tokio::spawn({
             let (health, token) = (health.clone(), shutdown.token());
             async move { health.run(token).await }
+        });
+        let tidying = tokio::spawn({
+            let (metrics, token) = (metrics.clone(), shutdown.token());
+            async move { metrics.keep_small(token).await }
         });
         let (edge, token) = (gateway.clone(), shutdown.token());
         let http = tokio::spawn(async move { edge.serve_http(http, token).await });
@@ -80,7 +84,7 @@ impl Running {
             core,
             services,
             shutdown,
-            doors: vec![http, grpc, checking],
+            doors: vec![http, grpc, checking, tidying],
             health,
             stopping,
         })
@@ -91,9 +95,19 @@ impl Running {
         &self.core
     }
 
-    /// Waits until somebody asks for the end.
-    pub async fn asked_to_stop(&self) {
-        self.shutdown.begun().await;
+    /// Waits until somebody asks for the end; or fails, when a part ended that nobody asked to.
+    pub async fn ended(&mut self) -> anyhow::Result<()> {
+        let (ended, at) = tokio::select! {
+            () = self.shutdown.begun() => return Ok(()),
+            (ended, at, _) = futures::future::select_all(&mut self.doors) => (ended, at),
+        };
+        drop(self.doors.swap_remove(at));
+        match ended {
+            // Its token was cancelled before ours was seen.
+            Ok(()) if self.shutdown.token().is_cancelled() => Ok(()),
+            Ok(()) => Err(anyhow!("a part of the suite ended by itself")),
+            Err(fault) => Err(anyhow!("a part of the suite ended by itself: {fault}")),
+        }
     }
 
     /// Stops accepting, finishes what was accepted, stops the views, and closes the store.
