@@ -17,6 +17,9 @@ use super::Config;
 use super::deadline::Deadline;
 use crate::Refusal;
 
+/// Why a call is refused while none is tried.
+pub(super) const CIRCUIT_OPEN: &str = "CIRCUIT_OPEN";
+
 /// Whether calls are let through. A pure state machine: told the time, never asking for it.
 #[derive(Debug)]
 struct Circuit {
@@ -152,7 +155,7 @@ where
         Box::pin(async move {
             if let Err(wait) = layer.admit() {
                 let message = format!("calls to {} failed so often that none is tried for a while", layer.upstream);
-                let refusal = Refusal::new(kernel::Code::Unavailable, "CIRCUIT_OPEN", message)
+                let refusal = Refusal::new(kernel::Code::Unavailable, CIRCUIT_OPEN, message)
                     .with("upstream", layer.upstream)
                     .after(wait);
                 return Ok(Status::from(refusal).into_http());

@@ -56,13 +56,25 @@ pub enum Command {
         title: Option<String>,
     },
     /// Shows an account.
-    Get { id: String },
+    Get {
+        /// Its id, or full name.
+        id: String,
+    },
     /// Refuses the account and all its keys, everywhere, within a second.
-    Disable { id: String },
+    Disable {
+        /// Its id, or full name.
+        id: String,
+    },
     /// Lets a disabled account in again.
-    Enable { id: String },
+    Enable {
+        /// Its id, or full name.
+        id: String,
+    },
     /// Removes the account for good.
-    Delete { id: String },
+    Delete {
+        /// Its id, or full name.
+        id: String,
+    },
 }
 
 pub async fn run(session: Session, kind: Kind, command: Command) -> anyhow::Result<()> {

@@ -38,6 +38,7 @@ const PART_BYTES: usize = 256 * 1024;
 pub enum Command {
     /// Lists the files of a run.
     List {
+        /// Its id, or full name.
         run: String,
         /// Only below this folder.
         #[arg(long)]
@@ -45,7 +46,9 @@ pub enum Command {
     },
     /// Puts a file, or everything in a folder, to a run.
     Upload {
+        /// Its id, or full name.
         run: String,
+        /// What to send: a file, or a folder with all that is in it.
         file: PathBuf,
         /// Where it goes within the run; the file's own name if not given.
         #[arg(long)]
@@ -53,7 +56,9 @@ pub enum Command {
     },
     /// Gets a file of a run.
     Download {
+        /// Its id, or full name.
         run: String,
+        /// Where it lies within the run.
         path: String,
         /// Where it goes; the file's own name, here, if not given.
         #[arg(long)]
@@ -61,14 +66,21 @@ pub enum Command {
     },
     /// Prints an address from which anybody can download the file for a while.
     Url {
+        /// Its id, or full name.
         run: String,
+        /// Where it lies within the run.
         path: String,
         /// For how long.
         #[arg(long, value_parser = humantime::parse_duration, default_value = "15m")]
         lifetime: std::time::Duration,
     },
     /// Deletes a file of a run.
-    Delete { run: String, path: String },
+    Delete {
+        /// Its id, or full name.
+        run: String,
+        /// Where it lies within the run.
+        path: String,
+    },
 }
 
 pub async fn run(session: Session, command: Command) -> anyhow::Result<()> {

@@ -56,6 +56,7 @@ pub enum Command {
     },
     /// Takes a role away.
     Delete {
+        /// Its full name, as `cairn bindings list` tells it.
         name: String,
         /// Why; kept in the audit log.
         #[arg(long, default_value = "")]

@@ -46,19 +46,35 @@ pub enum Command {
         tags: Vec<String>,
     },
     /// Shows an experiment, named by its id or full name.
-    Get { experiment: String },
+    Get {
+        /// Its id, or full name.
+        experiment: String,
+    },
     /// Gives it another title.
-    Rename { experiment: String, title: String },
+    Rename {
+        /// Its id, or full name.
+        experiment: String,
+        /// What people are to call it.
+        title: String,
+    },
     /// Sets tags.
     Tag {
+        /// Its id, or full name.
         experiment: String,
+        /// One or more.
         #[arg(value_name = "KEY=VALUE", required = true)]
         tags: Vec<String>,
     },
     /// Deletes it and its runs. They can be restored.
-    Delete { experiment: String },
+    Delete {
+        /// Its id, or full name.
+        experiment: String,
+    },
     /// Brings it back.
-    Restore { experiment: String },
+    Restore {
+        /// Its id, or full name.
+        experiment: String,
+    },
 }
 
 pub async fn run(session: Session, command: Command) -> anyhow::Result<()> {

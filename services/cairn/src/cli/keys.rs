@@ -41,6 +41,7 @@ pub enum Command {
     },
     /// Gives a key a new secret; the old one works for the grace period.
     Rotate {
+        /// Its full name, as `cairn keys list` tells it.
         name: String,
         /// How long the old secret still works, e.g. `1h`.
         #[arg(long, value_parser = humantime::parse_duration)]
@@ -48,6 +49,7 @@ pub enum Command {
     },
     /// Refuses a key, everywhere, within a second.
     Revoke {
+        /// Its full name, as `cairn keys list` tells it.
         name: String,
         /// Why; kept in the audit log.
         #[arg(long, default_value = "")]

@@ -80,7 +80,10 @@ enum Command {
     #[command(subcommand)]
     Events(events::Command),
     /// Prints a completion script for a shell: `source <(cairn completions bash)`.
-    Completions { shell: Shell },
+    Completions {
+        /// For which.
+        shell: Shell,
+    },
 }
 
 /// Runs the command line and says how it went.

@@ -33,11 +33,20 @@ pub enum Command {
         description: Option<String>,
     },
     /// Shows a project.
-    Get { id: String },
+    Get {
+        /// Its id, or full name.
+        id: String,
+    },
     /// Closes a project: nothing in it can be changed until it is restored.
-    Delete { id: String },
+    Delete {
+        /// Its id, or full name.
+        id: String,
+    },
     /// Opens a deleted project again.
-    Restore { id: String },
+    Restore {
+        /// Its id, or full name.
+        id: String,
+    },
 }
 
 pub async fn run(session: Session, command: Command) -> anyhow::Result<()> {

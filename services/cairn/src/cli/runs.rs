@@ -28,7 +28,7 @@ pub enum Command {
         /// In MLflow's language, e.g. `metrics.auc > 0.9 AND params.depth = '5'`.
         #[arg(long)]
         filter: Option<String>,
-        /// Only in this state: running, scheduled, finished, failed or killed.
+        /// Only in this state.
         #[arg(long, value_parser = ["running", "scheduled", "finished", "failed", "killed"])]
         state: Option<String>,
         /// E.g. `metrics.auc DESC`; any number of times.
@@ -45,9 +45,13 @@ pub enum Command {
         limit: usize,
     },
     /// Shows a run, named by its id or full name.
-    Get { run: String },
+    Get {
+        /// Its id, or full name.
+        run: String,
+    },
     /// Runs side by side: where their params, metrics, tags, data and code differ.
     Compare {
+        /// Two or more, by their ids or full names.
         #[arg(required = true, num_args = 2..)]
         runs: Vec<String>,
         /// Equal rows too.
@@ -56,7 +60,9 @@ pub enum Command {
     },
     /// The points of a metric, oldest first.
     Metrics {
+        /// Its id, or full name.
         run: String,
+        /// The metric's name.
         metric: String,
         /// At most so many, evenly thinned with the extremes kept.
         #[arg(long)]
@@ -64,15 +70,22 @@ pub enum Command {
     },
     /// Prints points as they are logged, until the run ends.
     Watch {
+        /// Its id, or full name.
         run: String,
         /// Only these metrics.
         #[arg(long = "metric")]
         metrics: Vec<String>,
     },
     /// Deletes a run. It can be restored.
-    Delete { run: String },
+    Delete {
+        /// Its id, or full name.
+        run: String,
+    },
     /// Brings a run back.
-    Restore { run: String },
+    Restore {
+        /// Its id, or full name.
+        run: String,
+    },
 }
 
 pub async fn run(session: Session, command: Command) -> anyhow::Result<()> {

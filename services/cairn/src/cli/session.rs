@@ -15,6 +15,7 @@ const PROJECT: &str = "default";
 
 /// Where the suite is, and who asks.
 #[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Connection and output")]
 pub struct Connection {
     /// The gateway's address.
     #[arg(long, global = true, env = "CAIRN_URL", hide_env_values = true, default_value = URL, value_name = "URL")]

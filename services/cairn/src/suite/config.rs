@@ -83,6 +83,7 @@ pub fn registry() -> Registry {
 
 /// What the command line says of settings.
 #[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "Settings")]
 pub struct Flags {
     /// Settings file; otherwise `cairn.toml` here, if there is one.
     #[arg(long, global = true, env = "CAIRN_CONFIG", hide_env_values = true, value_name = "FILE")]
