@@ -43,6 +43,16 @@ impl Projection for Journal {
         CREATE INDEX entry_by_refusal ON entry (outcome) WHERE outcome <> 1;
     ";
 
+    const READER_INDEXES: &'static [&'static str] = &[
+        "entry_by_kind",
+        "entry_by_principal",
+        "entry_by_action",
+        "entry_by_resource",
+        "entry_by_project",
+        "entry_by_request",
+        "entry_by_refusal",
+    ];
+
     fn filter(&self) -> Filter {
         Filter::all()
     }

@@ -9,6 +9,7 @@ mod config;
 mod events;
 mod exit;
 mod experiments;
+mod export;
 mod keys;
 mod output;
 mod projects;

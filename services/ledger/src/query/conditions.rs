@@ -79,6 +79,9 @@ impl Conditions {
         if let Some(after) = wanted.after {
             bound(">", after);
         }
+        if let Some(until) = wanted.until {
+            bound("<=", until);
+        }
         if let Some(after) = page.after {
             bound(if wanted.is_oldest_first { ">" } else { "<" }, after);
         }

@@ -25,7 +25,9 @@ pub struct Wanted {
     pub outcome: Option<Outcome>,
     /// Not before, and before.
     pub times: (Option<Time>, Option<Time>),
+    /// After the one, and not after the other.
     pub after: Option<Position>,
+    pub until: Option<Position>,
     /// Only this very resource, nothing below it.
     pub is_exact: bool,
     pub is_oldest_first: bool,

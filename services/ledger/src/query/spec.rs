@@ -72,33 +72,35 @@ fn wanted() -> impl Strategy<Value = Wanted> {
     let kinds = prop::option::weighted(0.25, prop::collection::vec(select(&KINDS).prop_map(str::to_owned), 1..3));
     let outcome = prop::option::weighted(0.25, select(&[Outcome::Committed, Outcome::Denied, Outcome::Read]));
     let time = || prop::option::weighted(0.25, (-10..400i64).prop_map(Time::from_micros));
-    let after = prop::option::weighted(0.25, (0..120u64).prop_map(Position));
-    (texts, streams, kinds, outcome, (time(), time()), after, any::<bool>(), prop::bool::weighted(0.2)).prop_map(
-        |(
-            (principal, action, request),
-            (stream, category),
-            kinds,
-            outcome,
-            times,
-            after,
-            is_oldest_first,
-            is_exact,
-        )| {
-            Wanted {
-                principal,
-                action,
-                request,
-                stream,
-                category,
+    let bound = || prop::option::weighted(0.25, (0..120u64).prop_map(Position));
+    (texts, streams, kinds, outcome, (time(), time()), (bound(), bound()), any::<bool>(), prop::bool::weighted(0.2))
+        .prop_map(
+            |(
+                (principal, action, request),
+                (stream, category),
                 kinds,
                 outcome,
                 times,
-                after,
-                is_exact,
+                (after, until),
                 is_oldest_first,
-            }
-        },
-    )
+                is_exact,
+            )| {
+                Wanted {
+                    principal,
+                    action,
+                    request,
+                    stream,
+                    category,
+                    kinds,
+                    outcome,
+                    times,
+                    after,
+                    until,
+                    is_exact,
+                    is_oldest_first,
+                }
+            },
+        )
 }
 
 /// Whether an event fits, said as plainly as can be.
@@ -117,6 +119,7 @@ fn fits(event: &Recorded, scope: &Scope, wanted: &Wanted) -> bool {
         && wanted.times.0.is_none_or(|from| event.time >= from)
         && wanted.times.1.is_none_or(|to| event.time < to)
         && wanted.after.is_none_or(|after| event.position > after)
+        && wanted.until.is_none_or(|until| event.position <= until)
 }
 
 fn journal(events: &[Arc<Recorded>]) -> Connection {
