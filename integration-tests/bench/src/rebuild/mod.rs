@@ -72,7 +72,7 @@ async fn measure(args: &Args) -> anyhow::Result<()> {
         ("bare SQLite, from memory", bare),
         ("a view that starts from nothing", rows),
         ("a rebuild beside the running view, swapped in", again),
-        ("the ledger's journal (a row, seven indexes)", journal),
+        ("the ledger's journal (a row, eight indexes)", journal),
         ("its rebuild, swapped in", journal_again),
     ] {
         println!("{name:<46} {speed:>8.0} {:>7.2}x", speed / bare);

@@ -29,6 +29,10 @@ pub struct Command {
 pub async fn run(output: Output, command: Command) -> anyhow::Result<()> {
     let loaded = config::load(None, command.data.as_deref())?;
     let core = Core::open(&loaded, loaded.get::<Config>().http()).await?;
+    let names: Vec<_> = core.views().iter().map(|view| view.name()).collect();
+    if let Some(unknown) = command.views.iter().find(|name| !names.contains(&name.as_str())) {
+        bail!("there is no view {unknown}; there are {}", names.join(", "));
+    }
     core.caught_up(Instant::now() + CATCH_UP_MAX).await.context("a view cannot read the log")?;
     let mut rows = vec![];
     let mut differ = vec![];
@@ -49,9 +53,6 @@ pub async fn run(output: Output, command: Command) -> anyhow::Result<()> {
             let rebuilt = view.rebuild().await?;
             rows.push(json!({"view": view.name(), "position": rebuilt.position.0, "result": format!("rebuilt from {} events", rebuilt.events)}));
         }
-    }
-    if rows.is_empty() {
-        bail!("no such view: {}", command.views.join(", "));
     }
     output.list(&rows, &[("VIEW", "view"), ("POSITION", "position"), ("RESULT", "result")])?;
     for view in core.views() {

@@ -24,6 +24,9 @@ use crate::page::Page;
 use crate::query::{Query, Wanted};
 use crate::scope::Scope;
 
+/// Bytes of stored events after which a page ends early. One event may exceed it.
+const PAGE_BYTES_MAX: usize = 2 << 20;
+
 /// Answers from the journal and the log.
 #[derive(Clone)]
 pub struct Grpc {
@@ -57,9 +60,10 @@ impl Grpc {
         self.journal.reached(ctx.after().unwrap_or(Position::START), ctx.deadline()).await.map_err(refuse)?;
         let request = wanted.request.clone();
         let (positions, has_more) = self.query.positions(scope, wanted, page).await.map_err(refuse)?;
-        let more_after = positions.last().copied().filter(|_| has_more);
-        let events = log::events_at(&self.store, &positions).await.map_err(refuse)?;
-        let entries = events.into_iter().filter_map(|event| Entry::of(&event).ok().map(|entry| (event, entry)));
+        let read = log::events_at(&self.store, &positions, PAGE_BYTES_MAX).await.map_err(refuse)?;
+        let is_cut = read.positions < positions.len();
+        let more_after = positions[..read.positions].last().copied().filter(|_| has_more || is_cut);
+        let entries = read.events.into_iter().filter_map(|event| Entry::of(&event).ok().map(|entry| (event, entry)));
         // The journal knows a request by its fingerprint only.
         let fits = |entry: &Entry| request.as_ref().is_none_or(|request| entry.metadata.request_id == *request);
         let events = entries.filter(|(_, entry)| fits(entry)).collect();

@@ -61,12 +61,13 @@ fn positions(
     wanted: &Wanted,
     page: Page,
 ) -> Result<(Vec<Position>, bool), rusqlite::Error> {
-    let Some(base) = Conditions::of(connection, wanted, page)? else { return Ok((vec![], false)) };
     let mut found = vec![];
     // The names of a scope do not overlap, so no row is found twice.
-    for name in &scope.0 {
-        if let Some(conditions) = base.clone().within(connection, name, wanted.is_exact)? {
-            found.extend(conditions.run(connection, wanted.is_oldest_first, page.size + 1)?);
+    for base in Conditions::of(connection, wanted, page)? {
+        for name in &scope.0 {
+            for search in base.clone().within(connection, name, wanted.is_exact)? {
+                found.extend(search.run(connection, wanted.is_oldest_first, page.size + 1)?);
+            }
         }
     }
     found.sort_unstable();

@@ -1,4 +1,7 @@
+use std::collections::BTreeMap;
+
 use cairn_contract::cairn::auth::events::v1::{ApiKeyCreated, KeyDigest};
+use cairn_contract::cairn::experiments::events::v1::RunTagsSet;
 use cairn_contract::cairn::ledger::v1::{
     Event, ListAuditRecordsRequest, ListEventsRequest, Order, ReadResourceHistoryRequest,
 };
@@ -107,6 +110,29 @@ async fn whoever_may_read_a_resource_is_told_its_history_but_not_about_the_reque
     assert_eq!(refused.code(), Code::PermissionDenied);
     let oneself = house.client().read_resource_history(house.of(GUEST, ask(GUEST))).await.unwrap().into_inner();
     assert_eq!(kinds(&oneself.events), ["UserCreated"]);
+}
+
+#[tokio::test]
+async fn a_page_of_large_events_ends_early_and_the_next_goes_on() {
+    let house = House::new().await;
+    for _ in 0..40 {
+        let tags = BTreeMap::from([("note".to_owned(), "x".repeat(100_000))]);
+        house.record("experiments.run", RUN, ADMIN, &RunTagsSet { run: RUN.into(), tags }).await;
+    }
+    let (mut pages, mut seen) = (0, vec![]);
+    let mut asked = ListEventsRequest { resource: RUN.into(), page_size: 1000, ..Default::default() };
+    loop {
+        let page = house.client().list_events(house.of(ADMIN, asked.clone())).await.unwrap().into_inner();
+        pages += 1;
+        seen.extend(page.events.into_iter().map(|event| event.position));
+        if page.next_page_token.is_empty() {
+            break;
+        }
+        asked.page_token = page.next_page_token;
+    }
+    let all: Vec<_> = (8..48).rev().map(|position: u64| position.to_string()).collect();
+    assert_eq!(seen, all);
+    assert_eq!(pages, 2, "four megabytes, two at a time");
 }
 
 #[tokio::test]
