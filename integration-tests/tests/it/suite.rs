@@ -1,6 +1,7 @@
 //! The whole suite in this process, behind its real doors, for tests that walk or measure it.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use cairn::suite::{Running, config};
 use cairn_service::config::Sources;
@@ -18,13 +19,19 @@ pub struct Suite {
     running: Running,
     http: reqwest::Client,
     pub admin: String,
-    _folder: TempDir,
+    _folder: Option<TempDir>,
 }
 
 impl Suite {
     pub async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let data = folder.path().join("data").display().to_string();
+        let suite = Self::at(&folder.path().join("data")).await;
+        Self { _folder: Some(folder), ..suite }
+    }
+
+    /// A suite on a folder that outlives it.
+    pub async fn at(data: &Path) -> Self {
+        let data = data.display().to_string();
         let environment = [
             ("API_HTTP_PORT", "0"),
             ("API_GRPC_PORT", "0"),
@@ -38,7 +45,7 @@ impl Suite {
         let loaded = config::registry().load(&Sources { file: None, environment }).unwrap();
         let (metrics, _) = Metrics::new().unwrap();
         let running = Running::start(&loaded, &metrics, Shutdown::new()).await.unwrap();
-        Self { running, http: reqwest::Client::new(), admin: KEY.to_owned(), _folder: folder }
+        Self { running, http: reqwest::Client::new(), admin: KEY.to_owned(), _folder: None }
     }
 
     pub async fn stop(self) {
