@@ -45,6 +45,7 @@ const MANAGING: &[&str] = &[
     "auth.bindings.get",
     "auth.bindings.list",
     "auth.bindings.delete",
+    "auth.decisions.explain",
     "ledger.audit.read",
     "ledger.events.read",
 ];

@@ -3,6 +3,7 @@
 mod accounts;
 mod artifacts;
 mod audit;
+mod authz;
 mod bindings;
 mod comparison;
 mod config;
@@ -79,6 +80,9 @@ enum Command {
     Roles(bindings::Roles),
     /// Who you are, and what you may do.
     Whoami,
+    /// Why something was refused.
+    #[command(subcommand)]
+    Authz(authz::Command),
     /// What happened: the audit log.
     #[command(subcommand)]
     Audit(audit::Command),
@@ -126,6 +130,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Bindings(command) => bindings::run(cli.connection.open()?, command).await,
         Command::Roles(command) => bindings::roles(cli.connection.open()?, command).await,
         Command::Whoami => bindings::whoami(cli.connection.open()?).await,
+        Command::Authz(command) => authz::run(cli.connection.open()?, command).await,
         Command::Audit(command) => audit::run(cli.connection.open()?, command).await,
         Command::Events(command) => events::run(cli.connection.open()?, command).await,
         Command::Completions { shell } => {
