@@ -46,6 +46,7 @@ test-rust: ## All Rust tests (with cargo-nextest where it is installed).
 
 test-python: $(VENV)/.ready ## Genuine clients against the real program, answer by answer beside a genuine MLflow server.
 	cargo build --package cairn --bin cairn
+	cargo build --package cairn-objects --example s3_server
 	CAIRN_BIN=$(CAIRN_DEBUG) $(VENV)/bin/python -m pytest -q -p no:cacheprovider integration-tests/python
 
 $(VENV)/.ready: $(REQUIREMENTS)

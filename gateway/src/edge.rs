@@ -19,7 +19,7 @@ use crate::call::{Answer, Body as BodyKind};
 use crate::caller::{self, Trace};
 use crate::enter::{Entered, Visit};
 use crate::forward::{call, keep};
-use crate::intake::{Intake, check_media_type};
+use crate::intake::{Intake, Limit, check_media_type};
 use crate::limit::Rates;
 use crate::line::Line;
 use crate::live::{Live, Notation};
@@ -145,7 +145,9 @@ impl Edge {
             kind => {
                 let is_json = !matches!(kind, BodyKind::Raw(_));
                 check_media_type(&parts.headers, is_json && route.method.dialect == Dialect::Cairn)?;
-                Intake::new(body, &parts.headers, self.config.body_bytes_max as u64, pause_max)?.whole().await?
+                let bytes_max = self.config.body_bytes_max as u64;
+                let limit = Limit { bytes_max, setting: "gateway.body_bytes_max" };
+                Intake::new(body, &parts.headers, limit, pause_max)?.whole().await?
             }
         };
         let message = route.plan.request(&self.router.plans, bound, parts.uri.query(), &parts.headers, &body);
@@ -157,8 +159,9 @@ impl Edge {
         check_media_type(&parts.headers, false)?;
         let plans = &self.router.plans;
         let first = route.plan.request(plans, bound, parts.uri.query(), &parts.headers, &[]).map_err(invalid)?;
-        let limits = (self.config.upload_bytes_max, Duration::from_millis(self.config.idle_timeout_ms));
-        let upload = Upload::new(route, plans, first, &parts.headers, body, limits)?;
+        let limit = Limit { bytes_max: self.config.upload_bytes_max, setting: "gateway.upload_bytes_max" };
+        let pause_max = Duration::from_millis(self.config.idle_timeout_ms);
+        let upload = Upload::new(route, plans, first, &parts.headers, body, (limit, pause_max))?;
         let (body, broken) = upload.body();
         let answered = self.upstream.upload(call(visit, Some(timeout)), body).await;
         // What the service says of a body that broke off is not what the client needs to know.

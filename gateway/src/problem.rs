@@ -100,6 +100,12 @@ impl Problem {
         {
             headers.insert(header::ALLOW, allowed);
         }
+        let size = self.details.error_info().and_then(|info| info.metadata.get("size"));
+        if self.http == StatusCode::RANGE_NOT_SATISFIABLE
+            && let Some(Ok(whole)) = size.map(|size| HeaderValue::from_str(&format!("bytes */{size}")))
+        {
+            headers.insert(header::CONTENT_RANGE, whole);
+        }
         if *response.status_mut() == StatusCode::UNAUTHORIZED {
             let headers = response.headers_mut();
             headers.append(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"cairn\""));
@@ -190,6 +196,9 @@ impl Problem {
             return (&self.reason, mlflow_status(&self.reason));
         }
         let code = match self.code {
+            Code::OutOfRange if self.http == StatusCode::RANGE_NOT_SATISFIABLE => {
+                return ("INVALID_PARAMETER_VALUE", self.http);
+            }
             Code::InvalidArgument | Code::OutOfRange => "INVALID_PARAMETER_VALUE",
             Code::FailedPrecondition => "BAD_REQUEST",
             Code::AlreadyExists => "RESOURCE_ALREADY_EXISTS",
@@ -234,6 +243,7 @@ fn http_status(code: Code, reason: &str) -> StatusCode {
         ("REQUEST_TOO_LARGE", _) => StatusCode::PAYLOAD_TOO_LARGE,
         ("UNSUPPORTED_MEDIA_TYPE", _) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         ("CLIENT_TOO_SLOW", _) => StatusCode::REQUEST_TIMEOUT,
+        ("OBJECT_RANGE_INVALID", _) => StatusCode::RANGE_NOT_SATISFIABLE,
         (_, Code::Ok) => StatusCode::OK,
         (_, Code::InvalidArgument | Code::FailedPrecondition | Code::OutOfRange) => StatusCode::BAD_REQUEST,
         (_, Code::Unauthenticated) => StatusCode::UNAUTHORIZED,

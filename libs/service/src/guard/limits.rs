@@ -1,8 +1,10 @@
+use cairn_eventstore::limits::EVENT_BYTES_MAX;
+
 crate::settings! {
     /// What one call may take.
     pub struct Limits: "limits" checked by problems {
-        /// Largest request message, in bytes, decompressed.
-        message_bytes_max: usize = 4 * 1024 * 1024;
+        /// Largest request message, in bytes, decompressed. What one message says becomes one event, which holds 8 MiB.
+        message_bytes_max: usize = 7 * 1024 * 1024;
         /// How long a caller that sets no deadline waits, in milliseconds.
         deadline_ms_default: u64 = 30_000;
         /// How long any caller may wait, in milliseconds.
@@ -27,10 +29,13 @@ crate::settings! {
     }
 }
 
+/// What of an event a message may take: the rest is for what the log says of the event itself.
+const MESSAGE_BYTES_LIMIT: usize = EVENT_BYTES_MAX - (1 << 20);
+
 fn problems(limits: &Limits) -> Vec<String> {
     let mut problems = vec![];
-    if limits.message_bytes_max < 1024 {
-        problems.push("message_bytes_max must be at least 1024".to_owned());
+    if !(1024..=MESSAGE_BYTES_LIMIT).contains(&limits.message_bytes_max) {
+        problems.push(format!("message_bytes_max must be 1024 to {MESSAGE_BYTES_LIMIT}"));
     }
     if limits.deadline_ms_default == 0 || limits.deadline_ms_default > limits.deadline_ms_max {
         problems.push("deadline_ms_default must be between 1 and deadline_ms_max".to_owned());

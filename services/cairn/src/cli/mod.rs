@@ -1,6 +1,7 @@
 //! The command line for people. Every command but `up`, `config` and `rebuild` goes through the gateway.
 
 mod accounts;
+mod artifact_parts;
 mod artifacts;
 mod audit;
 mod authz;

@@ -35,6 +35,7 @@ pub struct Connection {
 /// An open connection and how to print what comes back.
 pub struct Session {
     client: Client,
+    url: String,
     project: String,
     pub output: Output,
 }
@@ -54,7 +55,12 @@ impl Connection {
             }
             None => std::env::var("CAIRN_API_KEY").ok().filter(|key| !key.is_empty()),
         };
-        Ok(Session { client: Client::new(&self.url, key)?, project: self.project.clone(), output: self.output() })
+        Ok(Session {
+            client: Client::new(&self.url, key)?,
+            url: self.url.clone(),
+            project: self.project.clone(),
+            output: self.output(),
+        })
     }
 }
 
@@ -62,6 +68,11 @@ impl Session {
     /// The client itself, for uploads and downloads.
     pub fn client(&self) -> &Client {
         &self.client
+    }
+
+    /// The gateway's address.
+    pub fn url(&self) -> &str {
+        &self.url
     }
 
     /// `projects/<project>` of this command line.

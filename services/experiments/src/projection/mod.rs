@@ -20,7 +20,7 @@ use crate::model::{Experiment, LoggedModel, Run};
 pub struct Views;
 
 impl Projection for Views {
-    const NAME: &'static str = "experiments.v1";
+    const NAME: &'static str = "experiments.v2";
     const SCHEMA: &'static str = include_str!("schema.sql");
     /// Runs are looked up by start (deleting an experiment) and by parent (hiding nested runs) here too.
     const READER_INDEXES: &'static [&'static str] = &[
