@@ -7,7 +7,7 @@ use cairn::suite::{Running, config};
 use cairn_service::config::Sources;
 use cairn_service::shutdown::Shutdown;
 use cairn_service::telemetry::Metrics;
-use reqwest::{Method as Verb, Response};
+use reqwest::{Method as Verb, Response, StatusCode};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -66,6 +66,19 @@ impl Suite {
             request = request.json(body);
         }
         request.send().await.unwrap()
+    }
+
+    /// Asks whether a caller is let in, and changes nothing: no resource is at the state that the request names.
+    pub async fn probe(&self, verb: &str, path: &str, body: Option<&Value>, key: Option<&str>) -> StatusCode {
+        let url = format!("http://{}{path}", self.running.http);
+        let mut request = self.http.request(verb.parse::<Verb>().unwrap(), url).header("if-match", "\"999999999\"");
+        if let Some(key) = key {
+            request = request.bearer_auth(key);
+        }
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        request.send().await.unwrap().status()
     }
 
     /// The JSON answer to an administrator's request that must succeed.
