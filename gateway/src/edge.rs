@@ -19,11 +19,11 @@ use crate::call::{Answer, Body as BodyKind};
 use crate::caller::{self, Trace};
 use crate::enter::{Entered, Visit};
 use crate::forward::{call, keep};
-use crate::intake::{Intake, check_media_type};
+use crate::intake::{Intake, Limit, check_media_type};
 use crate::limit::Rates;
 use crate::line::Line;
 use crate::live::{Live, Notation};
-use crate::problem::Problem;
+use crate::problem::{Form, Problem};
 use crate::route::Router;
 use crate::upload::Upload;
 use crate::upstream::Upstream;
@@ -80,6 +80,7 @@ impl Edge {
         let mut line = Line::begin(&parts.method, &trace, source);
         let is_head = parts.method == Verb::HEAD;
         let is_conditional = parts.headers.contains_key(header::IF_MATCH);
+        let accepts_details = Form::accepts_details(&parts.headers);
         let mut dialect = dialect_of(parts.uri.path());
 
         let answered = match self.enter(parts, source, &trace, &mut line) {
@@ -97,7 +98,7 @@ impl Edge {
                 problem.http = StatusCode::PRECONDITION_FAILED;
             }
             line.knows_reason(&problem.reason, is_refused);
-            problem.answer(dialect, &trace)
+            problem.answer(Form::of(dialect, accepts_details), &trace)
         });
         if let Ok(id) = HeaderValue::from_str(&trace.request_id) {
             response.headers_mut().insert("x-request-id", id);
@@ -144,7 +145,9 @@ impl Edge {
             kind => {
                 let is_json = !matches!(kind, BodyKind::Raw(_));
                 check_media_type(&parts.headers, is_json && route.method.dialect == Dialect::Cairn)?;
-                Intake::new(body, &parts.headers, self.config.body_bytes_max as u64, pause_max)?.whole().await?
+                let bytes_max = self.config.body_bytes_max as u64;
+                let limit = Limit { bytes_max, setting: "gateway.body_bytes_max" };
+                Intake::new(body, &parts.headers, limit, pause_max)?.whole().await?
             }
         };
         let message = route.plan.request(&self.router.plans, bound, parts.uri.query(), &parts.headers, &body);
@@ -156,8 +159,9 @@ impl Edge {
         check_media_type(&parts.headers, false)?;
         let plans = &self.router.plans;
         let first = route.plan.request(plans, bound, parts.uri.query(), &parts.headers, &[]).map_err(invalid)?;
-        let limits = (self.config.upload_bytes_max, Duration::from_millis(self.config.idle_timeout_ms));
-        let upload = Upload::new(route, plans, first, &parts.headers, body, limits)?;
+        let limit = Limit { bytes_max: self.config.upload_bytes_max, setting: "gateway.upload_bytes_max" };
+        let pause_max = Duration::from_millis(self.config.idle_timeout_ms);
+        let upload = Upload::new(route, plans, first, &parts.headers, body, (limit, pause_max))?;
         let (body, broken) = upload.body();
         let answered = self.upstream.upload(call(visit, Some(timeout)), body).await;
         // What the service says of a body that broke off is not what the client needs to know.

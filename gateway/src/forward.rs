@@ -31,7 +31,9 @@ pub fn call(visit: &Visit, timeout: Option<Duration>) -> Call {
         put(&mut metadata, guard::AFTER, after);
     }
     if matches!(visit.route.plan.answer, Answer::Raw | Answer::Download) {
-        for name in &raw::ASKED {
+        // Whoever asks for the head alone learns of the whole.
+        let is_head = visit.parts.method == http::Method::HEAD;
+        for name in raw::ASKED.iter().filter(|name| !is_head || **name != header::RANGE) {
             if let Some(value) = text(name) {
                 put(&mut metadata, &raw::key(name), value);
             }

@@ -11,18 +11,25 @@ use http_body_util::BodyExt;
 pub struct Intake {
     body: Body,
     taken: u64,
-    bytes_max: u64,
+    limit: Limit,
     pause_max: Duration,
+}
+
+/// How much may come, and the setting that says so.
+#[derive(Clone, Copy, Debug)]
+pub struct Limit {
+    pub bytes_max: u64,
+    pub setting: &'static str,
 }
 
 impl Intake {
     /// Refuses at once what announces more than it may send.
-    pub fn new(body: Body, headers: &HeaderMap, bytes_max: u64, pause_max: Duration) -> Result<Self, Refusal> {
+    pub fn new(body: Body, headers: &HeaderMap, limit: Limit, pause_max: Duration) -> Result<Self, Refusal> {
         let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-        if announced.is_some_and(|announced| announced > bytes_max) {
-            return Err(too_large(bytes_max));
+        if announced.is_some_and(|announced| announced > limit.bytes_max) {
+            return Err(too_large(limit));
         }
-        Ok(Self { body, taken: 0, bytes_max, pause_max })
+        Ok(Self { body, taken: 0, limit, pause_max })
     }
 
     /// The next bytes, if there are any.
@@ -38,8 +45,8 @@ impl Intake {
                 continue;
             }
             self.taken += data.len() as u64;
-            if self.taken > self.bytes_max {
-                return Err(too_large(self.bytes_max));
+            if self.taken > self.limit.bytes_max {
+                return Err(too_large(self.limit));
             }
             return Ok(Some(data));
         }
@@ -58,8 +65,8 @@ impl Intake {
     }
 }
 
-fn too_large(bytes_max: u64) -> Refusal {
-    let message = format!("the body is larger than {bytes_max} bytes");
+fn too_large(Limit { bytes_max, setting }: Limit) -> Refusal {
+    let message = format!("the body is larger than the {bytes_max} bytes of the setting {setting}");
     Refusal::new(Code::ResourceExhausted, "REQUEST_TOO_LARGE", message).with("bytes_max", bytes_max)
 }
 

@@ -3,7 +3,7 @@ use std::time::Duration;
 use axum::body::Body;
 use cairn_contract::cairn::options::v1::Dialect;
 use cairn_service::{Refusal, refuse};
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use serde_json::{Map, Value, json};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
@@ -18,6 +18,36 @@ pub struct Problem {
     pub http: StatusCode,
     pub retry_after: Option<Duration>,
     details: ErrorDetails,
+}
+
+/// How an error is written down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// AIP-193.
+    Aip,
+    /// RFC 9457, for those who ask for it.
+    Details,
+    /// As MLflow's server does.
+    Mlflow,
+}
+
+const PROBLEM_DETAILS: &str = "application/problem+json";
+
+impl Form {
+    /// The form of a dialect, and of ours the one that the caller accepts.
+    pub fn of(dialect: Dialect, accepts_details: bool) -> Self {
+        match dialect {
+            Dialect::Mlflow => Self::Mlflow,
+            _ if accepts_details => Self::Details,
+            _ => Self::Aip,
+        }
+    }
+
+    /// Whether the caller asks for problem details.
+    pub fn accepts_details(headers: &HeaderMap) -> bool {
+        let mut accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+        accepted.any(|value| value.split(',').any(|range| range.trim_start().starts_with(PROBLEM_DETAILS)))
+    }
 }
 
 impl From<Refusal> for Problem {
@@ -50,18 +80,17 @@ impl From<&Status> for Problem {
 
 impl Problem {
     /// The whole answer, in the words of the dialect.
-    pub fn answer(&self, dialect: Dialect, trace: &Trace) -> Response<Body> {
-        let body = match dialect {
-            Dialect::Mlflow => self.mlflow(trace),
-            _ => self.json(trace),
+    pub fn answer(&self, form: Form, trace: &Trace) -> Response<Body> {
+        let body = match form {
+            Form::Mlflow => self.mlflow(trace),
+            Form::Details => self.problem_details(trace),
+            Form::Aip => self.json(trace),
         };
         let mut response = Response::new(Body::from(body.to_string()));
-        *response.status_mut() = match dialect {
-            Dialect::Mlflow => self.mlflow_code().1,
-            _ => self.http,
-        };
+        *response.status_mut() = if form == Form::Mlflow { self.mlflow_code().1 } else { self.http };
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let content_type = if form == Form::Details { PROBLEM_DETAILS } else { "application/json" };
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
         if let Some(delay) = self.retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(delay.as_secs_f64().ceil() as u64));
         }
@@ -71,6 +100,12 @@ impl Problem {
         {
             headers.insert(header::ALLOW, allowed);
         }
+        let size = self.details.error_info().and_then(|info| info.metadata.get("size"));
+        if self.http == StatusCode::RANGE_NOT_SATISFIABLE
+            && let Some(Ok(whole)) = size.map(|size| HeaderValue::from_str(&format!("bytes */{size}")))
+        {
+            headers.insert(header::CONTENT_RANGE, whole);
+        }
         if *response.status_mut() == StatusCode::UNAUTHORIZED {
             let headers = response.headers_mut();
             headers.append(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"cairn\""));
@@ -79,18 +114,39 @@ impl Problem {
         response
     }
 
+    /// RFC 9457, with what it has no word of its own for beside it.
+    fn problem_details(&self, trace: &Trace) -> Value {
+        json!({
+            "type": format!("urn:cairn:reason:{}", self.reason),
+            "title": self.http.canonical_reason().unwrap_or("Error"),
+            "status": self.http.as_u16(),
+            "detail": self.message,
+            "instance": format!("urn:cairn:request:{}", trace.request_id),
+            "code": canonical(self.code),
+            "reason": self.reason,
+            "context": self.context(trace),
+            "trace_id": trace.parent.trace_id(),
+        })
+    }
+
+    /// Every value that the message mentions, and the request's id.
+    fn context(&self, trace: &Trace) -> Map<String, Value> {
+        let info = self.details.error_info();
+        let values = info.into_iter().flat_map(|info| &info.metadata);
+        let mut context: Map<String, Value> =
+            values.map(|(key, value)| (key.clone(), Value::from(value.as_str()))).collect();
+        context.insert("request_id".into(), trace.request_id.as_str().into());
+        context
+    }
+
     /// AIP-193, with the reason and the ids lifted to where a reader looks first.
     pub fn json(&self, trace: &Trace) -> Value {
-        let mut context: Map<String, Value> = self.details.error_info().map_or_else(Map::new, |info| {
-            info.metadata.iter().map(|(key, value)| (key.clone(), Value::from(value.as_str()))).collect()
-        });
-        context.insert("request_id".into(), trace.request_id.as_str().into());
         json!({ "error": {
             "code": self.http.as_u16(),
             "status": canonical(self.code),
             "reason": self.reason,
             "message": self.message,
-            "context": context,
+            "context": self.context(trace),
             "trace_id": trace.parent.trace_id(),
             "details": self.details(),
         }})
@@ -140,6 +196,9 @@ impl Problem {
             return (&self.reason, mlflow_status(&self.reason));
         }
         let code = match self.code {
+            Code::OutOfRange if self.http == StatusCode::RANGE_NOT_SATISFIABLE => {
+                return ("INVALID_PARAMETER_VALUE", self.http);
+            }
             Code::InvalidArgument | Code::OutOfRange => "INVALID_PARAMETER_VALUE",
             Code::FailedPrecondition => "BAD_REQUEST",
             Code::AlreadyExists => "RESOURCE_ALREADY_EXISTS",
@@ -184,6 +243,7 @@ fn http_status(code: Code, reason: &str) -> StatusCode {
         ("REQUEST_TOO_LARGE", _) => StatusCode::PAYLOAD_TOO_LARGE,
         ("UNSUPPORTED_MEDIA_TYPE", _) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         ("CLIENT_TOO_SLOW", _) => StatusCode::REQUEST_TIMEOUT,
+        ("OBJECT_RANGE_INVALID", _) => StatusCode::RANGE_NOT_SATISFIABLE,
         (_, Code::Ok) => StatusCode::OK,
         (_, Code::InvalidArgument | Code::FailedPrecondition | Code::OutOfRange) => StatusCode::BAD_REQUEST,
         (_, Code::Unauthenticated) => StatusCode::UNAUTHORIZED,

@@ -10,7 +10,7 @@ use http_body_util::StreamBody;
 use parking_lot::Mutex;
 use tonic::Status;
 
-use crate::intake::Intake;
+use crate::intake::{Intake, Limit};
 use crate::route::Route;
 use crate::transcode::Plans;
 
@@ -95,7 +95,7 @@ impl Upload {
         first: Vec<u8>,
         headers: &http::HeaderMap,
         body: Body,
-        limits: (u64, Duration),
+        (limit, pause_max): (Limit, Duration),
     ) -> Result<Self, Refusal> {
         let content_type = headers.get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
         Ok(Self {
@@ -103,7 +103,7 @@ impl Upload {
             plans: Arc::clone(plans),
             first,
             content_type: content_type.map(str::to_owned),
-            intake: Intake::new(body, headers, limits.0, limits.1)?,
+            intake: Intake::new(body, headers, limit, pause_max)?,
         })
     }
 }

@@ -1,5 +1,7 @@
 """The command line against a running suite: every command, as a table and as JSON, and what its exit codes say."""
 
+import csv
+import io
 import json
 import re
 import shutil
@@ -427,3 +429,18 @@ def test_a_copy_of_a_stopped_suite_is_rebuilt_to_the_same_views(cairn, tmp_path)
     with again:
         points = Api(again).get(f"{name}/metricPoints", params={"metric": "loss", "page_size": 100}).json()["points"]
         assert [point.get("value", 0) for point in points] == list(range(50))
+
+
+def test_the_audit_log_goes_out_as_lines_for_other_programs(suite, run):
+    listed = eventually(lambda: (found := suite.cli_json("audit", "list", "--resource", run)) and len(found) > 2 and found)
+    lines = [json.loads(line) for line in said(suite, "audit", "export", "--format", "jsonl", "--resource", run).splitlines()]
+    assert lines == listed[::-1], "the same records, oldest first"
+    table = list(csv.DictReader(io.StringIO(said(suite, "audit", "export", "--format", "csv", "--resource", run))))
+    assert [{key: value for key, value in row.items() if value} for row in table] == lines
+    rest = said(suite, "audit", "export", "--format", "jsonl", "--resource", run, "--after", lines[0]["position"])
+    assert [json.loads(line) for line in rest.splitlines()] == lines[1:], "an export goes on where one broke off"
+    [created] = suite.cli_json("audit", "list", "--resource", run, "--action", "experiments.runs.create", "--limit", "1")
+    assert created["principal"] == "users/admin" and created["outcome"] == "OUTCOME_COMMITTED"
+    asked = eventually(lambda: suite.cli_json("audit", "list", "--outcome", "read", "--action", "ledger.audit.read"))
+    assert any(record["method"].endswith("/ExportAuditRecords") for record in asked), "who exported is on record"
+    said(suite, "audit", "export", "--format", "csv", code=DENIED, key="wrong")

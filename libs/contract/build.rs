@@ -7,8 +7,7 @@ use std::{env, fs};
 use prost::Message;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    // Asked for when it runs: a script that was built in another checkout, with a target folder that was copied, would
-    // compile that checkout's contracts.
+    // As cargo says now: the path compiled in would be that of the checkout the script was built in.
     let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("../../proto");
     println!("cargo:rerun-if-changed={}", root.display());
     let mut files = vec![];

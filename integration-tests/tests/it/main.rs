@@ -4,5 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod contract;
+mod history;
 mod suite;
 mod tidy;
+mod verbs;

@@ -1,10 +1,12 @@
 //! The whole suite in this process, behind its real doors, for tests that walk or measure it.
 
+use std::path::Path;
+
 use cairn::suite::{Running, config};
 use cairn_service::config::Sources;
 use cairn_service::shutdown::Shutdown;
 use cairn_service::telemetry::Metrics;
-use reqwest::{Method as Verb, Response};
+use reqwest::{Method as Verb, Response, StatusCode};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -16,13 +18,19 @@ pub struct Suite {
     running: Running,
     http: reqwest::Client,
     pub admin: String,
-    _folder: TempDir,
+    _folder: Option<TempDir>,
 }
 
 impl Suite {
     pub async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let data = folder.path().join("data").display().to_string();
+        let suite = Self::at(&folder.path().join("data")).await;
+        Self { _folder: Some(folder), ..suite }
+    }
+
+    /// A suite on a folder that outlives it.
+    pub async fn at(data: &Path) -> Self {
+        let data = data.display().to_string();
         let environment = [
             ("API_HTTP_PORT", "0"),
             ("API_GRPC_PORT", "0"),
@@ -34,7 +42,7 @@ impl Suite {
         let loaded = config::registry().load(&Sources::new().with_environment(environment)).unwrap();
         let (metrics, _) = Metrics::new().unwrap();
         let running = Running::start(&loaded, &metrics, Shutdown::new()).await.unwrap();
-        Self { running, http: reqwest::Client::new(), admin: KEY.to_owned(), _folder: folder }
+        Self { running, http: reqwest::Client::new(), admin: KEY.to_owned(), _folder: None }
     }
 
     pub async fn stop(self) {
@@ -55,6 +63,19 @@ impl Suite {
             request = request.json(body);
         }
         request.send().await.unwrap()
+    }
+
+    /// Asks whether a caller is let in, and changes nothing: no resource is at the state that the request names.
+    pub async fn probe(&self, verb: &str, path: &str, body: Option<&Value>, key: Option<&str>) -> StatusCode {
+        let url = format!("http://{}{path}", self.running.http);
+        let mut request = self.http.request(verb.parse::<Verb>().unwrap(), url).header("if-match", "\"999999999\"");
+        if let Some(key) = key {
+            request = request.bearer_auth(key);
+        }
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        request.send().await.unwrap().status()
     }
 
     /// The JSON answer to an administrator's request that must succeed.

@@ -4,7 +4,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use cairn_eventstore::EventStore;
 use cairn_kernel::{Clock, Name, Position, Principal, PrincipalKind, Time};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 use uuid::{NoContext, Timestamp, Uuid};
@@ -12,11 +12,12 @@ use uuid::{NoContext, Timestamp, Uuid};
 use crate::authenticate::Remembered;
 use crate::config::Config;
 use crate::freshness::Freshness;
+use crate::key_use::KeyUses;
 use crate::open::developer;
 use crate::replica::{Follower, Replica};
 use crate::table::{self, Question};
 use crate::token::Tokens;
-use crate::{Behind, Decision, Denial, Keyring, Reach, World};
+use crate::{Behind, Decision, Denial, KeyUse, Keyring, Reach, World};
 
 /// The live replica of auth's events, and everything decided from it.
 pub struct Access {
@@ -27,6 +28,7 @@ pub struct Access {
     pub(crate) remembered: Remembered,
     /// The bootstrap key that was used last while no use of it was on record.
     pub(crate) bootstrap_used: watch::Sender<Option<String>>,
+    pub(crate) key_uses: KeyUses,
     is_open: bool,
     token_life: Duration,
     /// Nothing follows a fixed world.
@@ -91,6 +93,7 @@ impl Access {
             tokens,
             remembered: Remembered::new(config.tokens_remembered_max),
             bootstrap_used: watch::Sender::new(None),
+            key_uses: KeyUses::new(),
             is_open: config.disabled,
             token_life: config.token_life(),
             follower,
@@ -102,11 +105,14 @@ impl Access {
         let world = self.replica.world.load();
         let question = Question { principal, permission, resource, reach, now: self.clock.now() };
         let verdict = if self.is_stale_for(permission) { Err(Denial::Stale) } else { table::decide(&world, &question) };
+        let denial = verdict.as_ref().err().copied();
+        let facts = denial.filter(|denial| *denial != Denial::Stale);
         Decision {
             id: fresh_id(question.now),
-            denial: verdict.as_ref().err().copied(),
+            denial,
             binding: verdict.ok().flatten(),
             policy: world.policy().0,
+            facts: facts.map(|denial| Box::new(table::facts(&world, &question, denial))),
         }
     }
 
@@ -163,6 +169,11 @@ impl Access {
     /// Tells the name of a key that lets the first administrator in when it is used and that is not on record yet.
     pub fn bootstrap_uses(&self) -> watch::Receiver<Option<String>> {
         self.bootstrap_used.subscribe()
+    }
+
+    /// Tells which keys are used, each at most once an hour. Only the first to ask gets it.
+    pub fn key_uses(&self) -> Option<mpsc::Receiver<KeyUse>> {
+        self.key_uses.listen()
     }
 
     fn is_stale_for(&self, permission: &str) -> bool {

@@ -105,32 +105,31 @@ impl Access {
 
     /// A key that the operator chose; nothing when it is none.
     fn accept_opaque(&self, text: &str) -> Option<Result<Principal, AuthenticationFault>> {
-        let (digest, record) = self.find_opaque(text)?;
+        let record = self.find_opaque(text)?;
         let now = self.clock.now();
-        let is_previous =
-            record.previous.as_ref().is_some_and(|(before, until)| before.bytes == digest && now < *until);
-        if record.digest.bytes != digest && !is_previous {
+        let previous = record.previous.as_ref().filter(|(_, until)| now < *until);
+        let is_current = self.keyring.is_opaque_digest_of(Some(&record.digest), text);
+        let is_previous = self.keyring.is_opaque_digest_of(previous.map(|(digest, _)| digest), text);
+        if !(is_current | is_previous) {
             return Some(Err(AuthenticationFault::Revoked));
         }
         let id = record.name.rsplit('/').next()?;
         Some(self.welcome(id, &record, now))
     }
 
-    /// Found by a keyed hash: how far a guess agrees with a stored digest says nothing about the text.
-    fn find_opaque(&self, text: &str) -> Option<(Vec<u8>, Arc<KeyRecord>)> {
+    /// Found by a keyed hash: how far a guess agrees with a stored digest says nothing about the text. What is found is
+    /// still to be compared.
+    fn find_opaque(&self, text: &str) -> Option<Arc<KeyRecord>> {
         let world = self.replica.world.load();
         if !world.has_opaque() || text.len() > OPAQUE_BYTES_MAX {
             return None;
         }
-        self.keyring.opaque_digests(text).find_map(|digest| {
-            let record = Arc::clone(world.key(world.opaque(&digest)?)?);
-            Some((digest, record))
-        })
+        self.keyring.opaque_digests(text).find_map(|digest| Some(Arc::clone(world.key(world.opaque(&digest)?)?)))
     }
 
     /// The key that a text is, whether it still holds or not.
     pub fn find_key(&self, text: &str) -> Option<Arc<KeyRecord>> {
-        let Ok(key) = text.parse::<ApiKey>() else { return self.find_opaque(text).map(|(_, record)| record) };
+        let Ok(key) = text.parse::<ApiKey>() else { return self.find_opaque(text) };
         let record = Arc::clone(self.replica.world.load().key(key.id())?);
         self.keyring.is_digest_of(Some(&record.digest), key.id(), key.secret()).then_some(record)
     }
@@ -141,7 +140,11 @@ impl Access {
         let Some(record) = world.key(&claims.key).filter(|record| record.owner == claims.sub) else {
             return Err(AuthenticationFault::Revoked);
         };
-        self.welcome(&claims.key, record, self.clock.now())?;
+        let now = self.clock.now();
+        if !record.accepts_tokens_of(claims.issue_time(), now) {
+            return Err(AuthenticationFault::Revoked);
+        }
+        self.welcome(&claims.key, record, now)?;
         Ok(principal_of(claims))
     }
 
@@ -150,7 +153,7 @@ impl Access {
         if record.is_revoked || self.replica.world.load().standing(&record.owner) != Some(Standing::Active) {
             return Err(AuthenticationFault::Revoked);
         }
-        if record.expire_time.is_some_and(|end| end <= now) {
+        if record.has_expired(now) {
             return Err(AuthenticationFault::Expired);
         }
         if record.is_bootstrap && !record.is_used {
@@ -160,6 +163,7 @@ impl Access {
                 is_news
             });
         }
+        self.key_uses.note(&record.name, now);
         Ok(Principal {
             name: record.owner.clone(),
             kind: kind_of(&record.owner),

@@ -30,8 +30,8 @@ pub enum Action {
     },
     /// Writes the object, of exactly this size and digest where they are given.
     Put { size: Option<u64>, sha256: Option<Digest> },
-    /// Writes one part of an upload.
-    PutPart { upload: UploadId, number: u32 },
+    /// Writes one part of an upload, of exactly this size where it is given.
+    PutPart { upload: UploadId, number: u32, size: Option<u64> },
 }
 
 /// What an address is to allow, and for how long.
@@ -167,7 +167,10 @@ impl Action {
                     .flatten()
                     .collect()
             }
-            Self::PutPart { upload, number } => vec![("upload", upload.0.clone()), ("part", number.to_string())],
+            Self::PutPart { upload, number, size } => {
+                let pairs = [("upload", upload.0.clone()), ("part", number.to_string())];
+                pairs.into_iter().chain(size.map(|size| ("size", size.to_string()))).collect()
+            }
         };
         let pairs =
             pairs.iter().map(|(name, value)| format!("{name}={}", utf8_percent_encode(value, NON_ALPHANUMERIC)));
@@ -187,7 +190,8 @@ impl Action {
                 sha256: value("sha256").and_then(|sha256| sha256.parse().ok()),
             }),
             ("PUT", Some(upload)) => {
-                Some(Self::PutPart { upload: UploadId(upload), number: value("part")?.parse().ok()? })
+                let size = value("size").and_then(|size| size.parse().ok());
+                Some(Self::PutPart { upload: UploadId(upload), number: value("part")?.parse().ok()?, size })
             }
             _ => None,
         }
@@ -286,7 +290,8 @@ mod tests {
             Action::Get { file_name: None, media_type: None },
             Action::Get { file_name: Some("a&b=c.html".into()), media_type: Some("text/html".into()) },
             Action::Put { size: Some(3), sha256: Some(Digest::of(b"abc")) },
-            Action::PutPart { upload: UploadId("u&1".into()), number: 7 },
+            Action::PutPart { upload: UploadId("u&1".into()), number: 7, size: None },
+            Action::PutPart { upload: UploadId("u&1".into()), number: 7, size: Some(9) },
         ] {
             let grant = grant(action);
             let (key, expires, detail, signature) = parts(&signer().sign(&grant).url);

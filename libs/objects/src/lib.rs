@@ -24,4 +24,6 @@ pub use key::{KEY_BYTES_MAX, Key, KeyFault, SEGMENT_BYTES_MAX};
 pub use memory::Memory;
 pub use open::{OpenFault, SCHEMES, Settings, open};
 pub use s3::{S3, Secret, Settings as S3Settings};
-pub use store::{Expect, Listed, Listing, Object, ObjectStore, PAGE_MAX, PARTS_MAX, Part, UploadId, Written};
+pub use store::{
+    Arrived, Expect, Listed, Listing, Object, ObjectStore, PAGE_MAX, PARTS_MAX, Part, Unfinished, UploadId, Written,
+};

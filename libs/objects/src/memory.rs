@@ -9,8 +9,8 @@ use uuid::Uuid;
 
 use crate::store::{check_parts, cut};
 use crate::{
-    Body, Digest, Expect, Grant, Key, Listed, Listing, Object, ObjectFault, ObjectStore, PAGE_MAX, Part, Signed,
-    Signer, UploadId, Written, collect, of_bytes,
+    Arrived, Body, Digest, Expect, Grant, Key, Listed, Listing, Object, ObjectFault, ObjectStore, PAGE_MAX, Part,
+    Signed, Signer, Unfinished, UploadId, Written, collect, of_bytes,
 };
 
 /// Keeps objects in memory, for tests. Nothing survives it.
@@ -97,7 +97,23 @@ impl ObjectStore for Memory {
         Ok(part)
     }
 
-    async fn complete(&self, key: &Key, upload: &UploadId, parts: &[Part]) -> Result<Written, ObjectFault> {
+    async fn parts(&self, key: &Key, upload: &UploadId) -> Result<Vec<Arrived>, ObjectFault> {
+        let uploads = self.uploads.lock();
+        let found = uploads.get(&upload.0).filter(|upload| upload.key == *key).ok_or_else(|| unknown(key, upload))?;
+        let arrived = |(number, bytes): (&u32, &Bytes)| Arrived {
+            part: Part { number: *number, etag: Digest::of(bytes).to_string() },
+            size: bytes.len() as u64,
+        };
+        Ok(found.parts.iter().map(arrived).collect())
+    }
+
+    async fn complete(
+        &self,
+        key: &Key,
+        upload: &UploadId,
+        parts: &[Part],
+        expect: Expect,
+    ) -> Result<Written, ObjectFault> {
         check_parts(parts)?;
         let mut uploads = self.uploads.lock();
         let found = uploads.get(&upload.0).filter(|upload| upload.key == *key).ok_or_else(|| unknown(key, upload))?;
@@ -107,6 +123,7 @@ impl ObjectStore for Memory {
             whole.extend_from_slice(bytes.ok_or(ObjectFault::PartMismatch { number: part.number })?);
         }
         let written = Written { size: whole.len() as u64, sha256: Digest::of(&whole) };
+        expect.met_by(&written)?;
         self.objects.lock().insert(key.clone(), whole.into());
         uploads.remove(&upload.0);
         Ok(written)
@@ -118,6 +135,19 @@ impl ObjectStore for Memory {
             uploads.remove(&upload.0);
         }
         Ok(())
+    }
+
+    async fn unfinished(&self, before: Time) -> Result<Vec<Unfinished>, ObjectFault> {
+        let uploads = self.uploads.lock();
+        // As old as can be, like its objects.
+        let time = Time::default();
+        let all = uploads.iter().filter(|_| time < before).take(PAGE_MAX);
+        let unfinished = |(id, upload): (&String, &Upload)| Unfinished {
+            key: upload.key.clone(),
+            upload: UploadId(id.clone()),
+            time,
+        };
+        Ok(all.map(unfinished).collect())
     }
 
     async fn presign(&self, grant: &Grant) -> Result<Signed, ObjectFault> {

@@ -63,6 +63,22 @@ pub struct Part {
     pub etag: String,
 }
 
+/// A part that has arrived, as the store tells of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Arrived {
+    pub part: Part,
+    pub size: u64,
+}
+
+/// An upload that nobody has completed or given up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unfinished {
+    pub key: Key,
+    pub upload: UploadId,
+    /// When it last took a part, or when it began, whichever the store knows.
+    pub time: Time,
+}
+
 /// Keeps objects under keys.
 ///
 /// An object is written whole or not at all: a reader sees the old bytes or the new ones, and what was acknowledged is
@@ -97,11 +113,25 @@ pub trait ObjectStore: Send + Sync + 'static {
         expect: Expect,
     ) -> Result<Part, ObjectFault>;
 
-    /// Puts the named parts together and reads the result once, for its digest.
-    async fn complete(&self, key: &Key, upload: &UploadId, parts: &[Part]) -> Result<Written, ObjectFault>;
+    /// The parts that have arrived, in the order of their numbers; of a number sent twice, the later one. A client
+    /// that lost its own notes goes on from here.
+    async fn parts(&self, key: &Key, upload: &UploadId) -> Result<Vec<Arrived>, ObjectFault>;
+
+    /// Puts the named parts together, and reads the result once, for its digest. What it turns out not to be is not
+    /// kept.
+    async fn complete(
+        &self,
+        key: &Key,
+        upload: &UploadId,
+        parts: &[Part],
+        expect: Expect,
+    ) -> Result<Written, ObjectFault>;
 
     /// Forgets an upload and its parts. One that is not there is success.
     async fn abort(&self, key: &Key, upload: &UploadId) -> Result<(), ObjectFault>;
+
+    /// Uploads that have been left alone since `before`, at most [`PAGE_MAX`] of them.
+    async fn unfinished(&self, before: Time) -> Result<Vec<Unfinished>, ObjectFault>;
 
     /// An address that does one thing to one key, for a while, without a credential.
     async fn presign(&self, grant: &Grant) -> Result<Signed, ObjectFault>;
@@ -125,7 +155,7 @@ impl Expect {
     }
 
     /// Judges what has come once it is all there.
-    pub(crate) fn met_by(&self, written: &Written) -> Result<(), ObjectFault> {
+    pub fn met_by(&self, written: &Written) -> Result<(), ObjectFault> {
         self.allows(written.size)?;
         if let Some(expected) = self.size.filter(|size| *size != written.size) {
             return Err(ObjectFault::SizeMismatch { size: written.size, expected });

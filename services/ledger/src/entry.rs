@@ -62,7 +62,7 @@ impl Entry {
         };
         Ok(match event.kind.rsplit('.').next().unwrap_or_default() {
             "AccessDenied" => {
-                let AccessDenied { call, permission, reason, message } = decode(event)?;
+                let AccessDenied { call, permission, reason, message, facts: _ } = decode(event)?;
                 Self { action: permission, outcome: Outcome::Denied, reason, message, ..entry }.with(call)
             }
             "CommandRejected" => {

@@ -35,6 +35,7 @@ impl Projection for Journal {
             request INTEGER
         ) STRICT;
         CREATE INDEX entry_by_kind ON entry (kind);
+        CREATE INDEX entry_by_stream ON entry (stream);
         CREATE INDEX entry_by_principal ON entry (principal);
         CREATE INDEX entry_by_action ON entry (action);
         CREATE INDEX entry_by_resource ON entry (resource);
@@ -42,6 +43,17 @@ impl Projection for Journal {
         CREATE INDEX entry_by_request ON entry (request) WHERE request IS NOT NULL;
         CREATE INDEX entry_by_refusal ON entry (outcome) WHERE outcome <> 1;
     ";
+
+    const READER_INDEXES: &'static [&'static str] = &[
+        "entry_by_kind",
+        "entry_by_stream",
+        "entry_by_principal",
+        "entry_by_action",
+        "entry_by_resource",
+        "entry_by_project",
+        "entry_by_request",
+        "entry_by_refusal",
+    ];
 
     fn filter(&self) -> Filter {
         Filter::all()

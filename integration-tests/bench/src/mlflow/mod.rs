@@ -40,7 +40,7 @@ pub struct Args {
     /// Worker processes of the MLflow server.
     #[arg(long, default_value_t = 2)]
     workers: u32,
-    /// Also show that Cairn stays flat while its store grows to 100 000 runs.
+    /// Also show what both come to as their stores grow from 1 000 to 100 000 runs. Takes about five minutes.
     #[arg(long)]
     growth: bool,
 }
@@ -65,6 +65,21 @@ const WORKLOADS: &[Workload] = &[
     ("history of a long metric", history),
 ];
 
+/// What is asked of growing stores: the readers first, so that what the writers add does not stand in their way, and
+/// `create-run` last, which makes the store grow itself. A page of ten is full in the smallest store already, so the
+/// answers are as long in the largest.
+const GROWTH: &[Workload] = &[
+    ("search, ten filtered and ordered by a metric", search_few),
+    ("history of a metric", history),
+    ("log-metric", log_metric),
+    ("log-batch of 1 000 metrics", log_batch),
+    ("create-run", create_run),
+];
+/// Runs in the stores.
+const GROWTH_RUNS: [u64; 2] = [1_000, 100_000];
+/// Points of the one history there: it does not grow.
+const GROWTH_POINTS: u64 = 1_000;
+
 pub fn run(args: Args) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     runtime.block_on(compare(args))
@@ -72,9 +87,10 @@ pub fn run(args: Args) -> anyhow::Result<()> {
 
 async fn compare(args: Args) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
-    let theirs =
-        measure(&args, Peer::mlflow(&args.python, folder.path(), args.workers, args.runs, args.points).await?).await?;
-    let ours = measure(&args, Peer::cairn(&args.cairn, folder.path(), args.runs, args.points).await?).await?;
+    let peer = Peer::mlflow(&args.python, folder.path(), args.workers, args.runs, args.points).await?;
+    let theirs = measure(&args, peer, WORKLOADS).await?;
+    let peer = Peer::cairn(&args.cairn, folder.path(), args.runs, args.points).await?;
+    let ours = measure(&args, peer, WORKLOADS).await?;
     println!(
         "\n{:<44} {:>12} {:>12} {:>9} {:>12} {:>12}",
         "requests per second", "MLflow", "Cairn", "ratio", "p99 MLflow", "p99 Cairn"
@@ -95,11 +111,11 @@ async fn compare(args: Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Runs every workload on one server, then stops it.
-async fn measure(args: &Args, peer: Peer) -> anyhow::Result<Vec<Figures>> {
+/// Runs these workloads on one server, then stops it.
+async fn measure(args: &Args, peer: Peer, workloads: &[Workload]) -> anyhow::Result<Vec<Figures>> {
     let shape = peer.shape().await?;
     let mut figures = vec![];
-    for (name, make) in WORKLOADS {
+    for (name, make) in workloads {
         eprintln!("{}: {name}", peer.name());
         let load = Load { connections: args.connections, duration: Duration::from_secs(args.seconds) };
         let found =
@@ -109,19 +125,31 @@ async fn measure(args: &Args, peer: Peer) -> anyhow::Result<Vec<Figures>> {
     Ok(figures)
 }
 
-/// The same workloads on Cairn with 1 000, 10 000 and 100 000 runs in its store.
+/// Both servers with few and with many runs in their stores. `kept` is what is left of the speed.
 async fn growth(args: &Args, folder: &std::path::Path) -> anyhow::Result<()> {
-    println!("\nCairn, requests per second as its store grows");
-    println!("{:<44} {:>12} {:>12} {:>12}", "runs in the store", 1_000, 10_000, 100_000);
-    let mut columns = vec![];
-    for runs in [1_000, 10_000, 100_000] {
+    let (mut theirs, mut ours) = (vec![], vec![]);
+    for runs in GROWTH_RUNS {
+        eprintln!("filling both stores with {runs} runs");
         let home = folder.join(format!("growth-{runs}"));
         std::fs::create_dir(&home)?;
-        columns.push(measure(args, Peer::cairn(&args.cairn, &home, runs, 1_000).await?).await?);
+        let peer = Peer::mlflow(&args.python, &home, args.workers, runs, GROWTH_POINTS).await?;
+        theirs.push(measure(args, peer, GROWTH).await?);
+        let peer = Peer::cairn(&args.cairn, &home, runs, GROWTH_POINTS).await?;
+        ours.push(measure(args, peer, GROWTH).await?);
     }
-    for (at, (name, _)) in WORKLOADS.iter().enumerate() {
-        let cells: Vec<String> = columns.iter().map(|column| format!("{:>12.1}", column[at].per_second())).collect();
-        println!("{name:<44} {}", cells.join(" "));
+    println!("\nrequests per second as the store grows from {} to {} runs", GROWTH_RUNS[0], GROWTH_RUNS[1]);
+    println!(
+        "{:<46} {:>10} {:>10} {:>6} {:>10} {:>10} {:>6} {:>8}",
+        "", "MLflow", "grown", "kept", "Cairn", "grown", "kept", "ratio"
+    );
+    for (at, (name, _)) in GROWTH.iter().enumerate() {
+        let speed = |side: &[Vec<Figures>], size: usize| side[size][at].per_second();
+        let row = |side: &[Vec<Figures>]| (speed(side, 0), speed(side, 1), 100.0 * speed(side, 1) / speed(side, 0));
+        let ((small, large, kept), (our_small, our_large, our_kept)) = (row(&theirs), row(&ours));
+        println!(
+            "{name:<46} {small:>10.1} {large:>10.1} {kept:>5.0}% {our_small:>10.1} {our_large:>10.1} {our_kept:>5.0}% {:>7.1}x",
+            our_large / large
+        );
     }
     Ok(())
 }
@@ -155,12 +183,20 @@ fn log_batch(shape: &Shape, n: u64) -> Call {
 }
 
 fn search(shape: &Shape, n: u64) -> Call {
+    search_page(shape, n, 50)
+}
+
+fn search_few(shape: &Shape, n: u64) -> Call {
+    search_page(shape, n, 10)
+}
+
+fn search_page(shape: &Shape, n: u64, page: u32) -> Call {
     let floor = 0.5 + (n % 400) as f64 / 1000.0;
     post(
         "runs/search",
         json!({
             "experiment_ids": [shape.experiment], "filter": format!("metrics.accuracy > {floor} AND params.depth = '5'"),
-            "order_by": ["metrics.accuracy DESC"], "max_results": 50,
+            "order_by": ["metrics.accuracy DESC"], "max_results": page,
         }),
     )
 }

@@ -132,9 +132,14 @@ impl Disk {
 
 /// What a listing says of a file.
 pub(super) fn listed(key: Key, about: &Metadata) -> Listed {
+    Listed { key, size: about.len(), modify_time: time_of(about) }
+}
+
+/// When a file or folder was last written.
+pub(super) fn time_of(about: &Metadata) -> Time {
     let since = about.modified().ok().map(|time| time.into_std());
     let since = since.and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok()).unwrap_or_default();
-    Listed { key, size: about.len(), modify_time: Time::default().after(since) }
+    Time::default().after(since)
 }
 
 /// Waits until a folder's entries are on the disk. The handle itself only names a place, so it is opened for that.

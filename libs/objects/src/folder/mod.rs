@@ -8,14 +8,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use cairn_kernel::Time;
 use futures::TryStreamExt;
 use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
 use tokio_util::io::ReaderStream;
 
 use crate::store::cut;
 use crate::{
-    Body, Digester, Expect, Grant, Key, Listed, Listing, Object, ObjectFault, ObjectStore, PAGE_MAX, Part, Signed,
-    Signer, UploadId, Written,
+    Arrived, Body, Digester, Expect, Grant, Key, Listed, Listing, Object, ObjectFault, ObjectStore, PAGE_MAX, Part,
+    Signed, Signer, Unfinished, UploadId, Written,
 };
 use disk::Disk;
 
@@ -147,15 +148,30 @@ impl ObjectStore for Folder {
         Ok(Part { etag: written.sha256.to_string(), ..part })
     }
 
-    async fn complete(&self, key: &Key, upload: &UploadId, parts: &[Part]) -> Result<Written, ObjectFault> {
+    async fn parts(&self, key: &Key, upload: &UploadId) -> Result<Vec<Arrived>, ObjectFault> {
+        let (key, upload) = (key.clone(), upload.clone());
+        self.blocking(move |disk| uploads::parts(disk, &key, &upload)).await
+    }
+
+    async fn complete(
+        &self,
+        key: &Key,
+        upload: &UploadId,
+        parts: &[Part],
+        expect: Expect,
+    ) -> Result<Written, ObjectFault> {
         crate::store::check_parts(parts)?;
         let (key, upload, parts) = (key.clone(), upload.clone(), parts.to_vec());
-        self.blocking(move |disk| uploads::complete(disk, &key, &upload, &parts)).await
+        self.blocking(move |disk| uploads::complete(disk, &key, &upload, &parts, &expect)).await
     }
 
     async fn abort(&self, key: &Key, upload: &UploadId) -> Result<(), ObjectFault> {
         let (key, upload) = (key.clone(), upload.clone());
         self.blocking(move |disk| uploads::abort(disk, &key, &upload)).await
+    }
+
+    async fn unfinished(&self, before: Time) -> Result<Vec<Unfinished>, ObjectFault> {
+        self.blocking(move |disk| uploads::unfinished(disk, before)).await
     }
 
     async fn presign(&self, grant: &Grant) -> Result<Signed, ObjectFault> {

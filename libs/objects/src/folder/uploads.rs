@@ -1,10 +1,12 @@
 use std::io::{self, Read, Write};
+use std::time::SystemTime;
 
+use cairn_kernel::Time;
 use cap_std::fs::Dir;
 use uuid::Uuid;
 
-use super::disk::{Disk, sync};
-use crate::{Digester, Key, ObjectFault, Part, UploadId, Written};
+use super::disk::{Disk, sync, time_of};
+use crate::{Arrived, Digester, Expect, Key, ObjectFault, PAGE_MAX, Part, Unfinished, UploadId, Written};
 
 /// File that says which key an upload is for.
 const KEY_FILE: &str = "key";
@@ -46,11 +48,61 @@ pub(super) fn keep_part(
     sync(&folder).map_err(ObjectFault::disk)
 }
 
+/// The parts that are there.
+pub(super) fn parts(disk: &Disk, key: &Key, upload: &UploadId) -> Result<Vec<Arrived>, ObjectFault> {
+    let folder = open(disk, key, upload)?;
+    let mut arrived: Vec<(SystemTime, Arrived)> = vec![];
+    for entry in folder.entries().map_err(ObjectFault::disk)? {
+        let entry = entry.map_err(ObjectFault::disk)?;
+        let name = entry.file_name();
+        let Some((number, etag)) = name.to_str().and_then(|name| name.split_once('-')) else { continue };
+        let Ok(number) = number.parse() else { continue };
+        let about = entry.metadata().map_err(ObjectFault::disk)?;
+        let time = about.modified().map_err(ObjectFault::disk)?.into_std();
+        arrived.push((time, Arrived { part: Part { number, etag: etag.to_owned() }, size: about.len() }));
+    }
+    // The latest of each number first: it is the one that stays.
+    arrived
+        .sort_by(|(time, one), (other_time, other)| one.part.number.cmp(&other.part.number).then(other_time.cmp(time)));
+    arrived.dedup_by_key(|(_, arrived)| arrived.part.number);
+    Ok(arrived.into_iter().map(|(_, arrived)| arrived).collect())
+}
+
+/// Uploads whose folder has not changed since: taking a part changes it.
+pub(super) fn unfinished(disk: &Disk, before: Time) -> Result<Vec<Unfinished>, ObjectFault> {
+    let mut found = vec![];
+    for entry in disk.uploads.entries().map_err(ObjectFault::disk)? {
+        if found.len() == PAGE_MAX {
+            break;
+        }
+        let entry = entry.map_err(ObjectFault::disk)?;
+        // Completed or given up since it was listed.
+        let Ok(about) = entry.metadata() else { continue };
+        let time = time_of(&about);
+        let Some(id) = entry.file_name().to_str().filter(|_| time < before).map(str::to_owned) else { continue };
+        match disk.uploads.open_dir(&id).and_then(|folder| folder.read_to_string(KEY_FILE)) {
+            Ok(text) => match text.parse() {
+                Ok(key) => found.push(Unfinished { key, upload: UploadId(id), time }),
+                Err(_) => drop(disk.uploads.remove_dir_all(&id)),
+            },
+            // Broken off before it could say what it is for, so nobody knows its name; or gone since it was listed.
+            Err(_) => drop(disk.uploads.remove_dir_all(&id)),
+        }
+    }
+    Ok(found)
+}
+
 /// Copies the parts into one file, makes it the object, and forgets the upload.
-pub(super) fn complete(disk: &Disk, key: &Key, upload: &UploadId, parts: &[Part]) -> Result<Written, ObjectFault> {
+pub(super) fn complete(
+    disk: &Disk,
+    key: &Key,
+    upload: &UploadId,
+    parts: &[Part],
+    expect: &Expect,
+) -> Result<Written, ObjectFault> {
     let folder = open(disk, key, upload)?;
     let (draft, mut whole) = disk.create_draft()?;
-    let joined = join(&folder, parts, &mut whole).and_then(|written| {
+    let joined = join(&folder, parts, &mut whole, expect).and_then(|written| {
         disk.keep(&draft, key)?;
         Ok(written)
     });
@@ -88,7 +140,7 @@ fn open(disk: &Disk, key: &Key, upload: &UploadId) -> Result<Dir, ObjectFault> {
     }
 }
 
-fn join(folder: &Dir, parts: &[Part], whole: &mut std::fs::File) -> Result<Written, ObjectFault> {
+fn join(folder: &Dir, parts: &[Part], whole: &mut std::fs::File, expect: &Expect) -> Result<Written, ObjectFault> {
     let mut digester = Digester::default();
     let mut buffer = vec![0; COPY_BYTES];
     for part in parts {
@@ -103,12 +155,15 @@ fn join(folder: &Dir, parts: &[Part], whole: &mut std::fs::File) -> Result<Writt
                 break;
             }
             digester.update(&buffer[..taken]);
+            expect.allows(digester.size())?;
             whole.write_all(&buffer[..taken]).map_err(ObjectFault::disk)?;
         }
     }
     whole.sync_all().map_err(ObjectFault::disk)?;
     let (size, sha256) = digester.finish();
-    Ok(Written { size, sha256 })
+    let written = Written { size, sha256 };
+    expect.met_by(&written)?;
+    Ok(written)
 }
 
 fn part_name(number: u32, etag: &str) -> String {

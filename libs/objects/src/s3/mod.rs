@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::presigning::PresigningConfig;
 use aws_sdk_s3::primitives::ByteStream;
-use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart, Object as Entry};
+use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart, MultipartUpload, Object as Entry};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use cairn_kernel::Time;
@@ -18,8 +18,8 @@ use tokio_util::io::ReaderStream;
 
 use crate::store::{check_parts, cut};
 use crate::{
-    Action, Body, Digest, Digester, Expect, Grant, Key, Listed, Listing, Object, ObjectFault, ObjectStore, PAGE_MAX,
-    Part, Signed, UploadId, Written, collect,
+    Action, Arrived, Body, Digest, Digester, Expect, Grant, Key, Listed, Listing, Object, ObjectFault, ObjectStore,
+    PAGE_MAX, Part, Signed, Unfinished, UploadId, Written, collect,
 };
 use fault::{is_missing, unavailable};
 pub use settings::{Secret, Settings};
@@ -224,7 +224,34 @@ impl ObjectStore for S3 {
         self.send_part(key, upload, number, bytes).await
     }
 
-    async fn complete(&self, key: &Key, upload: &UploadId, parts: &[Part]) -> Result<Written, ObjectFault> {
+    async fn parts(&self, key: &Key, upload: &UploadId) -> Result<Vec<Arrived>, ObjectFault> {
+        let (mut arrived, mut marker) = (vec![], None);
+        loop {
+            let request = self.client.list_parts().bucket(&self.bucket).key(self.place(key)).upload_id(&upload.0);
+            let answer = request.set_part_number_marker(marker).send().await;
+            let answer = answer.map_err(|fault| fault::of_upload(key, upload, fault))?;
+            arrived.extend(answer.parts().iter().map(|part| Arrived {
+                part: Part {
+                    number: part.part_number().unwrap_or_default().cast_unsigned(),
+                    etag: part.e_tag().unwrap_or_default().to_owned(),
+                },
+                size: part.size().unwrap_or_default().cast_unsigned(),
+            }));
+            marker = answer.next_part_number_marker().map(str::to_owned);
+            if !answer.is_truncated().unwrap_or_default() || marker.is_none() {
+                arrived.sort_unstable_by_key(|arrived: &Arrived| arrived.part.number);
+                return Ok(arrived);
+            }
+        }
+    }
+
+    async fn complete(
+        &self,
+        key: &Key,
+        upload: &UploadId,
+        parts: &[Part],
+        expect: Expect,
+    ) -> Result<Written, ObjectFault> {
         check_parts(parts)?;
         self.join(key, upload, parts).await?;
         // S3 knows no digest of the whole: it is read once, without being held.
@@ -234,7 +261,12 @@ impl ObjectStore for S3 {
             digester.update(&piece);
         }
         let (size, sha256) = digester.finish();
-        Ok(Written { size, sha256 })
+        let written = Written { size, sha256 };
+        if let Err(fault) = expect.met_by(&written) {
+            self.delete(key).await?;
+            return Err(fault);
+        }
+        Ok(written)
     }
 
     async fn abort(&self, key: &Key, upload: &UploadId) -> Result<(), ObjectFault> {
@@ -242,6 +274,24 @@ impl ObjectStore for S3 {
         match aborted.upload_id(&upload.0).send().await {
             Err(fault) if !is_missing(&fault) => Err(unavailable(fault)),
             _ => Ok(()),
+        }
+    }
+
+    async fn unfinished(&self, before: Time) -> Result<Vec<Unfinished>, ObjectFault> {
+        let prefix = self.prefix.as_ref().map(|prefix| format!("{prefix}/"));
+        let (mut found, mut after) = (vec![], (None, None));
+        loop {
+            let request = self.client.list_multipart_uploads().bucket(&self.bucket).set_prefix(prefix.clone());
+            let request = request.set_key_marker(after.0).set_upload_id_marker(after.1);
+            let answer = request.send().await.map_err(unavailable)?;
+            found.extend(
+                answer.uploads().iter().filter_map(|upload| self.begun(upload)).filter(|upload| upload.time < before),
+            );
+            after = (answer.next_key_marker().map(str::to_owned), answer.next_upload_id_marker().map(str::to_owned));
+            if found.len() >= PAGE_MAX || after.0.is_none() || !answer.is_truncated().unwrap_or_default() {
+                found.truncate(PAGE_MAX);
+                return Ok(found);
+            }
         }
     }
 
@@ -264,8 +314,9 @@ impl ObjectStore for S3 {
                 let sha256 = sha256.map(|sha256| STANDARD.encode(sha256.as_bytes()));
                 request.set_checksum_sha256(sha256).presigned(window).await.map_err(failed)
             }
-            Action::PutPart { upload, number } => {
+            Action::PutPart { upload, number, size } => {
                 let request = self.client.upload_part().bucket(bucket).key(place).upload_id(&upload.0);
+                let request = request.set_content_length(size.map(|size| size as i64));
                 request.part_number(*number as i32).presigned(window).await.map_err(failed)
             }
         };
@@ -280,6 +331,14 @@ impl ObjectStore for S3 {
 }
 
 impl S3 {
+    fn begun(&self, upload: &MultipartUpload) -> Option<Unfinished> {
+        Some(Unfinished {
+            key: self.key(upload.key()?)?,
+            upload: UploadId(upload.upload_id()?.to_owned()),
+            time: upload.initiated().map(time)?,
+        })
+    }
+
     fn listed(&self, entry: &Entry) -> Option<Listed> {
         Some(Listed {
             key: self.key(entry.key()?)?,
@@ -289,6 +348,7 @@ impl S3 {
     }
 }
 
+/// When something was, as S3 says it.
 fn time(time: &aws_sdk_s3::primitives::DateTime) -> Time {
     Time::from_seconds_and_nanos(time.secs(), time.subsec_nanos() as i32)
 }

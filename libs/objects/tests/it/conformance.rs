@@ -29,6 +29,8 @@ macro_rules! conformance {
             parts_become_one_object,
             a_part_sent_again_replaces_the_first,
             parts_that_are_not_there_are_refused,
+            parts_that_arrived_are_told,
+            parts_that_are_not_what_was_announced_become_no_object,
             an_abandoned_upload_is_gone
         );
     };
@@ -222,7 +224,7 @@ pub async fn parts_become_one_object(store: &impl ObjectStore) {
     let second = part(store, &upload, 2, b'b', 3).await;
     let first = part(store, &upload, 1, b'a', PART).await;
     assert!(store.head(&key("whole")).await.is_err(), "visible before it was complete");
-    let written = store.complete(&key("whole"), &upload, &[first, second]).await.unwrap();
+    let written = store.complete(&key("whole"), &upload, &[first, second], any()).await.unwrap();
     let expected = [vec![b'a'; PART], vec![b'b'; 3]].concat();
     assert_eq!((written.size, written.sha256), (expected.len() as u64, Digest::of(&expected)));
     let object = store.get(&key("whole"), None).await.unwrap();
@@ -233,7 +235,7 @@ pub async fn a_part_sent_again_replaces_the_first(store: &impl ObjectStore) {
     let upload = store.begin(&key("whole")).await.unwrap();
     part(store, &upload, 1, b'x', 9).await;
     let again = part(store, &upload, 1, b'y', 3).await;
-    store.complete(&key("whole"), &upload, &[again]).await.unwrap();
+    store.complete(&key("whole"), &upload, &[again], any()).await.unwrap();
     assert_eq!(read(store, "whole").await, "yyy");
 }
 
@@ -244,16 +246,52 @@ pub async fn parts_that_are_not_there_are_refused(store: &impl ObjectStore) {
     for parts in
         [vec![], vec![first.clone(), missing.clone()], vec![missing, first.clone()], vec![first.clone(), first]]
     {
-        assert!(store.complete(&key("whole"), &upload, &parts).await.is_err(), "{parts:?}");
+        assert!(store.complete(&key("whole"), &upload, &parts, any()).await.is_err(), "{parts:?}");
     }
     assert!(store.head(&key("whole")).await.is_err());
+}
+
+pub async fn parts_that_arrived_are_told(store: &impl ObjectStore) {
+    let upload = store.begin(&key("whole")).await.unwrap();
+    part(store, &upload, 2, b'b', 3).await;
+    part(store, &upload, 1, b'x', 9).await;
+    part(store, &upload, 1, b'a', PART).await;
+    let arrived = store.parts(&key("whole"), &upload).await.unwrap();
+    let told: Vec<_> = arrived.iter().map(|arrived| (arrived.part.number, arrived.size)).collect();
+    assert_eq!(told, [(1, PART as u64), (2, 3)]);
+    // Enough to go on with, by somebody who kept no notes.
+    let parts: Vec<_> = arrived.into_iter().map(|arrived| arrived.part).collect();
+    let written = store.complete(&key("whole"), &upload, &parts, any()).await.unwrap();
+    assert_eq!(written.sha256, Digest::of(&[vec![b'a'; PART], vec![b'b'; 3]].concat()));
+}
+
+pub async fn parts_that_are_not_what_was_announced_become_no_object(store: &impl ObjectStore) {
+    for expect in
+        [Expect { size: Some(4), ..any() }, Expect { sha256: Some(Digest::of(b"other")), ..any() }, Expect::at_most(2)]
+    {
+        let upload = store.begin(&key("whole")).await.unwrap();
+        let first = part(store, &upload, 1, b'a', 3).await;
+        assert!(store.complete(&key("whole"), &upload, &[first], expect).await.is_err(), "{expect:?}");
+        assert!(store.head(&key("whole")).await.is_err(), "{expect:?}");
+    }
+}
+
+pub async fn an_upload_left_alone_is_told(store: &impl ObjectStore) {
+    let upload = store.begin(&key("left")).await.unwrap();
+    let later = cairn_kernel::Clock::now(&cairn_kernel::SystemClock).after(std::time::Duration::from_secs(3600));
+    let done = store.begin(&key("done")).await.unwrap();
+    store.abort(&key("done"), &done).await.unwrap();
+    let unfinished = store.unfinished(later).await.unwrap();
+    let told: Vec<_> = unfinished.iter().map(|unfinished| (unfinished.key.as_str(), &unfinished.upload)).collect();
+    assert_eq!(told, [("left", &upload)]);
+    assert!(store.unfinished(cairn_kernel::Time::default()).await.unwrap().is_empty());
 }
 
 pub async fn an_abandoned_upload_is_gone(store: &impl ObjectStore) {
     let upload = store.begin(&key("whole")).await.unwrap();
     let first = part(store, &upload, 1, b'a', 3).await;
     store.abort(&key("whole"), &upload).await.unwrap();
-    assert!(store.complete(&key("whole"), &upload, std::slice::from_ref(&first)).await.is_err());
+    assert!(store.complete(&key("whole"), &upload, std::slice::from_ref(&first), any()).await.is_err());
     assert!(store.put_part(&key("whole"), &upload, 2, of_bytes("b"), any()).await.is_err());
     assert!(store.head(&key("whole")).await.is_err());
 }
@@ -263,7 +301,7 @@ pub async fn an_upload_that_is_not_there_says_so(store: &impl ObjectStore) {
     store.abort(&key("whole"), &upload).await.unwrap();
     let parts = [Part { number: 1, etag: Digest::of(b"x").to_string() }];
     for upload in [upload, UploadId("../objects".into()), UploadId(String::new())] {
-        let fault = store.complete(&key("whole"), &upload, &parts).await.unwrap_err();
+        let fault = store.complete(&key("whole"), &upload, &parts, any()).await.unwrap_err();
         assert!(matches!(fault, ObjectFault::UploadNotFound { .. }), "{fault}");
         let fault = store.put_part(&key("whole"), &upload, 1, of_bytes("x"), any()).await.unwrap_err();
         assert!(matches!(fault, ObjectFault::UploadNotFound { .. }), "{fault}");
@@ -274,6 +312,6 @@ pub async fn an_upload_belongs_to_its_key(store: &impl ObjectStore) {
     let upload = store.begin(&key("whole")).await.unwrap();
     let first = part(store, &upload, 1, b'a', 3).await;
     assert!(store.put_part(&key("other"), &upload, 2, of_bytes("b"), any()).await.is_err());
-    assert!(store.complete(&key("other"), &upload, &[first]).await.is_err());
+    assert!(store.complete(&key("other"), &upload, &[first], any()).await.is_err());
     assert!(store.head(&key("other")).await.is_err());
 }

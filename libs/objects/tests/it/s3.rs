@@ -6,6 +6,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use s3s::auth::SimpleAuth;
 use s3s::service::S3ServiceBuilder;
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
@@ -124,10 +125,58 @@ async fn presigned_addresses_move_one_object_without_credentials_s1_34() {
 async fn parts_can_be_sent_to_presigned_addresses() {
     let (store, _server) = open().await;
     let upload = store.begin(&key("whole")).await.unwrap();
-    let signed = store.presign(&grant("whole", Action::PutPart { upload: upload.clone(), number: 1 })).await.unwrap();
+    let signed = store
+        .presign(&grant("whole", Action::PutPart { upload: upload.clone(), number: 1, size: None }))
+        .await
+        .unwrap();
     let answer = reqwest::Client::new().put(signed.url).body("part").send().await.unwrap();
     assert!(answer.status().is_success());
     let etag = answer.headers()["etag"].to_str().unwrap().to_owned();
-    let written = store.complete(&key("whole"), &upload, &[cairn_objects::Part { number: 1, etag }]).await.unwrap();
+    let written = store
+        .complete(&key("whole"), &upload, &[cairn_objects::Part { number: 1, etag }], Expect::at_most(9))
+        .await
+        .unwrap();
     assert_eq!((written.size, written.sha256), (4, Digest::of(b"part")));
+}
+
+/// Answers every request with this listing of uploads, as S3 would. The stand-in has none.
+async fn listing_of_uploads(listing: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        loop {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            let (mut head, mut byte) = (vec![], [0]);
+            while !head.ends_with(b"\r\n\r\n") {
+                socket.read_exact(&mut byte).await.unwrap();
+                head.extend(byte);
+            }
+            assert!(head.starts_with(b"GET /cairn/?uploads"), "{}", String::from_utf8_lossy(&head));
+            let length = listing.len();
+            let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{listing}");
+            socket.write_all(answer.as_bytes()).await.unwrap();
+        }
+    });
+    endpoint
+}
+
+#[tokio::test]
+async fn uploads_left_alone_are_those_below_the_prefix_that_began_long_ago() {
+    let endpoint = listing_of_uploads(
+        "<ListMultipartUploadsResult><Bucket>cairn</Bucket><IsTruncated>false</IsTruncated>
+         <Upload><Key>one/old</Key><UploadId>u1</UploadId><Initiated>2026-01-01T00:00:00.000Z</Initiated></Upload>
+         <Upload><Key>one/new</Key><UploadId>u2</UploadId><Initiated>2026-03-01T00:00:00.000Z</Initiated></Upload>
+         <Upload><Key>other/old</Key><UploadId>u3</UploadId><Initiated>2026-01-01T00:00:00.000Z</Initiated></Upload>
+         </ListMultipartUploadsResult>",
+    )
+    .await;
+    let settings = S3Settings {
+        endpoint: Some(endpoint),
+        region: None,
+        credentials: Some(("access".into(), Secret("secret".into()))),
+    };
+    let store = S3::connect(BUCKET, Some(key("one")), &settings).await;
+    let unfinished = store.unfinished(cairn_kernel::Time::parse("2026-02-01T00:00:00Z").unwrap()).await.unwrap();
+    let told: Vec<_> = unfinished.iter().map(|upload| (upload.key.as_str(), upload.upload.0.as_str())).collect();
+    assert_eq!(told, [("old", "u1")]);
 }

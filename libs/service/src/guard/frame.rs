@@ -108,7 +108,7 @@ fn framed(message: &[u8]) -> Bytes {
 }
 
 fn too_large(bytes_max: usize) -> Refusal {
-    let message = format!("the request has more than {bytes_max} bytes");
+    let message = format!("the request has more than the {bytes_max} bytes of the setting limits.message_bytes_max");
     Refusal::new(Code::ResourceExhausted, "REQUEST_TOO_LARGE", message).with("bytes_max", bytes_max)
 }
 

@@ -1,8 +1,10 @@
+use cairn_eventstore::limits::EVENT_BYTES_MAX;
+
 crate::settings! {
     /// What one call may take.
     pub struct Limits: "limits" checked by problems {
-        /// Largest request message, in bytes, decompressed.
-        message_bytes_max: usize = 4 * 1024 * 1024;
+        /// Largest request message, in bytes, decompressed. What one message says becomes one event, which holds 8 MiB.
+        message_bytes_max: usize = 7 * 1024 * 1024;
         /// How long a caller that sets no deadline waits, in milliseconds.
         deadline_ms_default: u64 = 30_000;
         /// How long any caller may wait, in milliseconds.
@@ -13,18 +15,37 @@ crate::settings! {
         tokens_max: u64 = 10_000;
         /// Largest request, in bytes, whose text is kept in the audit log; of larger ones it keeps the digest.
         audit_text_bytes_max: usize = 64 * 1024;
+        /// Requests per second for each project (tenant), whoever sends them; what lies in no project counts for its
+        /// caller.
+        project_rate_max: u32 = 100_000;
+        /// How many seconds' worth of a project's requests may come at once.
+        project_burst_seconds: u32 = 2;
+        /// Calls that run at once in this process, streams apart. When there are more, projects take turns.
+        calls_at_once_max: usize = 1_024;
+        /// How many calls of one project may wait for their turn.
+        project_waiting_max: usize = 10_000;
         /// How many addresses and reasons of refused strangers are counted apart in one minute.
         strangers_max: usize = 1_000;
     }
 }
 
+/// What of an event a message may take: the rest is for what the log says of the event itself.
+const MESSAGE_BYTES_LIMIT: usize = EVENT_BYTES_MAX - (1 << 20);
+
 fn problems(limits: &Limits) -> Vec<String> {
     let mut problems = vec![];
-    if limits.message_bytes_max < 1024 {
-        problems.push("message_bytes_max must be at least 1024".to_owned());
+    if !(1024..=MESSAGE_BYTES_LIMIT).contains(&limits.message_bytes_max) {
+        problems.push(format!("message_bytes_max must be 1024 to {MESSAGE_BYTES_LIMIT}"));
     }
     if limits.deadline_ms_default == 0 || limits.deadline_ms_default > limits.deadline_ms_max {
         problems.push("deadline_ms_default must be between 1 and deadline_ms_max".to_owned());
     }
+    let numbers = [
+        ("project_rate_max", limits.project_rate_max as usize),
+        ("project_burst_seconds", limits.project_burst_seconds as usize),
+        ("calls_at_once_max", limits.calls_at_once_max),
+        ("project_waiting_max", limits.project_waiting_max),
+    ];
+    problems.extend(numbers.iter().filter(|(_, number)| *number == 0).map(|(key, _)| format!("{key} must not be 0")));
     problems
 }

@@ -82,10 +82,11 @@ impl UserService for Users {
 
     async fn list_users(&self, request: Request<proto::ListUsersRequest>) -> Reply<proto::ListUsersResponse> {
         let (ctx, request) = Ctx::accept(request)?;
-        let page = Page::read(request.page_size, &request.page_token)?;
+        let state = request.state();
+        let page = Page::read("users", &[state.as_str_name()], request.page_size, &request.page_token)?;
         self.0.catch_up(&ctx).await?;
         let visible = ctx.visible("auth.users.list", &Name::ROOT);
-        let found = self.0.query.users(&visible, &page, request.state()).await.map_err(refuse)?;
+        let found = self.0.query.users(&visible, &page, state).await.map_err(refuse)?;
         let (mut users, next_page_token) = page.cut(found, |user| &user.name);
         let names = users.iter().map(|user| user.name.clone()).collect();
         let mut people = self.0.people.find_all(names).await.map_err(refuse)?;

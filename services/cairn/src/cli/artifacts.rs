@@ -15,8 +15,8 @@ use tokio_util::io::ReaderStream;
 
 use super::exit::Missing;
 use super::output::{Column, line};
-use super::runs;
 use super::session::{Items, Session, given};
+use super::{artifact_parts, runs};
 
 const SERVICE: &str = "experiments.v1.ArtifactService";
 
@@ -44,7 +44,8 @@ pub enum Command {
         #[arg(long)]
         folder: Option<String>,
     },
-    /// Puts a file, or everything in a folder, to a run.
+    /// Puts a file, or everything in a folder, to a run. Large files go in parts: the same command again goes on where
+    /// it was interrupted.
     Upload {
         /// Its id, or full name.
         run: String,
@@ -172,12 +173,18 @@ fn files(from: &Path, to: &str) -> anyhow::Result<Vec<(PathBuf, String)>> {
 
 async fn upload(session: &Session, parent: &str, file: &Path, path: &str) -> anyhow::Result<Value> {
     let opened = File::open(file).await.with_context(|| format!("cannot read {}", file.display()))?;
-    let bar = bar(path, Some(opened.metadata().await?.len()));
+    let size = opened.metadata().await?.len();
+    let bar = bar(path, Some(size));
+    let media_type = mime_guess::from_path(file).first_or_octet_stream();
+    if size >= artifact_parts::SIZE_MIN {
+        let stored = artifact_parts::upload(session, parent, file, path, media_type.as_ref(), &bar).await?;
+        bar.finish_and_clear();
+        return Ok(stored);
+    }
     let parts = ReaderStream::with_capacity(opened, PART_BYTES).inspect({
         let bar = bar.clone();
         move |part| bar.inc(part.as_ref().map_or(0, |part| part.len() as u64))
     });
-    let media_type = mime_guess::from_path(file).first_or_octet_stream();
     let url = format!("/api/v1/{parent}/files/{}", utf8_percent_encode(path, PATH));
     let stored = session.client().put(&url, media_type.as_ref(), reqwest::Body::wrap_stream(parts)).await?;
     bar.finish_and_clear();

@@ -1,14 +1,17 @@
 //! The command line for people. Every command but `up`, `config` and `rebuild` goes through the gateway.
 
 mod accounts;
+mod artifact_parts;
 mod artifacts;
 mod audit;
+mod authz;
 mod bindings;
 mod comparison;
 mod config;
 mod events;
 mod exit;
 mod experiments;
+mod export;
 mod keys;
 mod output;
 mod projects;
@@ -73,6 +76,9 @@ enum Command {
     Roles(bindings::Roles),
     /// Who you are, and what you may do.
     Whoami,
+    /// Why something was refused.
+    #[command(subcommand)]
+    Authz(authz::Command),
     /// What happened: the audit log.
     #[command(subcommand)]
     Audit(audit::Command),
@@ -134,6 +140,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Bindings(command) => bindings::run(cli.connection.open()?, command).await,
         Command::Roles(command) => bindings::roles(cli.connection.open()?, command).await,
         Command::Whoami => bindings::whoami(cli.connection.open()?).await,
+        Command::Authz(command) => authz::run(cli.connection.open()?, command).await,
         Command::Audit(command) => audit::run(cli.connection.open()?, command).await,
         Command::Events(command) => events::run(cli.connection.open()?, command).await,
         Command::Completions { shell } => {

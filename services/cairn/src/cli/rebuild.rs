@@ -35,6 +35,10 @@ pub struct Command {
 pub async fn run(output: Output, command: Command) -> anyhow::Result<()> {
     let loaded = config::load(&command.settings, command.data.as_ref())?;
     let core = Core::open(&loaded, loaded.get::<Config>().http()).await?;
+    let names: Vec<_> = core.views().iter().map(|view| view.name()).collect();
+    if let Some(unknown) = command.views.iter().find(|name| !names.contains(&name.as_str())) {
+        bail!("there is no view {unknown}; there are {}", names.join(", "));
+    }
     core.caught_up(Instant::now() + CATCH_UP_MAX).await.context("a view cannot read the log")?;
     let names: Vec<&str> = core.views().iter().map(View::name).collect();
     if let Some(unknown) = command.views.iter().find(|name| !names.contains(&name.as_str())) {

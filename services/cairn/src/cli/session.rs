@@ -38,6 +38,7 @@ pub struct Connection {
 /// An open connection and how to print what comes back.
 pub struct Session {
     client: Client,
+    url: String,
     project: String,
     pub output: Output,
 }
@@ -72,7 +73,7 @@ impl Connection {
             None => std::env::var("CAIRN_API_KEY").ok().filter(|key| !key.is_empty()),
         };
         let (url, project) = (given(&self.url, URL), given(&self.project, PROJECT));
-        Ok(Session { client: Client::new(&url, key)?, project, output: self.output() })
+        Ok(Session { client: Client::new(&url, key)?, url, project, output: self.output() })
     }
 }
 
@@ -80,6 +81,11 @@ impl Session {
     /// The client itself, for uploads and downloads.
     pub fn client(&self) -> &Client {
         &self.client
+    }
+
+    /// The gateway's address.
+    pub fn url(&self) -> &str {
+        &self.url
     }
 
     /// `projects/<project>` of this command line.

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use cairn_eventstore::Done;
 use cairn_kernel::{Expected, Position, Time};
 use cairn_service::Refusal;
 use uuid::Uuid;
@@ -12,8 +13,11 @@ use crate::query::RunRecord;
 
 /// Namespace of run ids.
 const RUNS: Uuid = Uuid::from_u128(0x6361_6972_6e00_5000_8000_7275_6e73_0000);
-/// Most bytes of data sets noted at once: they travel in one event.
-const INPUTS_BYTES_MAX: usize = 6 << 20;
+
+/// How often an entry is added anew because somebody else changed the run meanwhile.
+const APPENDS_MAX: usize = 100;
+/// Longest list in a tag, in bytes.
+const LIST_BYTES_MAX: usize = 1 << 20;
 
 /// A run about to begin.
 #[derive(Clone, Debug, Default)]
@@ -31,13 +35,25 @@ pub struct RunDraft {
 }
 
 impl App {
-    /// Starts a run.
+    /// Starts a run, and answers with it as lists show it.
     pub async fn create_run(
         &self,
         call: &Call,
         experiment: &ExperimentName,
         draft: RunDraft,
     ) -> Result<Made<RunRecord>, Refusal> {
+        let Made { value, position } = self.begin_run(call, experiment, draft).await?;
+        let name = value.name().map_err(|rejection| Refusal::of(&rejection))?;
+        Ok(Made { value: self.listed_run(name, position).await?, position })
+    }
+
+    /// Starts a run, and answers with its state, which costs no query. Lists show it by then.
+    pub async fn begin_run(
+        &self,
+        call: &Call,
+        experiment: &ExperimentName,
+        draft: RunDraft,
+    ) -> Result<Made<Arc<Run>>, Refusal> {
         let parent = self.active_experiment(call, experiment).await?;
         let name = experiment.run(&call.id(RUNS).simple().to_string())?;
         let mut display_name = draft.display_name;
@@ -56,7 +72,9 @@ impl App {
             tags: self.tag_change(&name, draft.tags, vec![]).await?,
             limits: self.inner.config.limits(),
         };
-        self.change_run(call, &name, Expected::Any, Action::Create(Arc::new(new))).await
+        let done = self.act_on_run(call, &name, Expected::Any, Action::Create(Arc::new(new))).await?;
+        self.reached(done.position, call.deadline).await?;
+        Ok(Made { value: done.state, position: done.position })
     }
 
     /// A run, deleted or not.
@@ -135,6 +153,38 @@ impl App {
         self.change_run(call, name, expected, Action::Tag(Arc::new(change))).await
     }
 
+    /// Adds an entry to a tag that holds a JSON list, as MLflow's clients keep the history of a run's models. Who
+    /// changes the run at the same moment is waited for and not overwritten.
+    pub async fn append_to_tag(
+        &self,
+        call: &Call,
+        name: &RunName,
+        key: &str,
+        entry: serde_json::Value,
+    ) -> Result<Position, Refusal> {
+        for _ in 0..APPENDS_MAX {
+            let loaded = self.inner.commands.load::<Run>(&name.stream()).await?;
+            let known = loaded.state.tags.get(key).and_then(|text| serde_json::from_str(text).ok());
+            let mut list: Vec<serde_json::Value> = known.unwrap_or_default();
+            list.push(entry.clone());
+            let text = serde_json::Value::Array(list).to_string();
+            if text.len() > LIST_BYTES_MAX {
+                return Err(Refusal::invalid("tag", format!("{key} would have more than {LIST_BYTES_MAX} bytes")));
+            }
+            let expected = loaded.revision.map_or(Expected::Any, Expected::Exactly);
+            let change = self.tag_change(name, [(key.to_owned(), text)].into(), vec![]).await?;
+            match self.act_on_run(call, name, expected, Action::Tag(Arc::new(change))).await {
+                Err(refusal) if refusal.reason == "ETAG_MISMATCH" => {}
+                done => {
+                    let position = done?.position;
+                    self.reached(position, call.deadline).await?;
+                    return Ok(position);
+                }
+            }
+        }
+        Err(Refusal::new(cairn_kernel::Code::Aborted, "ETAG_MISMATCH", format!("{name} is being changed too often")))
+    }
+
     /// Notes what a run read.
     pub async fn log_inputs(
         &self,
@@ -143,10 +193,13 @@ impl App {
         datasets: Vec<Dataset>,
         models: Vec<String>,
     ) -> Result<Made<RunRecord>, Refusal> {
-        let bytes: usize = datasets.iter().map(|d| d.schema.len() + d.profile.len() + d.source.len()).sum();
-        if bytes > INPUTS_BYTES_MAX {
-            let problem =
-                format!("schemas, profiles and sources have {bytes} bytes together, at most {INPUTS_BYTES_MAX}");
+        let bytes: u64 = datasets.iter().map(|d| (d.schema.len() + d.profile.len() + d.source.len()) as u64).sum();
+        let max = self.inner.config.inputs_bytes_max;
+        if bytes > max {
+            let problem = format!(
+                "schemas, profiles and sources have {bytes} bytes together, more than the {max} of the setting \
+                 experiments.inputs_bytes_max; log them in several requests, or a smaller profile"
+            );
             return Err(Refusal::invalid("datasets", problem));
         }
         self.change_run(call, name, Expected::Any, Action::LogInputs { datasets, models }).await
@@ -190,11 +243,15 @@ impl App {
         expected: Expected,
         action: Action,
     ) -> Result<Made<RunRecord>, Refusal> {
-        let position = self.act_on_run(call, name, expected, action).await?;
+        let position = self.act_on_run(call, name, expected, action).await?.position;
         self.reached(position, call.deadline).await?;
+        Ok(Made { value: self.listed_run(name, position).await?, position })
+    }
+
+    /// A run that a change just made was about.
+    async fn listed_run(&self, name: &RunName, position: Position) -> Result<RunRecord, Refusal> {
         let found = self.inner.query.run(&name.parent().parent(), name.run()).await?;
-        let value = found.ok_or_else(|| Refusal::internal(format!("{name} is not in its view at {position}")))?;
-        Ok(Made { value, position })
+        found.ok_or_else(|| Refusal::internal(format!("{name} is not in its view at {position}")))
     }
 
     async fn act_on_run(
@@ -203,11 +260,10 @@ impl App {
         name: &RunName,
         expected: Expected,
         action: Action,
-    ) -> Result<Position, Refusal> {
+    ) -> Result<Done<Run>, Refusal> {
         self.active_experiment(call, &name.parent()).await?;
         let command = Command { run: name.clone(), action };
-        let done = self.inner.commands.execute::<Run>(&call.on(name.name()), &name.stream(), expected, command).await?;
-        Ok(done.position)
+        Ok(self.inner.commands.execute::<Run>(&call.on(name.name()), &name.stream(), expected, command).await?)
     }
 }
 

@@ -53,8 +53,8 @@ struct Watch {
 impl App {
     /// Follows the points of a run, first those logged already, then live, straight from the run's own stream.
     ///
-    /// Following on after a position reads the stream from its beginning: a run has few events, as points come in
-    /// batches.
+    /// Following on after a position reads what came after it, twice, and nothing of what came before: a client on a bad
+    /// line may come back as often as it has to.
     pub async fn watch_metrics(
         &self,
         run: &RunName,
@@ -65,12 +65,13 @@ impl App {
             Refusal::new(Code::ResourceExhausted, "RATE_LIMITED", "too many callers follow metrics")
                 .after(Duration::from_secs(5))
         })?;
+        let next = self.first_after(run, from.after).await?;
         let watch = Watch {
             app: self.clone(),
             run: run.clone(),
             position: from.after,
             from,
-            next: Revision(0),
+            next,
             state: if state.state.is_terminal() { state.state } else { RunState::Running },
             is_live: false,
             is_over: false,
@@ -84,6 +85,25 @@ impl App {
             watch.is_over = answer.as_ref().map_or(true, |watched| watched.ended.is_some());
             Some((answer, watch))
         }))
+    }
+
+    /// The place in a run's stream that follows a position: looked for from the end, where it is not far.
+    async fn first_after(&self, run: &RunName, position: Position) -> Result<Revision, Refusal> {
+        let (stream, store) = (run.stream(), self.inner.commands.store());
+        if position == Position::START {
+            return Ok(Revision(0));
+        }
+        let mut from = Revision(u64::MAX);
+        loop {
+            let events = store.read(&stream, from, Direction::Backwards, PAGE_EVENTS).await?;
+            if let Some(seen) = events.iter().find(|recorded| recorded.position <= position) {
+                return Ok(seen.revision.next());
+            }
+            match events.last().and_then(|earliest| earliest.revision.0.checked_sub(1)) {
+                Some(before) => from = Revision(before),
+                None => return Ok(Revision(0)),
+            }
+        }
     }
 }
 

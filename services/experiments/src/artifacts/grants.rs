@@ -1,21 +1,25 @@
 use std::time::Duration;
 
-use cairn_eventstore::Order;
-use cairn_kernel::{Code, Time};
-use cairn_objects::{Action, Digest, Grant, Signed};
+use cairn_eventstore::{Order, RequestKey};
+use cairn_kernel::{Code, Expected, Time};
+use cairn_objects::{Action, Digest, Digester, Expect, Grant, Key, ObjectFault, Signed, Written};
 use cairn_service::{Ctx, Refusal, refuse};
+use futures::TryStreamExt;
 use serde::{Deserialize, Serialize};
 use tonic::Status;
+use uuid::Uuid;
 
 use super::keep::new_key;
 use super::read::object_key;
 use super::{Artifacts, media_type_of};
-use crate::model::artifact::{ArtifactPath, Content, Owner};
+use crate::model::artifact::{ArtifactPath, Command, Content, Owner};
 
 /// Longest life of a signed address.
 pub const LIFETIME_MAX: Duration = Duration::from_secs(15 * 60);
 /// How long after its address ended an upload may still be completed.
 const COMPLETION: Duration = Duration::from_secs(24 * 3600);
+/// Namespace of the ids by which completions are recognized.
+const COMPLETIONS: Uuid = Uuid::from_u128(0x6361_6972_6e00_5000_8000_7570_6c6f_6164);
 /// What upload tokens are sealed for.
 const PURPOSE: &str = "artifact upload";
 
@@ -77,14 +81,10 @@ impl Artifacts {
 
     /// Makes what was sent to an upload's address the artifact. The bytes are read once, against the digest announced.
     pub async fn complete(&self, ctx: &Ctx, order: Order, owner: &Owner, token: &str) -> Result<ArtifactPath, Status> {
-        let unknown = || {
-            let message = "there is no such upload, or it was begun too long ago";
-            refuse(Refusal::new(Code::NotFound, "UPLOAD_NOT_FOUND", message))
-        };
-        let text = self.inner.signer.unseal(PURPOSE, token).ok_or_else(unknown)?;
-        let begun: Begun = serde_json::from_slice(&text).map_err(|_| unknown())?;
+        let text = self.inner.signer.unseal(PURPOSE, token).ok_or_else(unknown_upload)?;
+        let begun: Begun = serde_json::from_slice(&text).map_err(|_| unknown_upload())?;
         if begun.owner != owner.as_str() || self.inner.clock.now().micros() > begun.until {
-            return Err(unknown());
+            return Err(unknown_upload());
         }
         let path = ArtifactPath::stored(begun.path);
         let content = Content {
@@ -95,32 +95,47 @@ impl Artifacts {
         };
         self.check_room(owner).await?;
         self.check_stored(&content).await?;
-        self.record(ctx, order, owner, &path, content).await?;
+        let order = once(order, &content.object_key);
+        let command = Command::Record { owner: owner.clone(), path: path.clone(), content };
+        self.execute(ctx, order, owner, &path, Expected::Any, command).await?;
         Ok(path)
     }
 
-    /// Reads an object to its end: it is there, and what it should be.
+    /// Refuses an object that is not what was announced.
     async fn check_stored(&self, content: &Content) -> Result<(), Status> {
-        let key = object_key(content)?;
-        let refused = |fault: cairn_objects::ObjectFault| refuse(Refusal::of(&fault));
-        let mut body = self.inner.objects.get(&key, None).await.map_err(refused)?.body;
-        let mut digester = cairn_objects::Digester::default();
-        while let Some(piece) = futures::StreamExt::next(&mut body).await {
-            digester.update(&piece.map_err(|fault| refuse(Refusal::internal(fault)))?);
-        }
-        let (size, sha256) = digester.finish();
-        if size != content.size {
-            return Err(refused(cairn_objects::ObjectFault::SizeMismatch { size, expected: content.size }));
-        }
-        let expected: Digest = content.sha256.parse().map_err(|fault| refuse(Refusal::internal(fault)))?;
-        if sha256 != expected {
-            return Err(refused(cairn_objects::ObjectFault::DigestMismatch { sha256, expected }));
-        }
-        Ok(())
+        let written = self.read_whole(&object_key(content)?).await.map_err(|fault| refuse(Refusal::of(&fault)))?;
+        let sha256 = content.sha256.parse().map_err(|fault| refuse(Refusal::internal(fault)))?;
+        let expect = Expect { size_max: self.inner.size_max, size: Some(content.size), sha256: Some(sha256) };
+        expect.met_by(&written).map_err(|fault| refuse(Refusal::of(&fault)))
     }
 
-    async fn grant(&self, grant: Grant) -> Result<Granted, Status> {
+    /// Reads an object to its end, for its size and digest.
+    pub(super) async fn read_whole(&self, key: &Key) -> Result<Written, ObjectFault> {
+        let mut body = self.inner.objects.get(key, None).await?.body;
+        let mut digester = Digester::default();
+        while let Some(piece) =
+            body.try_next().await.map_err(|fault| ObjectFault::Damaged { problem: fault.to_string() })?
+        {
+            digester.update(&piece);
+        }
+        let (size, sha256) = digester.finish();
+        Ok(Written { size, sha256 })
+    }
+
+    pub(super) async fn grant(&self, grant: Grant) -> Result<Granted, Status> {
         let signed = self.inner.objects.presign(&grant).await.map_err(|fault| refuse(Refusal::of(&fault)))?;
         Ok(Granted { signed, expire_time: grant.now.after(grant.lifetime) })
     }
+}
+
+/// Recognizes the completion of an upload by the object it made, whoever sends it again: otherwise an old one would
+/// bring back what has been replaced or deleted since.
+pub(super) fn once(order: Order, object_key: &str) -> Order {
+    let id = Uuid::new_v5(&COMPLETIONS, object_key.as_bytes());
+    Order { request: Some(RequestKey { id, hash: object_key.to_owned() }), ..order }
+}
+
+pub(super) fn unknown_upload() -> Status {
+    let message = "there is no such upload, or it was begun too long ago";
+    refuse(Refusal::new(Code::NotFound, "UPLOAD_NOT_FOUND", message))
 }

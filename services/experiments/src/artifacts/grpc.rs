@@ -11,13 +11,16 @@ use tonic::{Request, Response, Status, Streaming};
 use super::grants::LIFETIME_MAX;
 use super::query::Row;
 use super::streams::{Sending, first, receive, send};
-use super::{Artifacts, Upload};
+use super::{Artifacts, Asked, PART_LIFETIME_MAX, Plan, Slot, Upload};
 use crate::convert::timestamp;
 use crate::model::artifact::{ArtifactName, ArtifactPath, Owner};
 
 /// Artifacts on one page when the caller does not say, and at most.
 const PAGE_DEFAULT: usize = 100;
 const PAGE_MAX: usize = 1000;
+/// Addresses of parts in one answer when the caller does not say, and at most.
+const PARTS_DEFAULT: u32 = 100;
+const PARTS_SIGNED_MAX: u32 = 1000;
 
 /// The artifact service as the contract offers it.
 struct Grpc {
@@ -80,10 +83,11 @@ impl ArtifactService for Grpc {
     type DownloadArtifactStream = Sending;
 
     async fn download_artifact(&self, request: Request<proto::DownloadArtifactRequest>) -> Reply<Sending> {
+        let asked = Asked::of(request.metadata());
         let (_, request) = Ctx::accept(request)?;
         let owner: Owner = field("parent", &request.parent)?;
         let path: ArtifactPath = field("path", &request.path)?;
-        Ok(send(self.artifacts.open(&owner, &path).await?, path.file_name()))
+        Ok(send(self.artifacts.open(&owner, &path, &asked).await?, path.file_name()))
     }
 
     async fn begin_artifact_upload(
@@ -94,8 +98,14 @@ impl ArtifactService for Grpc {
         let owner: Owner = field("parent", &request.parent)?;
         let path: ArtifactPath = field("path", &request.path)?;
         let sha256: Digest = field("sha256", &request.sha256)?;
-        let lifetime = lifetime(request.lifetime)?;
+        let lifetime = lifetime(request.lifetime, LIFETIME_MAX)?;
         let media_type = Some(request.media_type).filter(|media_type| !media_type.is_empty());
+        if request.part_bytes > 0 {
+            let plan = Plan::Known { size: request.size_bytes, sha256, part_bytes: request.part_bytes };
+            let (upload, part_count) = self.artifacts.begin_parts(&owner, &path, media_type, &plan).await?;
+            let response = proto::BeginArtifactUploadResponse { upload, part_count, ..Default::default() };
+            return Ok(Response::new(response));
+        }
         let content = (request.size_bytes, sha256);
         let (upload, granted) = self.artifacts.begin(&owner, &path, media_type, content, lifetime).await?;
         Ok(Response::new(proto::BeginArtifactUploadResponse {
@@ -103,7 +113,39 @@ impl ArtifactService for Grpc {
             address: granted.signed.url,
             headers: granted.signed.headers.into_iter().collect(),
             expire_time: Some(timestamp(granted.expire_time)),
+            part_count: 0,
         }))
+    }
+
+    async fn sign_artifact_upload_parts(
+        &self,
+        request: Request<proto::SignArtifactUploadPartsRequest>,
+    ) -> Reply<proto::SignArtifactUploadPartsResponse> {
+        let (_, request) = Ctx::accept(request)?;
+        let owner: Owner = field("parent", &request.parent)?;
+        let lifetime = match request.lifetime {
+            None => LIFETIME_MAX,
+            asked => lifetime(asked, PART_LIFETIME_MAX)?,
+        };
+        let first = request.first_part.max(1);
+        let count = if request.part_count == 0 { PARTS_DEFAULT } else { request.part_count };
+        if count > PARTS_SIGNED_MAX {
+            return Err(refuse(Refusal::invalid("part_count", format!("must be at most {PARTS_SIGNED_MAX}"))));
+        }
+        let numbers = first..=first.saturating_add(count - 1);
+        let slots = self.artifacts.sign_parts(&owner, &request.upload, numbers, lifetime).await?;
+        let parts = slots.into_iter().map(part).collect();
+        Ok(Response::new(proto::SignArtifactUploadPartsResponse { parts }))
+    }
+
+    async fn abort_artifact_upload(
+        &self,
+        request: Request<proto::AbortArtifactUploadRequest>,
+    ) -> Reply<proto::AbortArtifactUploadResponse> {
+        let (_, request) = Ctx::accept(request)?;
+        let owner: Owner = field("parent", &request.parent)?;
+        self.artifacts.abort_parts(&owner, &request.upload).await?;
+        Ok(Response::new(proto::AbortArtifactUploadResponse {}))
     }
 
     async fn complete_artifact_upload(
@@ -113,7 +155,11 @@ impl ArtifactService for Grpc {
         let (ctx, request) = Ctx::accept(request)?;
         let owner: Owner = field("parent", &request.parent)?;
         let order = ctx.order(&request.request_id);
-        let path = self.artifacts.complete(&ctx, order, &owner, &request.upload).await?;
+        let artifacts = &self.artifacts;
+        let path = match artifacts.is_in_parts(&request.upload) {
+            true => artifacts.complete_parts(&ctx, order, &owner, &request.upload, None).await?,
+            false => artifacts.complete(&ctx, order, &owner, &request.upload).await?,
+        };
         self.answer(&ctx, &owner, &path).await
     }
 
@@ -123,7 +169,7 @@ impl ArtifactService for Grpc {
     ) -> Reply<proto::SignArtifactAddressResponse> {
         let (ctx, request) = Ctx::accept(request)?;
         let name: ArtifactName = field("name", &request.name)?;
-        let lifetime = lifetime(request.lifetime)?;
+        let lifetime = lifetime(request.lifetime, LIFETIME_MAX)?;
         let row = self.artifacts.row(&ctx, &name).await?;
         let granted = self.artifacts.sign(&row.content, row.path.file_name(), lifetime).await?;
         Ok(Response::new(proto::SignArtifactAddressResponse {
@@ -196,11 +242,24 @@ fn page_size(asked: i32) -> Result<usize, Status> {
     }
 }
 
-fn lifetime(asked: Option<prost_types::Duration>) -> Result<Duration, Status> {
-    let invalid = || refuse(Refusal::invalid("lifetime", "must be from 1 second to 15 minutes"));
-    let Some(asked) = asked else { return Ok(LIFETIME_MAX) };
+/// How long an address is to be good: as long as it may be, unless the caller wants less.
+fn lifetime(asked: Option<prost_types::Duration>, max: Duration) -> Result<Duration, Status> {
+    let invalid = || refuse(Refusal::invalid("lifetime", format!("must be from 1 to {} seconds", max.as_secs())));
+    let Some(asked) = asked else { return Ok(max) };
     let lifetime = Duration::try_from(asked).map_err(|_| invalid())?;
-    if lifetime < Duration::from_secs(1) || lifetime > LIFETIME_MAX { Err(invalid()) } else { Ok(lifetime) }
+    if lifetime < Duration::from_secs(1) || lifetime > max { Err(invalid()) } else { Ok(lifetime) }
+}
+
+fn part(slot: Slot) -> proto::ArtifactUploadPart {
+    let Slot { number, size, is_stored, granted } = slot;
+    let mut part =
+        proto::ArtifactUploadPart { number, size_bytes: size.unwrap_or_default(), is_stored, ..Default::default() };
+    if let Some(granted) = granted {
+        part.address = granted.signed.url;
+        part.headers = granted.signed.headers.into_iter().collect();
+        part.expire_time = Some(timestamp(granted.expire_time));
+    }
+    part
 }
 
 fn optional<T: FromStr>(name: &'static str, text: &str) -> Result<Option<T>, Status>

@@ -36,18 +36,13 @@ impl Artifacts {
             sha256: written.sha256.to_string(),
             media_type: upload.media_type.unwrap_or_else(|| media_type_of(upload.path.file_name())),
         };
-        let recorded = self.record(ctx, order, &upload.owner, &upload.path, content).await;
-        if recorded.is_err() {
-            // Nobody names the object. If it cannot be removed now, the sweep finds it.
-            if let Err(fault) = self.inner.objects.delete(&key).await {
-                tracing::warn!(%key, %fault, "an object that nobody names could not be removed");
-            }
-        }
-        recorded
+        // If this fails, nobody can tell whether the event is there: an answer that came too late is a failure too. So
+        // the bytes stay, and if no event names them the sweep finds them.
+        self.record(ctx, order, &upload.owner, &upload.path, content).await
     }
 
     /// Makes stored bytes the artifact. Returns when lists show it.
-    pub(super) async fn record(
+    async fn record(
         &self,
         ctx: &Ctx,
         order: Order,
@@ -73,7 +68,7 @@ impl Artifacts {
         Ok(self.execute(ctx, order, owner, path, expected, command).await?.1)
     }
 
-    async fn execute(
+    pub(super) async fn execute(
         &self,
         ctx: &Ctx,
         mut order: Order,

@@ -9,12 +9,15 @@ mod grants;
 mod grpc;
 mod keep;
 mod media_type;
+mod parts;
 mod projection;
 mod query;
+mod ranges;
 mod read;
 mod signed;
 mod streams;
 mod sweep;
+mod turns;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -28,9 +31,12 @@ use tonic::service::Routes;
 pub use self::config::Config;
 pub use self::keep::Upload;
 pub use self::media_type::media_type_of;
+pub use self::parts::{PART_LIFETIME_MAX, Plan, Slot};
 pub use self::query::{Child, Row};
+pub use self::ranges::{Asked, Portion};
 pub use self::read::Download;
 pub(crate) use self::streams::{Sending, first, receive, send};
+use self::turns::Turns;
 
 /// Queries of the view that run at the same time.
 const READERS: usize = 4;
@@ -49,6 +55,7 @@ struct Inner {
     model: ReadModel,
     view: View,
     size_max: u64,
+    turns: Turns,
     /// Where objects are, as people name it: `file:///srv/cairn/objects`.
     address: String,
 }
@@ -76,7 +83,8 @@ impl Artifacts {
         let view = View::start(store, &model, projection::Projection)?;
         let clock = commands.clock().clone();
         let Storage { objects, signer, address, size_max } = storage;
-        let inner = Inner { objects, signer, commands, clock, model, view, size_max, address };
+        let turns = Turns::default();
+        let inner = Inner { objects, signer, commands, clock, model, view, size_max, turns, address };
         let artifacts = Self { inner: Arc::new(inner) };
         sweep::sweep_regularly(&artifacts);
         Ok(artifacts)

@@ -1,15 +1,19 @@
+use bytes::Bytes;
 use cairn_kernel::{Code, Position};
-use cairn_objects::{Body, Digest, Key, verified};
+use cairn_objects::{Body, Digest, Key, ObjectFault, of_bytes, verified};
 use cairn_service::{Ctx, Refusal, refuse};
 use tonic::Status;
 
 use super::Artifacts;
 use super::query::{self, Child, Row};
+use super::ranges::{Asked, Portion};
 use crate::model::artifact::{Artifact, ArtifactName, ArtifactPath, Content, Owner, Rejection};
 
-/// An artifact on its way out. The body ends well only when it has the recorded digest.
+/// An artifact on its way out. The whole of it ends well only when it has the recorded digest; of a part nobody can
+/// tell, and the reader who puts parts together compares the whole.
 pub struct Download {
     pub content: Content,
+    pub portion: Portion,
     pub body: Body,
 }
 
@@ -21,13 +25,31 @@ impl Artifacts {
         loaded.state.content().cloned().ok_or_else(missing)
     }
 
-    /// An artifact's bytes.
-    pub async fn open(&self, owner: &Owner, path: &ArtifactPath) -> Result<Download, Status> {
+    /// An artifact's bytes, or those that were asked for.
+    pub async fn open(&self, owner: &Owner, path: &ArtifactPath, asked: &Asked) -> Result<Download, Status> {
         let content = self.content(owner, path).await?;
         let key = object_key(&content)?;
-        let object = self.inner.objects.get(&key, None).await.map_err(|fault| refuse(Refusal::of(&fault)))?;
-        let sha256: Digest = content.sha256.parse().map_err(|fault| refuse(Refusal::internal(fault)))?;
-        Ok(Download { body: verified(object.body, content.size, sha256), content })
+        let portion = asked.portion(&entity_tag(&content.sha256), content.size);
+        let body = match self.portion(&key, &portion, content.size).await? {
+            body if portion == Portion::Whole => {
+                let sha256: Digest = content.sha256.parse().map_err(|fault| refuse(Refusal::internal(fault)))?;
+                verified(body, content.size, sha256)
+            }
+            body => body,
+        };
+        Ok(Download { content, portion, body })
+    }
+
+    /// So much of an object.
+    pub(super) async fn portion(&self, key: &Key, portion: &Portion, size: u64) -> Result<Body, Status> {
+        let range = match portion {
+            Portion::Whole => None,
+            Portion::Part(range) => Some(range.clone()),
+            Portion::Unchanged => return Ok(of_bytes(Bytes::new())),
+            Portion::Beyond => return Err(refuse(Refusal::of(&ObjectFault::Range { key: key.clone(), size }))),
+        };
+        let object = self.inner.objects.get(key, range).await.map_err(|fault| refuse(Refusal::of(&fault)))?;
+        Ok(object.body)
     }
 
     /// Files and folders right below a folder.
@@ -69,6 +91,11 @@ impl Artifacts {
         let after = ctx.after().unwrap_or(Position::START);
         self.inner.view.reached(after, ctx.deadline()).await.map_err(refuse)
     }
+}
+
+/// What tells bytes from others: their digest, as HTTP writes entity tags.
+pub(super) fn entity_tag(digest: &str) -> String {
+    format!("\"{digest}\"")
 }
 
 /// The key under which an artifact's bytes are stored.

@@ -5,10 +5,9 @@ use cairn_objects::{Action, Claims, Expect, Key, SignerFault};
 use cairn_service::{Refusal, Reply, refuse};
 use tonic::{Request, Response, Status, Streaming};
 
-use super::Artifacts;
-use super::streams::{Sending, attach, first, receive};
-use cairn_contract::google::api::HttpBody;
-use futures::StreamExt;
+use super::read::entity_tag;
+use super::streams::{Sending, attach, first, receive, sending, tell};
+use super::{Artifacts, Asked};
 
 /// Serves the addresses we signed. The signature is the whole right: there is no caller to ask about.
 struct Grpc {
@@ -24,18 +23,17 @@ impl ObjectService for Grpc {
     type ReadObjectStream = Sending;
 
     async fn read_object(&self, request: Request<ReadObjectRequest>) -> Reply<Sending> {
+        let asked = Asked::of(request.metadata());
         let ReadObjectRequest { key, expires, detail, signature } = request.into_inner();
         let claims = Claims { verb: "GET", key: &key, expires, detail: &detail, signature: &signature };
         let (key, Action::Get { file_name, media_type }) = self.verify(&claims)? else { return Err(forged()) };
-        let objects = &self.artifacts.inner.objects;
-        let object = objects.get(&key, None).await.map_err(|fault| refuse(Refusal::of(&fault)))?;
-        let content_type = media_type.unwrap_or_else(|| "application/octet-stream".to_owned());
-        let head = HttpBody { content_type, ..HttpBody::default() };
-        let pieces = object.body.map(|piece| match piece {
-            Ok(data) => Ok(HttpBody { data, ..HttpBody::default() }),
-            Err(fault) => Err(refuse(Refusal::internal(fault))),
-        });
-        let mut response = Response::new(futures::stream::iter([Ok(head)]).chain(pieces).boxed());
+        let found = self.artifacts.inner.objects.head(&key).await.map_err(|fault| refuse(Refusal::of(&fault)))?;
+        // Each upload has a key of its own, so the key is as good as a digest.
+        let etag = entity_tag(key.file_name());
+        let portion = asked.portion(&etag, found.size);
+        let body = self.artifacts.portion(&key, &portion, found.size).await?;
+        let mut response = sending(media_type.as_deref().unwrap_or("application/octet-stream"), body);
+        tell(response.metadata_mut(), &portion, &etag, found.size);
         attach(response.metadata_mut(), file_name.as_deref().unwrap_or_else(|| key.file_name()));
         Ok(response)
     }
@@ -53,8 +51,9 @@ impl ObjectService for Grpc {
                 let written = objects.put(&key, body, Expect { size_max, size, sha256 }).await;
                 written.map(|written| written.sha256.to_string())
             }
-            Action::PutPart { upload, number } => {
-                let part = objects.put_part(&key, &upload, number, body, Expect::at_most(size_max)).await;
+            Action::PutPart { upload, number, size } => {
+                let expect = Expect { size_max, size, sha256: None };
+                let part = objects.put_part(&key, &upload, number, body, expect).await;
                 part.map(|part| part.etag)
             }
             Action::Get { .. } => return Err(forged()),

@@ -1,13 +1,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cairn_objects::{Key, Listed};
+use cairn_kernel::Time;
+use cairn_objects::{Key, Listed, PAGE_MAX};
 use tokio::time::Instant;
 
+use super::parts::{PART_LIFETIME_MAX, UPLOAD_LIFETIME};
 use super::{Artifacts, query};
 
 /// Objects younger than this are left alone: their event may be on its way, or their upload not completed yet.
 const AGE_MIN: Duration = Duration::from_secs(48 * 3600);
+const _: () = assert!(AGE_MIN.as_secs() > UPLOAD_LIFETIME.as_secs() + PART_LIFETIME_MAX.as_secs());
 /// Objects looked at between two looks at the view.
 const PAGE: usize = 500;
 
@@ -31,7 +34,7 @@ pub enum SweepFault {
 
 impl Artifacts {
     /// Removes objects that no artifact names: of uploads never completed, of crashes between bytes and event, and of
-    /// artifacts deleted or replaced. Gives how many.
+    /// artifacts deleted or replaced; then parts of uploads that nobody went on with. Gives how many.
     ///
     /// INVARIANT: an object is removed only when it is older than any upload under way, and a complete view that has
     /// seen everything up to after the object was listed does not know it.
@@ -56,6 +59,24 @@ impl Artifacts {
             }
             after = page.next;
             if after.is_none() {
+                return Ok(removed + self.sweep_uploads().await?);
+            }
+        }
+    }
+
+    /// Forgets uploads in parts that can no longer be completed. Gives how many.
+    async fn sweep_uploads(&self) -> Result<u64, SweepFault> {
+        let objects = &self.inner.objects;
+        let before = Time::from_micros(self.inner.clock.now().micros() - AGE_MIN.as_micros() as i64);
+        let mut removed = 0;
+        loop {
+            let unfinished = objects.unfinished(before).await?;
+            let ours: Vec<_> = unfinished.into_iter().filter(|upload| is_ours(&upload.key)).collect();
+            for upload in &ours {
+                objects.abort(&upload.key, &upload.upload).await?;
+                removed += 1;
+            }
+            if ours.len() < PAGE_MAX {
                 return Ok(removed);
             }
         }

@@ -22,15 +22,13 @@ pub(crate) struct Grpc {
     app: App,
 }
 
-/// Largest message, in bytes: a batch of ten thousand points, or the profile of a data set.
-const MESSAGE_BYTES_MAX: usize = 8 << 20;
-
-/// Adds the services of the contract.
+/// Adds the services of the contract. How large a message may be, the guard in front of them has judged
+/// (`limits.message_bytes_max`).
 pub(crate) fn add_services(routes: &mut RoutesBuilder, app: App) {
     let grpc = Grpc { app };
     routes
-        .add_service(ExperimentServiceServer::new(grpc.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX))
-        .add_service(RunServiceServer::new(grpc.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX))
-        .add_service(MetricServiceServer::new(grpc.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX))
-        .add_service(LoggedModelServiceServer::new(grpc).max_decoding_message_size(MESSAGE_BYTES_MAX));
+        .add_service(ExperimentServiceServer::new(grpc.clone()).max_decoding_message_size(usize::MAX))
+        .add_service(RunServiceServer::new(grpc.clone()).max_decoding_message_size(usize::MAX))
+        .add_service(MetricServiceServer::new(grpc.clone()).max_decoding_message_size(usize::MAX))
+        .add_service(LoggedModelServiceServer::new(grpc).max_decoding_message_size(usize::MAX));
 }

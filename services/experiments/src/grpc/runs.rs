@@ -142,6 +142,8 @@ impl RunService for Grpc {
             if name.project() != project.project() {
                 return Err(invalid("runs", format!("{name} is a run of another project")));
             }
+            // The edge only knows the project.
+            ctx.require(&ctx.method().permission, name.name())?;
             runs.push(self.app.run(&call, &name).await.map_err(refuse)?);
         }
         Ok(Response::new(compare(&runs, request.differing_only)))

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use cairn_contract::google::api::HttpBody;
 use cairn_kernel::Expected;
-use cairn_objects::{Body, Expect};
+use cairn_objects::{Body, Expect, PARTS_MAX, Part};
 use cairn_service::Reply;
 use proto::mlflow_artifact_service_server::MlflowArtifactService;
 use tonic::{Request, Response, Status, Streaming};
@@ -10,12 +10,12 @@ use tonic::{Request, Response, Status, Streaming};
 use super::artifact_paths::{ProxyPath, artifact_path, folder, outside};
 use super::caller::Caller;
 use super::convert::{model_address, run_address};
-use super::fault::{ErrorCode, invalid};
+use super::fault::{ErrorCode, invalid, missing};
 use super::required::{required, run_id};
 use super::{Mlflow, proto};
 use crate::app::Call;
-use crate::artifacts::{Child, Sending, Upload, first, media_type_of, receive, send};
-use crate::model::artifact::{ARTIFACTS_PER_OWNER_MAX, Owner};
+use crate::artifacts::{Asked, Child, PART_LIFETIME_MAX, Plan, Sending, Upload, first, media_type_of, receive, send};
+use crate::model::artifact::{ARTIFACTS_PER_OWNER_MAX, ArtifactPath, Owner};
 
 /// How long a presigned address is good, unless the caller wants less.
 const LIFETIME_MAX: Duration = Duration::from_secs(15 * 60);
@@ -64,10 +64,11 @@ impl MlflowArtifactService for Mlflow {
     type GetArtifactStream = Sending;
 
     async fn get_artifact(&self, request: Request<proto::GetArtifactRequest>) -> Reply<Sending> {
+        let asked = Asked::of(request.metadata());
         let (caller, request) = Caller::accept(request)?;
         let path = required("path", &request.path)?;
         let (name, _) = caller.run(&self.app, run_id(&request.run_id, &request.run_uuid)?).await?;
-        self.download(&Owner::Run(name), path).await
+        self.download(&Owner::Run(name), path, &asked).await
     }
 
     async fn upload_artifact(
@@ -101,9 +102,11 @@ impl MlflowArtifactService for Mlflow {
         &self,
         request: Request<proto::GetLoggedModelArtifactRequest>,
     ) -> Reply<Sending> {
+        let asked = Asked::of(request.metadata());
         let (caller, request) = Caller::accept(request)?;
         let (name, _) = caller.logged_model(&self.app, &request.model_id).await?;
-        self.download(&Owner::LoggedModel(name), required("artifact_file_path", &request.artifact_file_path)?).await
+        let path = required("artifact_file_path", &request.artifact_file_path)?;
+        self.download(&Owner::LoggedModel(name), path, &asked).await
     }
 
     async fn list_proxied_artifacts(
@@ -145,10 +148,11 @@ impl MlflowArtifactService for Mlflow {
         &self,
         request: Request<proto::DownloadProxiedArtifactRequest>,
     ) -> Reply<Sending> {
+        let asked = Asked::of(request.metadata());
         let (caller, request) = Caller::accept(request)?;
         let proxied = ProxyPath::read(&request.path).ok_or_else(outside)?;
         let (owner, _, path) = proxied.owner(&caller, &self.app).await?;
-        self.download(&owner, path).await
+        self.download(&owner, path, &asked).await
     }
 
     async fn delete_proxied_artifact(
@@ -176,24 +180,49 @@ impl MlflowArtifactService for Mlflow {
         &self,
         request: Request<proto::CreateMultipartUploadRequest>,
     ) -> Reply<proto::CreateMultipartUploadResponse> {
-        Caller::accept(request)?;
-        Err(unsupported())
+        let (caller, request) = Caller::accept(request)?;
+        let (owner, _, path) = self.destination(&caller, &request.folder, &request.path).await?;
+        let count = request.num_parts.unwrap_or(1);
+        let count = u32::try_from(count).ok().filter(|count| (1..=PARTS_MAX).contains(count)).ok_or_else(|| {
+            invalid(format!("Invalid value {count} for parameter 'num_parts' supplied: it must be 1 to {PARTS_MAX}."))
+        })?;
+        // Clients say nothing of the content's type: the name tells.
+        let (upload, _) = self.artifacts.begin_parts(&owner, &path, None, &Plan::Count(count)).await.map_err(said)?;
+        let slots = self.artifacts.sign_parts(&owner, &upload, 1..=count, PART_LIFETIME_MAX).await?;
+        let credentials = slots.into_iter().filter_map(|slot| Some((slot.number, slot.granted?.signed)));
+        let credentials = credentials.map(|(number, signed)| proto::MultipartUploadCredential {
+            url: Some(signed.url),
+            part_number: Some(number.into()),
+            headers: signed.headers.into_iter().collect(),
+        });
+        let credentials = credentials.collect();
+        Ok(Response::new(proto::CreateMultipartUploadResponse { upload_id: Some(upload), credentials }))
     }
 
     async fn complete_multipart_upload(
         &self,
         request: Request<proto::CompleteMultipartUploadRequest>,
     ) -> Reply<proto::CompleteMultipartUploadResponse> {
-        Caller::accept(request)?;
-        Err(unsupported())
+        let (caller, request) = Caller::accept(request)?;
+        let (owner, call, path) = self.destination(&caller, &request.folder, &request.path).await?;
+        let upload = required("upload_id", &request.upload_id)?;
+        let is_direct = self.artifacts.is_direct();
+        let parts = request.parts.into_iter().map(|sent| part(sent, is_direct)).collect();
+        let completed = self.artifacts.complete_parts(caller.ctx(), call.order, &owner, upload, Some(parts)).await;
+        if completed.map_err(said)? != path {
+            return Err(invalid("the upload was begun for another path"));
+        }
+        Ok(Response::new(proto::CompleteMultipartUploadResponse {}))
     }
 
     async fn abort_multipart_upload(
         &self,
         request: Request<proto::AbortMultipartUploadRequest>,
     ) -> Reply<proto::AbortMultipartUploadResponse> {
-        Caller::accept(request)?;
-        Err(unsupported())
+        let (caller, request) = Caller::accept(request)?;
+        let (owner, ..) = self.destination(&caller, &request.folder, &request.path).await?;
+        self.artifacts.abort_parts(&owner, required("upload_id", &request.upload_id)?).await?;
+        Ok(Response::new(proto::AbortMultipartUploadResponse {}))
     }
 
     async fn get_presigned_download_url(
@@ -226,9 +255,27 @@ impl Mlflow {
         Ok(())
     }
 
-    async fn download(&self, owner: &Owner, path: &str) -> Reply<Sending> {
+    async fn download(&self, owner: &Owner, path: &str, asked: &Asked) -> Reply<Sending> {
         let path = artifact_path(path)?;
-        Ok(send(self.artifacts.open(owner, &path).await?, path.file_name()))
+        Ok(send(self.artifacts.open(owner, &path, asked).await?, path.file_name()))
+    }
+
+    /// Where an upload in parts goes: the folder stands in the address, and the name is that of the client's file.
+    async fn destination(
+        &self,
+        caller: &Caller,
+        folder: &str,
+        file: &str,
+    ) -> Result<(Owner, Call, ArtifactPath), Status> {
+        let proxied = ProxyPath::read(folder).ok_or_else(outside)?;
+        let (owner, call, below) = proxied.owner(caller, &self.app).await?;
+        // A client on Windows sends its own separators.
+        let name = file.rsplit(['/', '\\']).next().filter(|name| !name.is_empty()).ok_or_else(|| missing("path"))?;
+        let path = match self::folder(below)?.as_str() {
+            "" => artifact_path(name)?,
+            below => artifact_path(&format!("{below}/{name}"))?,
+        };
+        Ok((owner, call, path))
     }
 
     /// An address that leads to the store itself. Where it would lead back to us, the proxy does as well.
@@ -258,8 +305,16 @@ fn file_info(child: Child) -> proto::FileInfo {
     }
 }
 
+/// A part as a client names it, with the entity tag that came back when it was sent.
+fn part(part: proto::MultipartUploadPart, is_direct: bool) -> Part {
+    let number = part.part_number.and_then(|number| u32::try_from(number).ok()).unwrap_or_default();
+    let etag = part.etag.unwrap_or_default();
+    // Our own tags come back in the quotes of HTTP; those of an S3 are its own matter.
+    Part { number, etag: if is_direct { etag } else { etag.trim_matches('"').to_owned() } }
+}
+
 fn unsupported() -> Status {
-    ErrorCode::NotImplemented.says("Multipart upload is not supported for the current artifact repository")
+    ErrorCode::NotImplemented.says("Multipart download is not supported for the current artifact repository")
 }
 
 /// A run or model that takes no artifacts, in MLflow's words.

@@ -3,8 +3,8 @@
 use super::proto;
 use crate::metrics::Row;
 use crate::model::logged_model::LoggedModelState;
-use crate::model::run::Dataset;
-use crate::model::{ExperimentName, LoggedModelName, RunName, RunState};
+use crate::model::run::{Dataset, Rejection};
+use crate::model::{ExperimentName, LoggedModelName, Run, RunName, RunState};
 use crate::query::{ExperimentRecord, LoggedModelRecord, MeasuredRecord, MetricRecord, RunRecord};
 
 /// Where an experiment's artifacts are, unless it says otherwise.
@@ -44,8 +44,28 @@ pub(super) fn experiment(record: ExperimentRecord) -> proto::Experiment {
     }
 }
 
-/// A run with what was logged to it. A run just created has no outputs yet, and MLflow's server does not say so.
-pub(super) fn run(record: RunRecord, has_outputs: bool) -> proto::Run {
+/// A run just created, from its state. It has no outputs yet, and MLflow's server does not say so.
+pub(super) fn new_run(run: &Run) -> Result<proto::Run, Rejection> {
+    let name = run.name()?;
+    let info = proto::RunInfo {
+        run_id: Some(name.run().to_owned()),
+        run_uuid: Some(name.run().to_owned()),
+        run_name: Some(run.display_name.clone()),
+        experiment_id: Some(name.experiment().to_owned()),
+        user_id: Some(run.user.clone()),
+        status: Some(status(run.state).into()),
+        start_time: Some(run.start_time.millis()),
+        end_time: None,
+        artifact_uri: Some(artifact_address(name, &run.artifact_location)),
+        lifecycle_stage: Some(lifecycle(run.is_deleted)),
+    };
+    let tag = |(key, value): (&String, &String)| proto::RunTag { key: Some(key.clone()), value: Some(value.clone()) };
+    let data = proto::RunData { tags: run.tags.iter().map(tag).collect(), ..proto::RunData::default() };
+    Ok(proto::Run { info: Some(info), data: Some(data), inputs: Some(proto::RunInputs::default()), outputs: None })
+}
+
+/// A run with what was logged to it.
+pub(super) fn run(record: RunRecord) -> proto::Run {
     let info = run_info(&record);
     let outputs = proto::RunOutputs {
         model_outputs: record
@@ -77,16 +97,12 @@ pub(super) fn run(record: RunRecord, has_outputs: bool) -> proto::Run {
                 .map(|model| proto::ModelInput { model_id: Some(model) })
                 .collect(),
         }),
-        outputs: has_outputs.then_some(outputs),
+        outputs: Some(outputs),
     }
 }
 
 pub(super) fn run_info(record: &RunRecord) -> proto::RunInfo {
     let id = record.name.run();
-    let address = match record.artifact_location.as_str() {
-        "" => run_address(&record.name),
-        location => location.to_owned(),
-    };
     proto::RunInfo {
         run_id: Some(id.to_owned()),
         run_uuid: Some(id.to_owned()),
@@ -96,9 +112,14 @@ pub(super) fn run_info(record: &RunRecord) -> proto::RunInfo {
         status: Some(status(record.state).into()),
         start_time: Some(record.start_time.millis()),
         end_time: record.end_time.map(|time| time.millis()),
-        artifact_uri: Some(address),
+        artifact_uri: Some(artifact_address(&record.name, &record.artifact_location)),
         lifecycle_stage: Some(lifecycle(record.is_deleted)),
     }
+}
+
+/// Where a run's artifacts are: in a place of its own, or where the server keeps them.
+fn artifact_address(name: &RunName, location: &str) -> String {
+    if location.is_empty() { run_address(name) } else { location.to_owned() }
 }
 
 pub(super) fn logged_model(record: LoggedModelRecord) -> proto::LoggedModel {

@@ -29,9 +29,6 @@ use tonic::service::Routes;
 use crate::app::App;
 use crate::artifacts::Artifacts;
 
-/// Largest message read: a batch of a thousand metrics, or data sets with their profiles.
-const MESSAGE_BYTES_MAX: usize = 32 << 20;
-
 /// Answers as an MLflow server does. Cheap to clone.
 #[derive(Clone)]
 pub struct Mlflow {
@@ -45,15 +42,25 @@ impl Mlflow {
         Self { app, artifacts }
     }
 
-    /// Adds MLflow's services.
+    /// Adds MLflow's services. How large a message may be, the guard in front of them has judged
+    /// (`limits.message_bytes_max`).
     pub fn routes(&self, routes: Routes) -> Routes {
-        let runs = MlflowRunServiceServer::new(self.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX);
-        routes
-            .add_service(MlflowExperimentServiceServer::new(self.clone()))
-            .add_service(runs.max_encoding_message_size(usize::MAX))
-            .add_service(MlflowMetricServiceServer::new(self.clone()).max_encoding_message_size(usize::MAX))
-            .add_service(MlflowLoggedModelServiceServer::new(self.clone()))
-            .add_service(MlflowArtifactServiceServer::new(self.clone()))
-            .add_service(MlflowServerServiceServer::new(self.clone()))
+        macro_rules! add {
+            ($($service:ident),+) => {
+                routes$(.add_service(
+                    $service::new(self.clone())
+                        .max_decoding_message_size(usize::MAX)
+                        .max_encoding_message_size(usize::MAX),
+                ))+
+            };
+        }
+        add!(
+            MlflowExperimentServiceServer,
+            MlflowRunServiceServer,
+            MlflowMetricServiceServer,
+            MlflowLoggedModelServiceServer,
+            MlflowArtifactServiceServer,
+            MlflowServerServiceServer
+        )
     }
 }

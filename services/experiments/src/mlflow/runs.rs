@@ -1,10 +1,10 @@
 use cairn_kernel::{Expected, Time};
-use cairn_service::Reply;
+use cairn_service::{Refusal, Reply, refuse};
 use proto::mlflow_run_service_server::MlflowRunService;
 use tonic::{Request, Response, Status};
 
 use super::caller::Caller;
-use super::convert::{run, run_info, state};
+use super::convert::{new_run, run, run_info, state};
 use super::entries::{batch, params, push_metric, tags};
 use super::experiments::{lifecycle, said};
 use super::fault::{ErrorCode, invalid, translated};
@@ -21,6 +21,11 @@ use crate::search::{run_filter, run_order};
 /// Runs on one page, unless the caller says otherwise, and at most.
 const PAGE_DEFAULT: i32 = 1000;
 const PAGE_MAX: i64 = 50_000;
+/// Longest fields of a data set, in characters.
+const DATASET_NAME_CHARS_MAX: usize = 500;
+const DATASET_DIGEST_CHARS_MAX: usize = 36;
+const DATASET_SOURCE_CHARS_MAX: usize = 65_535;
+const DATASET_SCHEMA_CHARS_MAX: usize = 1_048_575;
 /// Tag that holds what clients older than logged models note of a run's models.
 const MODEL_HISTORY: &str = "mlflow.log-model.history";
 
@@ -46,8 +51,9 @@ impl MlflowRunService for Mlflow {
             tags,
             ..RunDraft::default()
         };
-        let made = self.app.create_run(&call, &experiment, draft).await.map_err(translated)?;
-        let answer = proto::CreateRunResponse { run: Some(run(made.value, false)) };
+        let made = self.app.begin_run(&call, &experiment, draft).await.map_err(translated)?;
+        let new = new_run(&made.value).map_err(|rejection| refuse(Refusal::of(&rejection)))?;
+        let answer = proto::CreateRunResponse { run: Some(new) };
         Ok(caller.ctx().reply(answer, made.position))
     }
 
@@ -55,7 +61,7 @@ impl MlflowRunService for Mlflow {
         let (caller, request) = Caller::accept(request)?;
         let (name, call) = caller.run(&self.app, run_id(&request.run_id, &request.run_uuid)?).await?;
         let record = self.app.run(&call, &name).await.map_err(translated)?;
-        Ok(Response::new(proto::GetRunResponse { run: Some(run(record, true)) }))
+        Ok(Response::new(proto::GetRunResponse { run: Some(run(record)) }))
     }
 
     async fn update_run(&self, request: Request<proto::UpdateRunRequest>) -> Reply<proto::UpdateRunResponse> {
@@ -102,7 +108,7 @@ impl MlflowRunService for Mlflow {
         self.app.settle(&caller.list()).await.map_err(translated)?;
         let page = self.app.query().search_runs(search).await.map_err(|fault| translated(fault.into()))?;
         Ok(Response::new(proto::SearchRunsResponse {
-            runs: page.runs.into_iter().map(|record| run(record, true)).collect(),
+            runs: page.runs.into_iter().map(|record| run(record)).collect(),
             next_page_token: Some(page.next_page_token).filter(|token| !token.is_empty()),
         }))
     }
@@ -195,14 +201,8 @@ impl MlflowRunService for Mlflow {
         let text = required("model_json", &request.model_json)?;
         let model: serde_json::Value = serde_json::from_str(text)
             .map_err(|_| invalid(format!("Malformed model info. \n {text} \n is not a valid JSON.")))?;
-        let (name, _) = caller.run(&self.app, id).await?;
-        let known = self.app.run_state(&name).await.map_err(translated)?;
-        let mut history: Vec<serde_json::Value> =
-            known.tags.get(MODEL_HISTORY).and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
-        history.push(model);
-        let text = serde_json::Value::Array(history).to_string();
-        let tags = [(MODEL_HISTORY.to_owned(), text)].into();
-        self.log(&caller, id, NewBatch { tags, ..NewBatch::default() }).await?;
+        let (name, call) = caller.run(&self.app, id).await?;
+        self.app.append_to_tag(&call, &name, MODEL_HISTORY, model).await.map_err(translated)?;
         Ok(Response::new(proto::LogModelResponse {}))
     }
 }
@@ -215,10 +215,21 @@ impl Mlflow {
     }
 }
 
-/// A data set as clients send it. MLflow's server takes one without a name; nobody could find it again.
+/// A data set as clients send it. MLflow's server takes one without a name; nobody could find it again. Its profile may
+/// be as long as the log takes it (`experiments.inputs_bytes_max`).
 fn dataset(at: usize, input: proto::DatasetInput) -> Result<Dataset, Status> {
     let dataset = input.dataset.unwrap_or_default();
     let field = |name: &str| format!("datasets[{at}].dataset.{name}");
+    for (name, value, chars_max) in [
+        ("name", &dataset.name, DATASET_NAME_CHARS_MAX),
+        ("digest", &dataset.digest, DATASET_DIGEST_CHARS_MAX),
+        ("source", &dataset.source, DATASET_SOURCE_CHARS_MAX),
+        ("schema", &dataset.schema, DATASET_SCHEMA_CHARS_MAX),
+    ] {
+        if value.as_ref().is_some_and(|value| value.len() > chars_max && value.chars().count() > chars_max) {
+            return Err(invalid(format!("'{name}' exceeds the maximum length of {chars_max} characters")));
+        }
+    }
     Ok(Dataset {
         display_name: required(&field("name"), &dataset.name)?.to_owned(),
         digest: required(&field("digest"), &dataset.digest)?.to_owned(),

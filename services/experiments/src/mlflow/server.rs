@@ -26,7 +26,7 @@ impl MlflowServerService for Mlflow {
             store_type: Some("Cairn".to_owned()),
             workspaces_enabled: Some(true),
             trace_archival_enabled: Some(false),
-            multipart_uploads_enabled: Some(false),
+            multipart_uploads_enabled: Some(true),
             // Only an address that leads past us to the store itself is worth the detour.
             multipart_downloads_enabled: Some(self.artifacts.is_direct()),
             presigned_upload_run_id_supported: Some(false),

@@ -38,7 +38,7 @@ pub(super) fn apply(batch: &mut Batch<'_>, recorded: &Recorded, event: &Event) -
         }
         Change::ParamsLogged(params) => log_params(batch, run, params),
         Change::TagsSet(tags) => tags.iter().try_for_each(|(key, value)| set_tag(batch, name, run, key, value)),
-        Change::TagsDeleted(keys) => keys.iter().try_for_each(|key| delete_tag(batch, run, key)),
+        Change::TagsDeleted(keys) => keys.iter().try_for_each(|key| delete_tag(batch, name, run, key)),
         Change::MetricsLogged(points) => log_metrics(batch, name, run, points),
         Change::InputsLogged { datasets, models } => log_inputs(batch, run, datasets, models),
         Change::OutputsLogged(models) => {
@@ -129,20 +129,27 @@ fn set_tag(batch: &mut Batch<'_>, name: &RunName, run: RunRow, key: &str, value:
             .prepare_cached("INSERT OR IGNORE INTO project_tag_key (project, key) VALUES (?1, ?2)")?
             .execute(params![name.project(), word])?;
     }
-    if key == tag::PARENT_RUN {
-        let nest = "UPDATE run SET parent = ?2 WHERE id = ?1";
-        batch.tx.prepare_cached(nest)?.execute(params![run.id, value])?;
-    }
-    Ok(())
+    if key == tag::PARENT_RUN { nest(batch, name, run, Some(value)) } else { Ok(()) }
 }
 
-fn delete_tag(batch: &mut Batch<'_>, run: RunRow, key: &str) -> rusqlite::Result<()> {
+fn delete_tag(batch: &mut Batch<'_>, name: &RunName, run: RunRow, key: &str) -> rusqlite::Result<()> {
     let word = batch.word(key)?;
     batch.tx.prepare_cached("DELETE FROM tag WHERE run = ?1 AND key = ?2")?.execute(params![run.id, word])?;
-    if key == tag::PARENT_RUN {
-        batch.tx.prepare_cached("UPDATE run SET parent = NULL WHERE id = ?1")?.execute([run.id])?;
-    }
-    Ok(())
+    if key == tag::PARENT_RUN { nest(batch, name, run, None) } else { Ok(()) }
+}
+
+/// Puts a run below another, or below none: whether it is hidden depends on where it is.
+fn nest(batch: &Batch<'_>, name: &RunName, run: RunRow, parent: Option<&str>) -> rusqlite::Result<()> {
+    batch
+        .tx
+        .prepare_cached(
+            "UPDATE run SET parent = ?2,
+               is_hidden = EXISTS (SELECT 1 FROM run p WHERE p.project = ?3 AND p.run = ?2 AND p.run <> run.run
+                                   AND (p.is_deleted OR p.is_hidden))
+             WHERE id = ?1",
+        )?
+        .execute(params![run.id, parent, name.project()])?;
+    hide_below(batch, name, run)
 }
 
 fn log_metrics(batch: &mut Batch<'_>, name: &RunName, run: RunRow, points: &Points) -> rusqlite::Result<()> {
@@ -236,7 +243,12 @@ fn set_deleted(
              WHERE id = ?1",
         )?
         .execute(params![run.id, is_deleted, recorded.time.micros()])?;
-    // All below it, down to runs that are deleted themselves: what is below those stays as it is. `UNION` ends cycles.
+    hide_below(batch, name, run)
+}
+
+/// Hides or shows all below a run, down to runs that are deleted themselves: what is below those stays hidden. `UNION`
+/// ends cycles.
+fn hide_below(batch: &Batch<'_>, name: &RunName, run: RunRow) -> rusqlite::Result<()> {
     batch
         .tx
         .prepare_cached(
@@ -246,8 +258,9 @@ fn set_deleted(
                SELECT c.run FROM below b JOIN run p ON p.project = ?1 AND p.run = b.run AND NOT p.is_deleted
                  JOIN run c ON c.project = ?1 AND c.parent = b.run
              )
-             UPDATE run SET is_hidden = ?3 WHERE project = ?1 AND run IN (SELECT run FROM below)",
+             UPDATE run SET is_hidden = (SELECT t.is_deleted OR t.is_hidden FROM run t WHERE t.id = ?3)
+             WHERE project = ?1 AND run IN (SELECT run FROM below) AND id <> ?3",
         )?
-        .execute(params![name.project(), name.run(), is_deleted])?;
+        .execute(params![name.project(), name.run(), run.id])?;
     Ok(())
 }

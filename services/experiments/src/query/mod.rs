@@ -1,10 +1,13 @@
 //! Reads the read models, and only them.
 
 mod experiments;
+#[cfg(test)]
+mod growth;
 mod logged_models;
 mod page;
 mod run_plan;
 mod run_search;
+mod run_walk;
 mod runs;
 mod visible;
 

@@ -3,8 +3,8 @@
 //! Three ways, chosen per search:
 //!
 //! - a condition that few runs satisfy drives: its index gives them, and the rest is checked and sorted;
-//! - newest first, or by one metric in not too many experiments, indexes are walked in the order asked for, until the
-//!   page is full;
+//! - newest or oldest first, or by one metric, param, tag or the name in not too many experiments, indexes are walked in the order
+//!   asked for, until the page is full ([`super::run_walk`]);
 //! - else everything in scope is looked at, and only the page is kept.
 
 use std::cmp::Ordering;
@@ -12,13 +12,12 @@ use std::cmp::Ordering;
 use rusqlite::Connection;
 use rusqlite::types::Value;
 
+use super::LifecycleFilter;
 use super::page::{Column, after, order_by};
 use super::run_search::{Hit, RunSearch, Scope};
+use super::run_walk::{MERGED_MAX, Walk};
 use crate::search::sql::Sql;
 use crate::search::{Compare, DatasetColumn, Ordered, RunCondition, RunOrder, Text, TextColumn, TimeColumn};
-
-/// So many experiments are walked side by side; of more, all runs are looked at.
-const MERGED_MAX: usize = 64;
 
 /// The page after `start`, at most `limit` runs.
 pub(super) fn hits(
@@ -35,20 +34,21 @@ pub(super) fn hits(
     if let Some(driver) = search.driver()? {
         return search.sorted(Some(driver));
     }
-    match search.search.order.as_slice() {
-        [Ordered { key: RunOrder::Metric(key), is_descending }] if scope.experiments.len() <= MERGED_MAX => {
-            search.by_metric(key, *is_descending)
-        }
+    if let Some(walk) = Walk::of(&search) {
+        return walk.hits();
+    }
+    match search.pieces() {
+        pieces if pieces.len() > 1 => search.merged(pieces),
         _ => search.sorted(None),
     }
 }
 
-struct Plan<'a> {
-    db: &'a Connection,
-    search: &'a RunSearch,
-    scope: &'a Scope,
-    start: Option<&'a [Value]>,
-    limit: usize,
+pub(super) struct Plan<'a> {
+    pub(super) db: &'a Connection,
+    pub(super) search: &'a RunSearch,
+    pub(super) scope: &'a Scope,
+    pub(super) start: Option<&'a [Value]>,
+    pub(super) limit: usize,
 }
 
 impl<'a> Plan<'a> {
@@ -127,6 +127,47 @@ impl<'a> Plan<'a> {
         };
     }
 
+    /// By start, indexes have the runs of one experiment in order, and of one project, and each the deleted ones apart.
+    /// Gives what has to be asked for piece by piece for that; one piece: nothing has.
+    fn pieces(&self) -> Vec<(Scope, LifecycleFilter)> {
+        let is_by_start = match self.search.order.as_slice() {
+            [] => true,
+            [term] => term.key == RunOrder::Time(TimeColumn::Start),
+            _ => false,
+        };
+        if !is_by_start || self.search.parent.is_some() {
+            return vec![];
+        }
+        let scopes: Vec<Scope> = match self.scope {
+            Scope { is_project: false, experiments } if experiments.len() <= MERGED_MAX => {
+                experiments.iter().map(|id| Scope { experiments: vec![*id], is_project: false }).collect()
+            }
+            Scope { is_project, experiments } => {
+                vec![Scope { experiments: experiments.clone(), is_project: *is_project }]
+            }
+        };
+        let lifecycles = match self.search.lifecycle {
+            LifecycleFilter::All => vec![LifecycleFilter::Active, LifecycleFilter::Deleted],
+            one => vec![one],
+        };
+        let pieces =
+            scopes.into_iter().flat_map(|scope| lifecycles.iter().map(move |lifecycle| (scope.clone(), *lifecycle)));
+        pieces.collect()
+    }
+
+    /// Asks for a page of each piece, and keeps the first rows of all of them.
+    fn merged(&self, pieces: Vec<(Scope, LifecycleFilter)>) -> rusqlite::Result<Vec<Hit>> {
+        let mut hits = vec![];
+        for (scope, lifecycle) in pieces {
+            let search = RunSearch { lifecycle, ..self.search.clone() };
+            hits.extend(Plan { search: &search, scope: &scope, ..*self }.sorted(None)?);
+        }
+        let columns = columns(&self.search.order);
+        hits.sort_by(|a: &Hit, b| order(&columns, &a.marks, &b.marks));
+        hits.truncate(self.limit);
+        Ok(hits)
+    }
+
     /// Sorts what is in scope, unless an index has it sorted.
     fn sorted(&self, driver: Option<&RunCondition>) -> rusqlite::Result<Vec<Hit>> {
         let columns = columns(&self.search.order);
@@ -161,67 +202,6 @@ impl<'a> Plan<'a> {
         self.page(&mut sql, &columns, self.start, self.limit)
     }
 
-    /// Walks a metric's index: runs with a number, then those with NaN, then those without the metric.
-    fn by_metric(&self, key: &str, is_descending: bool) -> rusqlite::Result<Vec<Hit>> {
-        let rank = match self.start.and_then(<[Value]>::first) {
-            Some(Value::Integer(rank)) => *rank,
-            _ => 0,
-        };
-        let mut hits = vec![];
-        for phase in rank..3 {
-            // Only the first part continues after a row; the later ones begin at their start.
-            let start = self.start.filter(|_| phase == rank);
-            let limit = self.limit - hits.len();
-            if limit == 0 {
-                break;
-            }
-            let mut merged = vec![];
-            for &experiment in &self.scope.experiments {
-                merged.extend(self.phase(phase, experiment, key, is_descending, start, limit)?);
-            }
-            merged.sort_by(|a, b| order(&a.marks, &b.marks, is_descending));
-            merged.truncate(limit);
-            hits.extend(merged);
-        }
-        Ok(hits)
-    }
-
-    fn phase(
-        &self,
-        phase: i64,
-        experiment: i64,
-        key: &str,
-        is_descending: bool,
-        start: Option<&[Value]>,
-        limit: usize,
-    ) -> rusqlite::Result<Vec<Hit>> {
-        let value = Column { sql: "o.value".into(), is_descending };
-        let newest = [Column::descending("r.start_us"), Column::ascending("r.run")];
-        let mut sql = Sql::default();
-        sql.push("SELECT r.id, ").bind(phase);
-        sql.push(if phase == 2 { ", NULL" } else { ", o.value" }).push(", r.start_us, r.run FROM ");
-        if phase == 2 {
-            sql.push("run r INDEXED BY run_by_start");
-            self.conditions(&mut sql);
-            sql.push(" AND r.experiment = ").bind(experiment);
-            sql.push(" AND NOT EXISTS (SELECT 1 FROM metric o WHERE o.run = r.id AND o.key = ").word(key).push(")");
-        } else {
-            sql.push("metric o INDEXED BY metric_by_value CROSS JOIN run r ON r.id = o.run");
-            self.conditions(&mut sql);
-            sql.push(" AND o.experiment = ").bind(experiment).push(" AND o.key = ").word(key);
-            sql.push(if phase == 0 { " AND o.value IS NOT NULL" } else { " AND o.value IS NULL" });
-        }
-        let columns: Vec<Column> = (phase == 0).then_some(value).into_iter().chain(newest).collect();
-        // Marks are rank, value, start and run; only the first part is sorted by value.
-        let marks = start.and_then(|marks| marks.get(if phase == 0 { 1 } else { 2 }..));
-        if let Some(marks) = marks {
-            after(&mut sql, &columns, marks);
-        }
-        order_by(&mut sql, &columns);
-        sql.push(" LIMIT ").bind(limit as i64);
-        sql.rows(self.db, |row| Ok(Hit { id: row.get(0)?, marks: values(row, 1, 4)? }))
-    }
-
     fn page(
         &self,
         sql: &mut Sql,
@@ -238,7 +218,7 @@ impl<'a> Plan<'a> {
     }
 
     /// Adds ` WHERE …`: what is in scope, visible and asked for.
-    fn conditions(&self, sql: &mut Sql) {
+    pub(super) fn conditions(&self, sql: &mut Sql) {
         let search = self.search;
         sql.push(" WHERE r.project = ").bind(search.project.project().to_owned());
         if !self.scope.is_project || self.single().is_some() {
@@ -265,23 +245,26 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// The order of marks within one phase: rank, value, start and run.
-fn order(a: &[Value], b: &[Value], is_descending: bool) -> Ordering {
-    let [(Some(a_value), Some(b_value)), (Some(a_start), Some(b_start)), (Some(a_run), Some(b_run))] =
-        [1, 2, 3].map(|at| (a.get(at), b.get(at)))
-    else {
-        return Ordering::Equal;
-    };
-    let value = compare(a_value, b_value);
-    let value = if is_descending { value.reverse() } else { value };
-    value.then(compare(b_start, a_start)).then(compare(a_run, b_run))
+/// The order of rows by their marks, as SQLite has it for these columns.
+pub(super) fn order(columns: &[Column], a: &[Value], b: &[Value]) -> Ordering {
+    for (column, (a, b)) in columns.iter().zip(a.iter().zip(b)) {
+        let ordering = compare(a, b);
+        if ordering.is_ne() {
+            return if column.is_descending { ordering.reverse() } else { ordering };
+        }
+    }
+    Ordering::Equal
 }
 
+/// Values of one column; what is absent comes first.
 fn compare(a: &Value, b: &Value) -> Ordering {
     match (a, b) {
         (Value::Real(a), Value::Real(b)) => a.partial_cmp(b).unwrap_or(Ordering::Equal),
         (Value::Integer(a), Value::Integer(b)) => a.cmp(b),
         (Value::Text(a), Value::Text(b)) => a.cmp(b),
+        (Value::Null, Value::Null) => Ordering::Equal,
+        (Value::Null, _) => Ordering::Less,
+        (_, Value::Null) => Ordering::Greater,
         _ => Ordering::Equal,
     }
 }
@@ -294,11 +277,13 @@ fn select(sql: &mut Sql, columns: &[Column]) {
     sql.push(" FROM ");
 }
 
-fn values(row: &rusqlite::Row<'_>, from: usize, count: usize) -> rusqlite::Result<Vec<Value>> {
+pub(super) fn values(row: &rusqlite::Row<'_>, from: usize, count: usize) -> rusqlite::Result<Vec<Value>> {
     (from..from + count).map(|at| row.get(at)).collect()
 }
 
 /// Each term is two columns: what is missing stands last both ways, NaN before it. Then newest first, then by id.
+///
+/// INVARIANT: a walk marks its rows with the values of these columns, so that a page may continue either way.
 fn columns(order: &[Ordered<RunOrder>]) -> Vec<Column> {
     let mut columns = vec![];
     let mut has_start = false;

@@ -68,6 +68,7 @@ impl RunSearch {
 }
 
 /// The experiments a search looks in, by row.
+#[derive(Clone)]
 pub(super) struct Scope {
     pub(super) experiments: Vec<i64>,
     /// Whether these are all of the project.

@@ -96,3 +96,16 @@ async fn bytes_of_a_replaced_or_deleted_artifact_are_swept_and_what_others_put_t
     assert!(!house.is_there(&first).await && !house.is_there(&deleted).await);
     assert!(house.is_there(&second).await && house.is_there(&foreign).await);
 }
+
+#[tokio::test]
+async fn parts_that_nobody_went_on_with_are_swept_and_those_of_others_are_not() {
+    let house = House::open();
+    let ours: Key = format!("p/runs/r/{:032x}", 7).parse().unwrap();
+    let foreign: Key = "backups/2026/dump.sql".parse().unwrap();
+    let (upload, other) = (house.objects.begin(&ours).await.unwrap(), house.objects.begin(&foreign).await.unwrap());
+    house.objects.put_part(&ours, &upload, 1, of_bytes("part"), Expect::at_most(4)).await.unwrap();
+
+    assert_eq!(house.artifacts.sweep(PATIENCE).await.unwrap(), 1);
+    assert!(house.objects.parts(&ours, &upload).await.is_err());
+    assert!(house.objects.parts(&foreign, &other).await.is_ok());
+}

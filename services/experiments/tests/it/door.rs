@@ -220,6 +220,27 @@ async fn ten_runs_stand_side_by_side_with_what_differs_s4_37() {
 }
 
 #[tokio::test]
+async fn runs_are_compared_by_whoever_may_see_each_of_them() {
+    let door = Door::new("0").await;
+    let hidden = door.experiment("hidden").await;
+    let shown =
+        [door.run("projects/p/experiments/0", &[]).await.name, door.run("projects/p/experiments/0", &[]).await.name];
+    let unseen = door.run(&hidden.name, &[]).await.name;
+    let compare =
+        |runs: Vec<String>| proto::CompareRunsRequest { parent: "projects/p".into(), runs, differing_only: false };
+    let compared = door.runs().compare_runs(door.by(VISITOR, compare(shown.to_vec()))).await.unwrap().into_inner();
+    assert_eq!(compared.runs, shown);
+    let with_unseen = compare(vec![shown[0].clone(), unseen.clone()]);
+    let refused = door.runs().compare_runs(door.by(VISITOR, with_unseen.clone())).await.unwrap_err();
+    assert_eq!(refused.code(), Code::PermissionDenied);
+    assert!(door.runs().compare_runs(door.by(ADA, with_unseen)).await.is_ok());
+    // Under the name of what may be seen, the other is not there.
+    let renamed = format!("projects/p/experiments/0/runs/{}", unseen.rsplit('/').next().unwrap());
+    let refused = door.runs().compare_runs(door.by(VISITOR, compare(vec![renamed]))).await.unwrap_err();
+    assert_eq!(refused.code(), Code::NotFound);
+}
+
+#[tokio::test]
 async fn a_change_with_a_stale_etag_or_an_unknown_field_is_refused() {
     let door = Door::new("0").await;
     let run = door.run("projects/p/experiments/0", &[]).await;

@@ -9,7 +9,7 @@ fn tagged(keys: &[&str]) -> NewBatch {
 }
 
 #[tokio::test]
-async fn the_fourth_tag_of_three_is_dropped_with_a_warning_and_the_run_goes_on_s1_46_s1_48_s1_57() {
+async fn the_fourth_tag_of_three_is_dropped_with_a_warning_and_the_run_goes_on_s1_46_s1_57() {
     let service = Service::with(Config { tag_keys_per_run_max: 3, ..Config::default() });
     let run = service.run(&service.experiment("a").await).await;
     let logged = service.app.log_batch(&call(), &run, tagged(&["a", "b", "c", "d", "mlflow.user"])).await.unwrap();

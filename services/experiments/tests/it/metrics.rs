@@ -95,3 +95,24 @@ async fn a_watcher_sees_history_then_live_points_then_the_end() {
     let mut filtered = Box::pin(service.app.watch_metrics(&run, from).await.unwrap());
     assert!(filtered.next().await.unwrap().unwrap().points.is_empty());
 }
+
+#[tokio::test]
+async fn a_watcher_that_comes_back_gets_all_it_missed_and_nothing_twice() {
+    let service = Service::new();
+    let run = service.run(&service.experiment("a").await).await;
+    let mut positions = vec![];
+    for step in 0..600 {
+        let logged = service.app.log_batch(&call(), &run, metrics(points("m", &[(step, 0.0)]))).await.unwrap();
+        positions.push(logged.position);
+    }
+    service.app.finish_run(&call(), &run, Expected::Any, RunState::Finished, None).await.unwrap();
+    for seen in [0, 1, 255, 256, 257, 400, 599] {
+        let from = WatchFrom { after: positions[seen], ..WatchFrom::default() };
+        let mut watch = Box::pin(service.app.watch_metrics(&run, from).await.unwrap());
+        let mut steps = vec![];
+        while let Some(watched) = watch.next().await {
+            steps.extend(watched.unwrap().points.into_iter().map(|(_, step, _, _)| step));
+        }
+        assert_eq!(steps, (seen as i64 + 1..600).collect::<Vec<_>>(), "after {seen}");
+    }
+}

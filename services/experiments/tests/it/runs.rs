@@ -108,6 +108,51 @@ async fn deleting_a_run_hides_the_runs_nested_in_it_three_levels_down_s3_16() {
 }
 
 #[tokio::test]
+async fn restoring_a_run_shows_nothing_below_a_run_that_is_still_deleted() {
+    let service = Service::new();
+    let top = service.run(&service.experiment("a").await).await;
+    let middle = service.nested(&top).await;
+    let bottom = service.nested(&middle).await;
+    service.app.delete_run(&call(), &middle, Expected::Any).await.unwrap();
+    service.app.delete_run(&call(), &top, Expected::Any).await.unwrap();
+    service.app.restore_run(&call(), &middle, Expected::Any).await.unwrap();
+    assert_eq!(listed(&service, None).await, 0, "the top one is deleted: {bottom} must stay hidden");
+}
+
+#[tokio::test]
+async fn whether_a_run_is_hidden_depends_on_where_it_is_nested_now() {
+    let service = Service::new();
+    let experiment = service.experiment("a").await;
+    let (gone, kept) = (service.run(&experiment).await, service.run(&experiment).await);
+    let moved = service.nested(&gone).await;
+    let below = service.nested(&moved).await;
+    service.app.delete_run(&call(), &gone, Expected::Any).await.unwrap();
+    assert_eq!(listed(&service, None).await, 1, "only {kept}: {below} is hidden too");
+    let nest = |run: &str| pairs(&[("mlflow.parentRunId", run)]);
+    service.app.tag_run(&call(), &moved, Expected::Any, nest(kept.run()), vec![]).await.unwrap();
+    assert_eq!(listed(&service, None).await, 3);
+    service.app.tag_run(&call(), &moved, Expected::Any, nest(gone.run()), vec![]).await.unwrap();
+    assert_eq!(listed(&service, None).await, 1);
+    let none = vec!["mlflow.parentRunId".to_owned()];
+    service.app.tag_run(&call(), &moved, Expected::Any, [].into(), none).await.unwrap();
+    assert_eq!(listed(&service, None).await, 3);
+}
+
+#[tokio::test]
+async fn models_noted_at_the_same_moment_are_all_noted() {
+    let service = Service::new();
+    let run = service.run(&service.experiment("a").await).await;
+    let note = |n: usize| {
+        let (app, run) = (service.app.clone(), run.clone());
+        async move { app.append_to_tag(&call(), &run, "history", serde_json::json!({ "model": n })).await.unwrap() }
+    };
+    futures::future::join_all((0..20).map(note)).await;
+    let tags = service.app.run(&call(), &run).await.unwrap().tags;
+    let (_, history) = tags.iter().find(|(key, _)| key == "history").unwrap();
+    assert_eq!(serde_json::from_str::<Vec<serde_json::Value>>(history).unwrap().len(), 20);
+}
+
+#[tokio::test]
 async fn data_sets_and_models_are_noted_once() {
     let service = Service::new();
     let run = service.run(&service.experiment("a").await).await;

@@ -1,3 +1,4 @@
+use cairn_contract::Binding;
 use prost_reflect::{DescriptorPool, MethodDescriptor, ServiceDescriptor};
 
 use super::Found;
@@ -26,10 +27,18 @@ fn compare_method(old: &MethodDescriptor, new: &MethodDescriptor, found: &mut Fo
     {
         found.changed(new, "streams in another way than before");
     }
-    let now = cairn_contract::Binding::all(new);
-    for binding in cairn_contract::Binding::all(old) {
-        if !now.contains(&binding) {
+    let now = Binding::all(new);
+    for binding in Binding::all(old) {
+        if !now.iter().any(|now| is_as_before(now, &binding)) {
             found.changed(new, format!("{} {} no longer leads here as it did", binding.verb, binding.template));
         }
     }
+}
+
+/// Whether callers notice no difference. They see where a path's variables stand, and not what we call them.
+fn is_as_before(now: &Binding, before: &Binding) -> bool {
+    now.verb == before.verb
+        && now.template.segments() == before.template.segments()
+        && now.template.verb() == before.template.verb()
+        && (&now.body, &now.response_body) == (&before.body, &before.response_body)
 }
