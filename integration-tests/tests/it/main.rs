@@ -4,5 +4,6 @@
 #![allow(clippy::unwrap_used)]
 
 mod contract;
+mod outage;
 mod suite;
 mod tidy;

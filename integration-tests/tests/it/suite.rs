@@ -1,8 +1,10 @@
 //! The whole suite in this process, behind its real doors, for tests that walk or measure it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use cairn::suite::{Running, config};
+use cairn_eventstore::EventStore;
 use cairn_service::config::Sources;
 use cairn_service::shutdown::Shutdown;
 use cairn_service::telemetry::Metrics;
@@ -23,6 +25,11 @@ pub struct Suite {
 
 impl Suite {
     pub async fn start() -> Self {
+        Self::start_behind(|store| store).await
+    }
+
+    /// Over a log that something stands before.
+    pub async fn start_behind(before: impl FnOnce(Arc<dyn EventStore>) -> Arc<dyn EventStore>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("data").display().to_string();
         let environment = [
@@ -32,12 +39,15 @@ impl Suite {
             ("CAIRN_DATA", &data),
             // A walk over every method comes from one address as fast as it can.
             ("CAIRN__GATEWAY__STRANGER_RATE_MAX", "100000"),
+            // Nobody is shut out because the log could not be heard for a while: what then fails, fails by itself.
+            ("CAIRN__AUTH__STALE_WRITES_REFUSED_AFTER_MS", "600000"),
+            ("CAIRN__AUTH__STALE_REFUSED_AFTER_MS", "600000"),
         ];
         let environment: BTreeMap<String, String> =
             environment.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         let loaded = config::registry().load(&Sources { file: None, environment }).unwrap();
         let (metrics, _) = Metrics::new().unwrap();
-        let running = Running::start(&loaded, &metrics, Shutdown::new()).await.unwrap();
+        let running = Running::start_behind(&loaded, &metrics, Shutdown::new(), before).await.unwrap();
         Self { running, http: reqwest::Client::new(), admin: KEY.to_owned(), _folder: folder }
     }
 
