@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::suite::Suite;
 
 /// A path that a binding matches. What it names does not exist, except the project.
-fn path(binding: &Binding) -> String {
+pub fn path(binding: &Binding) -> String {
     let mut path = String::new();
     let mut before = "";
     for segment in binding.template.segments() {
@@ -36,7 +36,7 @@ fn path(binding: &Binding) -> String {
 }
 
 /// What goes with a request of a binding: nothing, or the emptiest body there is.
-fn body(binding: &Binding) -> Option<Value> {
+pub fn body(binding: &Binding) -> Option<Value> {
     (!binding.body.is_empty()).then(|| json!({}))
 }
 

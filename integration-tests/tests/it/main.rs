@@ -5,6 +5,7 @@
 
 mod contract;
 mod history;
+mod outage;
 mod suite;
 mod tidy;
 mod verbs;

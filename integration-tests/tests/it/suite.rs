@@ -1,8 +1,10 @@
 //! The whole suite in this process, behind its real doors, for tests that walk or measure it.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use cairn::suite::{Running, config};
+use cairn_eventstore::EventStore;
 use cairn_service::config::Sources;
 use cairn_service::shutdown::Shutdown;
 use cairn_service::telemetry::Metrics;
@@ -23,13 +25,22 @@ pub struct Suite {
 
 impl Suite {
     pub async fn start() -> Self {
+        Self::start_behind(|store| store).await
+    }
+
+    /// Over a log that something stands before.
+    pub async fn start_behind(before: impl FnOnce(Arc<dyn EventStore>) -> Arc<dyn EventStore>) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let suite = Self::at(&folder.path().join("data")).await;
+        let suite = Self::open(&folder.path().join("data"), before).await;
         Self { _folder: Some(folder), ..suite }
     }
 
     /// A suite on a folder that outlives it.
     pub async fn at(data: &Path) -> Self {
+        Self::open(data, |store| store).await
+    }
+
+    async fn open(data: &Path, before: impl FnOnce(Arc<dyn EventStore>) -> Arc<dyn EventStore>) -> Self {
         let data = data.display().to_string();
         let environment = [
             ("API_HTTP_PORT", "0"),
@@ -38,10 +49,13 @@ impl Suite {
             ("CAIRN_DATA", &data),
             // A walk over every method comes from one address as fast as it can.
             ("CAIRN__GATEWAY__STRANGER_RATE_MAX", "100000"),
+            // Nobody is shut out because the log could not be heard for a while: what then fails, fails by itself.
+            ("CAIRN__ACCESS__WRITES_REFUSED_AFTER_MS", "600000"),
+            ("CAIRN__ACCESS__EVERYTHING_REFUSED_AFTER_MS", "600000"),
         ];
         let loaded = config::registry().load(&Sources::new().with_environment(environment)).unwrap();
         let (metrics, _) = Metrics::new().unwrap();
-        let running = Running::start(&loaded, &metrics, Shutdown::new()).await.unwrap();
+        let running = Running::start_behind(&loaded, &metrics, Shutdown::new(), before).await.unwrap();
         Self { running, http: reqwest::Client::new(), admin: KEY.to_owned(), _folder: None }
     }
 

@@ -26,6 +26,15 @@ pub struct Core {
 impl Core {
     /// Opens the data folder and starts every role. `http` is where the gateway is reached.
     pub async fn open(loaded: &Loaded, http: SocketAddr) -> anyhow::Result<Self> {
+        Self::open_behind(loaded, http, |store| store).await
+    }
+
+    /// The same with something before the log, as a test puts there that lets it fail.
+    pub async fn open_behind(
+        loaded: &Loaded,
+        http: SocketAddr,
+        before: impl FnOnce(Arc<dyn EventStore>) -> Arc<dyn EventStore>,
+    ) -> anyhow::Result<Self> {
         let config = loaded.get::<Config>();
         let folder = Folder::open(&config.data)
             .with_context(|| format!("cannot use the data folder {}", config.data.display()))?;
@@ -34,7 +43,7 @@ impl Core {
         if events.path.as_os_str().is_empty() {
             events.path = folder.events();
         }
-        let store: Arc<dyn EventStore> = Arc::new(Sqlite::open(&events, Arc::clone(&clock))?);
+        let store = before(Arc::new(Sqlite::open(&events, Arc::clone(&clock))?));
         let keyring = Arc::new(Keyring::open(&folder.keyring())?);
         let deps = Deps {
             commands: Commands::new(Arc::clone(&store), Arc::clone(&clock), config.state_cache_bytes_max),

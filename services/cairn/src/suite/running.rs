@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use cairn_auth::FirstKey;
 use cairn_contract::Contract;
+use cairn_eventstore::EventStore;
 use cairn_gateway::Gateway;
 use cairn_service::InProcess;
 use cairn_service::config::Loaded;
@@ -41,10 +42,20 @@ pub struct Running {
 impl Running {
     /// Starts everything and returns once it serves and has seen all that is in the log.
     pub async fn start(loaded: &Loaded, metrics: &Metrics, shutdown: Shutdown) -> anyhow::Result<Self> {
+        Self::start_behind(loaded, metrics, shutdown, |store| store).await
+    }
+
+    /// The same with something before the log, as a test puts there that lets it fail.
+    pub async fn start_behind(
+        loaded: &Loaded,
+        metrics: &Metrics,
+        shutdown: Shutdown,
+        before: impl FnOnce(Arc<dyn EventStore>) -> Arc<dyn EventStore>,
+    ) -> anyhow::Result<Self> {
         let config = loaded.get::<Config>();
         // Before anything else, so that a taken port costs nothing.
         let (http, grpc) = (listen(config.http()).await?, listen(config.grpc()).await?);
-        let core = Core::open(loaded, http.local_addr()?).await?;
+        let core = Core::open_behind(loaded, http.local_addr()?, before).await?;
         let first_key = core.begin(loaded).await?;
 
         let contract = Contract::embedded().map_err(|violations| anyhow!("{violations}"))?;
