@@ -126,11 +126,14 @@ fn declared() -> BTreeMap<String, BTreeSet<String>> {
     (1..head.len()).map(holds).collect()
 }
 
-/// Somebody who calls, and which methods the table lets them call at the paths that are walked.
+/// Whether a method may be called at a path.
+type Rule = Box<dyn Fn(&Method, &str) -> bool>;
+
+/// Somebody who calls, and what the table lets them call.
 struct Caller {
     name: &'static str,
     key: Option<String>,
-    may: Box<dyn Fn(&Method, &str) -> bool>,
+    may: Rule,
 }
 
 /// A service account with a role, and a key of it that is narrowed to some permissions.

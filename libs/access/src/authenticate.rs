@@ -213,3 +213,67 @@ fn reason(fault: AuthenticationFault) -> &'static str {
         AuthenticationFault::Stale => "stale",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use cairn_kernel::{Position, SystemClock};
+
+    use super::*;
+    use crate::keyring::tests::COMPARED;
+    use crate::{Change, Digest, KeyKind, Keyring, World};
+
+    const OWNER: &str = "users/ada";
+    const CHOSEN: &str = "an-operator's-own-key";
+
+    fn record(name: &str, digest: Digest, previous: Option<(Digest, Time)>) -> KeyRecord {
+        KeyRecord {
+            name: format!("{OWNER}/apiKeys/{name}"),
+            owner: OWNER.into(),
+            digest,
+            previous,
+            rotate_time: None,
+            scopes: vec![],
+            permissions: vec![],
+            expire_time: None,
+            is_revoked: false,
+            is_bootstrap: false,
+            is_used: false,
+        }
+    }
+
+    /// What is compared when a text is presented.
+    fn compared(access: &Access, text: &str) -> (bool, Vec<(usize, usize)>) {
+        COMPARED.take();
+        (access.authenticate(text).is_ok(), COMPARED.take())
+    }
+
+    #[test]
+    fn a_wrong_secret_costs_the_same_comparisons_as_the_right_one_and_an_unknown_key_too_s1_39() {
+        let keyring = Arc::new(Keyring::generate());
+        let [key, wrong, rotated] =
+            ["aaaaaaaaaaaa", "aaaaaaaaaaaa", "bbbbbbbbbbbb"].map(|id| ApiKey::generate(KeyKind::Personal, id));
+        let unknown = ApiKey::generate(KeyKind::Personal, "cccccccccccc");
+        let before = ApiKey::generate(KeyKind::Personal, "bbbbbbbbbbbb");
+        let digest = |key: &ApiKey| keyring.digest(key.id(), key.secret());
+        let later = Time::from_seconds_and_nanos(1 << 40, 0);
+        let mut world = World::default();
+        let mut apply = |change| world.apply(change, Position(1));
+        apply(Change::PrincipalIs { principal: OWNER.into(), standing: Standing::Active });
+        apply(Change::KeyCreated { id: key.id().into(), record: record(key.id(), digest(&key), None) });
+        let overlapping = record(rotated.id(), digest(&rotated), Some((digest(&before), later)));
+        apply(Change::KeyCreated { id: rotated.id().into(), record: overlapping });
+        apply(Change::KeyCreated {
+            id: "chosen".into(),
+            record: record("chosen", keyring.opaque_digest(CHOSEN), None),
+        });
+        let access = Access::fixed(world, Arc::new(SystemClock), keyring);
+
+        let (is_in, right) = compared(&access, &key.reveal());
+        assert!(is_in && right.len() == 2, "{right:?}: the secret, and the one before the last rotation");
+        for (text, expected) in [(&wrong, false), (&unknown, false), (&rotated, true), (&before, true)] {
+            assert_eq!(compared(&access, &text.reveal()), (expected, right.clone()), "{text:?}");
+        }
+        let (is_in, chosen) = compared(&access, CHOSEN);
+        assert!(is_in && chosen.len() == 2, "{chosen:?}");
+    }
+}
