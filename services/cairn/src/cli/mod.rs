@@ -11,6 +11,7 @@ mod events;
 mod exit;
 mod experiments;
 mod keys;
+mod nested;
 mod output;
 mod projects;
 mod rebuild;

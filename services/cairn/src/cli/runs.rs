@@ -1,12 +1,14 @@
 //! `cairn runs`: what was tried, and how it went.
 
-use anyhow::bail;
+use std::path::PathBuf;
+
+use anyhow::{Context, bail};
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use super::comparison;
 use super::output::{Column, line};
 use super::session::{Session, given};
+use super::{comparison, nested};
 
 const SERVICE: &str = "experiments.v1.RunService";
 const METRICS: &str = "experiments.v1.MetricService";
@@ -57,6 +59,15 @@ pub enum Command {
         /// At most so many, evenly thinned with the extremes kept.
         #[arg(long)]
         points: Option<u32>,
+    },
+    /// Logs params: the settings in a JSON file, nested ones under their path (`opt.lr`).
+    LogParams { run: String, file: PathBuf },
+    /// The params of a run.
+    Params {
+        run: String,
+        /// As the nested settings that they were logged from, in JSON.
+        #[arg(long)]
+        nested: bool,
     },
     /// Prints points as they are logged, until the run ends.
     Watch {
@@ -113,6 +124,26 @@ pub async fn run(session: Session, command: Command) -> anyhow::Result<()> {
                 }
             };
             session.output.list(&found, columns)
+        }
+        Command::LogParams { run, file } => {
+            let text = std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
+            let settings = serde_json::from_slice(&text)
+                .with_context(|| format!("{} does not hold a JSON object", file.display()))?;
+            let params: serde_json::Map<_, _> =
+                nested::flatten(&settings).into_iter().map(|(key, value)| (key, Value::from(value))).collect();
+            let request = json!({"name": name(&session, &run).await?, "params": params});
+            let logged = call("LogBatch", request).await?;
+            session.output.done(&format!("logged {} params", params.len()), &logged)
+        }
+        Command::Params { run, nested } => {
+            let run = call("GetRun", json!({"name": name(&session, &run).await?})).await?;
+            let params = run["params"].as_object().into_iter().flatten();
+            let params = params.map(|(key, value)| (key.as_str(), value.as_str().unwrap_or_default()));
+            if nested {
+                return session.output.json(&Value::Object(nested::unflatten(params)?));
+            }
+            let rows: Vec<Value> = params.map(|(key, value)| json!({"key": key, "value": value})).collect();
+            session.output.list(&rows, &[("PARAM", "key"), ("VALUE", "value")])
         }
         Command::Watch { run, metrics } => {
             let request = json!({"parent": name(&session, &run).await?, "metrics": metrics});
