@@ -30,6 +30,10 @@ NAMES, NAMES_PER_BATCH = 1_000_000, 10_000
 GROWTH_BYTES_MAX = 256 << 20
 
 
+# Each channel with a connection of its own, and no retries but ours.
+ALONE = [("grpc.enable_retries", 0), ("grpc.use_local_subchannel_pool", 1)]
+
+
 class Rest:
     """Logs batches over REST, a connection each."""
 
@@ -58,7 +62,7 @@ class Grpc:
             self.ask, self.answer = GetMessageClass(method.input_type), GetMessageClass(method.output_type)
 
     def log(self, run: str, batch: dict) -> dict:
-        with grpc.insecure_channel(self.address, options=[("grpc.enable_retries", 0)]) as channel:
+        with grpc.insecure_channel(self.address, options=ALONE) as channel:
             call = channel.unary_unary("/cairn.experiments.v1.RunService/LogBatch",
                                        request_serializer=lambda message: message.SerializeToString(),
                                        response_deserializer=self.answer.FromString)
@@ -110,6 +114,8 @@ class Dropping:
             while data := server.recv(1 << 16):
                 if drops and (not self.is_http2 or has_headers(data)):
                     self.dropped += 1
+                    # Closing alone would wait for the other thread, which is still listening.
+                    client.shutdown(socket.SHUT_RDWR)
                     return
                 client.sendall(data)
 
@@ -239,6 +245,16 @@ def test_limits_count_over_both_protocols_together(cairn, tmp_path):
         seen = api.get(run).json()
         assert {(entry["key"], int(entry["count"])) for entry in seen["dropped_entries"]} == {("d", 2), ("m3", 2)}
         assert [metric["key"] for metric in seen["metrics"]] == ["m1", "m2"]
+
+
+def test_direct_mode_has_no_queue_and_shows_points_with_the_answer_s1_8(cairn, tmp_path):
+    with Suite(cairn, tmp_path / "data", {"INGEST_MODE": "direct"}) as suite:
+        api = Api(suite)
+        run = api.run("direct")
+        for step in range(20):
+            api.make(f"{run}:logBatch", {"metrics": [{"key": "loss", "value": step, "step": str(step)}]})
+            assert len(points_of(api, run, "loss")) == step + 1
+        assert psutil.Process(suite.process.pid).children(recursive=True) == []
 
 
 def test_a_million_distinct_names_leave_a_thousand_and_bounded_memory_s1_49(suite, api):

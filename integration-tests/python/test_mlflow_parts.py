@@ -101,7 +101,8 @@ def test_an_upload_is_bound_to_its_run_and_gone_once_given_up(suite, run):
                           json={"experiment_id": "0"}).json()["run"]["info"]["run_id"]
     parts = [{"part_number": 1, "etag": etag}]
     assert mpu(suite, "complete", other, upload_id=begun["upload_id"], parts=parts).status_code == 404
-    assert mpu(suite, "complete", run, upload_id=begun["upload_id"], parts=[{"part_number": 1, "etag": "0" * 64}]).status_code == 400
+    for wrong in ({"path": "b.bin", "parts": parts}, {"parts": [{"part_number": 1, "etag": "0" * 64}]}):
+        assert mpu(suite, "complete", run, upload_id=begun["upload_id"], **wrong).status_code == 400
     for _ in range(2):
         assert mpu(suite, "abort", run, upload_id=begun["upload_id"]).status_code == 200
     assert requests.put(second, data=b"y").status_code == 404

@@ -13,6 +13,7 @@ mod exit;
 mod experiments;
 mod export;
 mod keys;
+mod nested;
 mod output;
 mod projects;
 mod rebuild;

@@ -1,13 +1,16 @@
 //! `cairn runs`: what was tried, and how it went.
 
+use std::path::PathBuf;
+
+use anyhow::Context;
 use cairn_client::Fault;
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use super::comparison;
 use super::exit::Missing;
 use super::output::{Column, line};
 use super::session::{Items, Session, given, query};
+use super::{comparison, nested};
 
 const SERVICE: &str = "experiments.v1.RunService";
 const METRICS: &str = "experiments.v1.MetricService";
@@ -68,6 +71,21 @@ pub enum Command {
         #[arg(long)]
         points: Option<u32>,
     },
+    /// Logs params: the settings in a JSON file, nested ones under their path (`opt.lr`).
+    LogParams {
+        /// Its id, or full name.
+        run: String,
+        /// A file with a JSON object.
+        file: PathBuf,
+    },
+    /// The params of a run.
+    Params {
+        /// Its id, or full name.
+        run: String,
+        /// As the nested settings that they were logged from, in JSON.
+        #[arg(long)]
+        nested: bool,
+    },
     /// Prints points as they are logged, until the run ends.
     Watch {
         /// Its id, or full name.
@@ -125,6 +143,26 @@ pub async fn run(session: Session, command: Command) -> anyhow::Result<()> {
             let mut answer = session.call(&format!("{METRICS}/SampleMetrics"), request).await?;
             let found = answer["series"][0]["points"].as_array_mut().map(std::mem::take).unwrap_or_default();
             session.output.list(&found, columns)
+        }
+        Command::LogParams { run, file } => {
+            let text = std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
+            let settings = serde_json::from_slice(&text)
+                .with_context(|| format!("{} does not hold a JSON object", file.display()))?;
+            let params: serde_json::Map<_, _> =
+                nested::flatten(&settings).into_iter().map(|(key, value)| (key, Value::from(value))).collect();
+            let request = json!({"name": name(&session, &run).await?, "params": params});
+            let logged = call("LogBatch", request).await?;
+            session.output.done(&format!("logged {} params", params.len()), &logged)
+        }
+        Command::Params { run, nested } => {
+            let run = call("GetRun", json!({"name": name(&session, &run).await?})).await?;
+            let params = run["params"].as_object().into_iter().flatten();
+            let params = params.map(|(key, value)| (key.as_str(), value.as_str().unwrap_or_default()));
+            if nested {
+                return session.output.json(&Value::Object(nested::unflatten(params)?));
+            }
+            let rows: Vec<Value> = params.map(|(key, value)| json!({"key": key, "value": value})).collect();
+            session.output.list(&rows, &[("PARAM", "key"), ("VALUE", "value")])
         }
         Command::Watch { run, metrics } => {
             let request = json!({"parent": name(&session, &run).await?, "metrics": metrics});

@@ -7,6 +7,7 @@ use cairn_service::Refusal;
 use uuid::Uuid;
 
 use super::{App, Call, Made};
+use crate::model::entry::tag::RESERVED_PREFIX;
 use crate::model::run::{Action, Command, TagChange};
 use crate::model::{Batch, BatchId, EntryKind, Points, Run, RunName};
 use crate::query::BatchRecord;
@@ -59,16 +60,28 @@ impl App {
         Ok(Made { value: Logged { batch: logged, is_replayed }, position: done.position })
     }
 
-    /// Tags to set and to delete, with those marked for which the project has no room.
+    /// Tags to set and to delete, with those marked for which the project has no room. What the run has no room for
+    /// anyway is not asked for: one run gone wild must not take up the room of all others.
     pub(super) async fn tag_change(
         &self,
         name: &RunName,
         set: BTreeMap<String, String>,
         delete: Vec<String>,
     ) -> Result<TagChange, Refusal> {
-        let beyond = self.inner.project_tags.admit(&name.parent().parent(), set.keys()).await;
-        let beyond_project = beyond.map_err(Refusal::internal)?;
-        Ok(TagChange { set, delete, beyond_project, limits: self.inner.config.limits() })
+        let limits = self.inner.config.limits();
+        let known = self.inner.commands.load::<Run>(&name.stream()).await?.state;
+        let is_plain = |key: &str| !key.starts_with(RESERVED_PREFIX);
+        let kept = known.tags.keys().filter(|key| is_plain(key) && (set.contains_key(*key) || !delete.contains(key)));
+        let room = limits.tag_keys_per_run_max.saturating_sub(kept.count());
+        let new: Vec<&String> = set.keys().filter(|key| is_plain(key) && !known.tags.contains_key(*key)).collect();
+        let (asked, rest) = new.split_at(room.min(new.len()));
+        let beyond = self.inner.project_tags.admit(&name.parent().parent(), asked).await;
+        let mut beyond_project = beyond.map_err(Refusal::internal)?;
+        // What is refused leaves room in the run, which those that were not asked for must not slip into.
+        if !beyond_project.is_empty() {
+            beyond_project.extend(rest.iter().map(|key| (*key).clone()));
+        }
+        Ok(TagChange { set, delete, beyond_project, limits })
     }
 }
 

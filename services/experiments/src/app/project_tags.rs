@@ -6,7 +6,6 @@ use moka::future::Cache;
 use parking_lot::Mutex;
 
 use crate::model::ProjectName;
-use crate::model::entry::tag::RESERVED_PREFIX;
 use crate::query::Query;
 
 /// Projects whose tag keys are held in memory.
@@ -29,12 +28,11 @@ impl ProjectTags {
     }
 
     /// Takes keys in, and gives those for which there is no room.
-    pub(super) async fn admit<'a>(
+    pub(super) async fn admit(
         &self,
         project: &ProjectName,
-        keys: impl Iterator<Item = &'a String>,
+        keys: &[&String],
     ) -> Result<BTreeSet<String>, Arc<QueryFault>> {
-        let keys: Vec<&String> = keys.filter(|key| !key.starts_with(RESERVED_PREFIX)).collect();
         if keys.is_empty() {
             return Ok(BTreeSet::new());
         }
@@ -46,12 +44,12 @@ impl ProjectTags {
         let mut known = known.lock();
         let mut beyond = BTreeSet::new();
         for key in keys {
-            if known.contains(key) {
+            if known.contains(*key) {
                 continue;
             }
             match known.len() < self.keys_max {
-                true => drop(known.insert(key.clone())),
-                false => drop(beyond.insert(key.clone())),
+                true => drop(known.insert((*key).clone())),
+                false => drop(beyond.insert((*key).clone())),
             }
         }
         Ok(beyond)

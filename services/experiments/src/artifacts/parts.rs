@@ -210,6 +210,11 @@ impl Artifacts {
         self.inner.objects.abort(&key, &upload).await.map_err(refused)
     }
 
+    /// Where an upload goes.
+    pub fn upload_path(&self, owner: &Owner, token: &str) -> Result<ArtifactPath, Status> {
+        Ok(ArtifactPath::stored(self.begun_parts(owner, token)?.path))
+    }
+
     /// Whether a token is that of an upload in parts.
     pub fn is_in_parts(&self, token: &str) -> bool {
         self.inner.signer.unseal(PURPOSE, token).is_some()

@@ -208,10 +208,11 @@ impl MlflowArtifactService for Mlflow {
         let upload = required("upload_id", &request.upload_id)?;
         let is_direct = self.artifacts.is_direct();
         let parts = request.parts.into_iter().map(|sent| part(sent, is_direct)).collect();
-        let completed = self.artifacts.complete_parts(caller.ctx(), call.order, &owner, upload, Some(parts)).await;
-        if completed.map_err(said)? != path {
+        if self.artifacts.upload_path(&owner, upload)? != path {
             return Err(invalid("the upload was begun for another path"));
         }
+        let completed = self.artifacts.complete_parts(caller.ctx(), call.order, &owner, upload, Some(parts)).await;
+        completed.map_err(said)?;
         Ok(Response::new(proto::CompleteMultipartUploadResponse {}))
     }
 

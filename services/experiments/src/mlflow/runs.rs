@@ -108,7 +108,7 @@ impl MlflowRunService for Mlflow {
         self.app.settle(&caller.list()).await.map_err(translated)?;
         let page = self.app.query().search_runs(search).await.map_err(|fault| translated(fault.into()))?;
         Ok(Response::new(proto::SearchRunsResponse {
-            runs: page.runs.into_iter().map(|record| run(record)).collect(),
+            runs: page.runs.into_iter().map(run).collect(),
             next_page_token: Some(page.next_page_token).filter(|token| !token.is_empty()),
         }))
     }

@@ -70,6 +70,24 @@ async fn tags_of_a_project_are_counted_over_all_its_runs_s1_47_s1_59() {
 }
 
 #[tokio::test]
+async fn a_run_gone_wild_leaves_the_room_of_its_project_to_the_others() {
+    let service = Service::with(Config { tag_keys_per_run_max: 3, tags_per_project_max: 6, ..Config::default() });
+    let experiment = service.experiment("a").await;
+    let wild = service.run(&experiment).await;
+    for round in 0..10 {
+        let keys: Vec<String> = (0..10).map(|n| format!("wild-{round}-{n}")).collect();
+        service.log(&wild, tagged(&keys.iter().map(String::as_str).collect::<Vec<_>>())).await;
+    }
+    let other = service.run(&experiment).await;
+    let logged = service.app.log_batch(&call(), &other, tagged(&["a", "b", "c"])).await.unwrap().value.batch;
+    assert_eq!(logged.dropped, []);
+    // And nothing slips into a run past its project's limit.
+    let third = service.run(&experiment).await;
+    let logged = service.app.log_batch(&call(), &third, tagged(&["c", "d", "e", "f", "g"])).await.unwrap().value.batch;
+    assert_eq!((logged.tag_count, logged.dropped.len()), (1, 4));
+}
+
+#[tokio::test]
 async fn an_explosion_of_names_leaves_a_bounded_trace() {
     let service = Service::with(Config { metric_names_per_run_max: 10, ..Config::default() });
     let run = service.run(&service.experiment("a").await).await;
