@@ -35,6 +35,9 @@ pub struct Config {
     pub sweep_interval_ms: u64,
     /// Largest size of the database file, in bytes; beyond it, appends are refused as on a full disk. 0: no limit.
     pub database_bytes_max: u64,
+    /// Free space of the disk, in bytes, below which appends are refused as on a full disk, so that what was appended can
+    /// still be taken in by the views beside it. 0: appends go on to the last byte.
+    pub free_bytes_min: u64,
 }
 
 impl Default for Config {
@@ -54,6 +57,7 @@ impl Default for Config {
             checkpoint_bytes: 16 << 20,
             sweep_interval_ms: 5_000,
             database_bytes_max: 0,
+            free_bytes_min: 8 << 20,
         }
     }
 }
