@@ -33,6 +33,9 @@ cairn_kernel::settings! {
         sweep_interval_ms: u64 = 5_000;
         /// Largest size of the database file, in bytes; beyond it, appends are refused as on a full disk. 0: no limit.
         database_bytes_max: u64 = 0;
+        /// Free space of the disk, in bytes, below which appends are refused as on a full disk, so that what was appended
+        /// can still be taken in by the views beside it. 0: appends go on to the last byte.
+        free_bytes_min: u64 = 8 << 20;
     }
 }
 

@@ -24,11 +24,13 @@ pub(super) struct Checkpoints {
     unseen_bytes: u64,
     last_write: Instant,
     is_clean: bool,
+    /// Not before then, because the disk had no room.
+    put_off_to: Instant,
 }
 
 impl Checkpoints {
     pub(super) fn new(bytes_max: u64) -> Self {
-        Self { bytes_max, unseen_bytes: 0, last_write: Instant::now(), is_clean: false }
+        Self { bytes_max, unseen_bytes: 0, last_write: Instant::now(), is_clean: false, put_off_to: Instant::now() }
     }
 
     /// Notes an append. Gives the bytes it added to the log, by estimate.
@@ -42,7 +44,15 @@ impl Checkpoints {
 
     /// How long until there may be something to do.
     pub(super) fn wait(&self) -> Option<Duration> {
-        (!self.is_clean).then(|| (self.last_write + LEISURE).saturating_duration_since(Instant::now()))
+        let due = (self.last_write + LEISURE).max(self.put_off_to);
+        (!self.is_clean).then(|| due.saturating_duration_since(Instant::now()))
+    }
+
+    /// Tries again after `delay`, and not at once for ever.
+    pub(super) fn put_off(&mut self, delay: Duration) {
+        self.put_off_to = Instant::now() + delay;
+        self.is_clean = false;
+        self.unseen_bytes = self.bytes_max;
     }
 }
 
@@ -50,7 +60,8 @@ impl Writer {
     /// Moves the log into the database when it is large, or when nobody is there to be held up.
     pub(super) fn checkpoint_if_due(&mut self) -> Result<(), WriteTrouble> {
         let is_leisure = !self.checkpoints.is_clean && self.checkpoints.last_write.elapsed() >= LEISURE;
-        if self.checkpoints.unseen_bytes < self.checkpoints.bytes_max / 4 && !is_leisure {
+        let is_due = self.checkpoints.unseen_bytes >= self.checkpoints.bytes_max / 4 || is_leisure;
+        if !is_due || Instant::now() < self.checkpoints.put_off_to {
             return Ok(());
         }
         self.checkpoints.unseen_bytes = 0;

@@ -25,12 +25,14 @@ mod heads;
 mod housekeeping;
 mod repeat;
 mod retain;
+mod space;
 mod wal;
 
 use answers::Answers;
 use checkpoint::Checkpoints;
 use heads::Heads;
 use retain::Sweep;
+use space::Space;
 use wal::Wal;
 
 /// Bytes of events committed together at most; a single append may be larger.
@@ -75,6 +77,7 @@ pub(crate) struct Writer {
     time: Time,
     checkpoints: Checkpoints,
     wal: Wal,
+    space: Space,
     sweep: Sweep,
     probed: Instant,
     on_lost_disk: LostDisk,
@@ -110,6 +113,7 @@ impl Writer {
             time,
             checkpoints: Checkpoints::new(config.checkpoint_bytes),
             wal: Wal::new(&config.path, config.checkpoint_bytes.saturating_mul(5) / 4),
+            space: Space::new(&config.path, config.free_bytes_min),
             sweep: Sweep::new(config.sweep_interval()),
             probed: Instant::now(),
             on_lost_disk,
@@ -149,6 +153,9 @@ impl Writer {
     fn serve(&mut self, jobs: Vec<Job>) -> bool {
         let started = Instant::now();
         let mut answers = Answers::default();
+        if self.space.is_low() {
+            return self.send_away(jobs, answers);
+        }
         match self.commit(jobs, &mut answers) {
             Ok(fresh) => {
                 // A batch that stored nothing needed no room, and says nothing about it.
@@ -172,6 +179,16 @@ impl Writer {
                 goes_on
             }
         }
+    }
+
+    /// Refuses everybody for want of space, before anything is written.
+    fn send_away(&self, jobs: Vec<Job>, mut answers: Answers) -> bool {
+        let trouble = WriteTrouble::Full;
+        let goes_on = self.endure(&trouble);
+        jobs.into_iter().for_each(|job| answers.wait(job));
+        self.shared.queue.leave(answers.jobs(), answers.bytes());
+        answers.refuse(&trouble.answer(), &self.shared.meters);
+        goes_on
     }
 
     fn look_after_the_house(&mut self) -> bool {
