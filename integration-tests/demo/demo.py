@@ -1,6 +1,7 @@
 """What Cairn does, in a few minutes: real models, trained with the unmodified MLflow client, and what is known of them."""
 
 import argparse
+import json
 import logging
 import os
 import shlex
@@ -64,6 +65,11 @@ def a_refusal(suite: Suite) -> None:
     key = suite.cli_json("keys", "create", "--owner", "serviceAccounts/demo-viewer")["secret"]
     show(suite, "experiments", "list", key=key)
     show(suite, "experiments", "create", "not-for-viewers", key=key, expect=5)
+
+    refused = json.loads(suite.cli("--json", "experiments", "create", "not-for-viewers", key=key).stderr)["error"]
+    decision = next(detail["metadata"]["decision_id"] for detail in refused["details"] if "metadata" in detail)
+    say("What that decision rests on")
+    show(suite, "authz", "explain", decision)
 
     say("And the audit log has it")
     show(suite, "audit", "list", "--principal", "serviceAccounts/demo-viewer")

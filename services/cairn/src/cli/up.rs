@@ -59,7 +59,9 @@ fn announce(output: Output, suite: &Running) -> anyhow::Result<()> {
     }
     if key.exists() {
         let token = format!("$(cat {})", key.display());
-        line(&format!("\n  export MLFLOW_TRACKING_URI={http}\n  export MLFLOW_TRACKING_TOKEN={token}"))?;
+        line("\nFor MLflow, and for this command line:\n")?;
+        line(&format!("  export MLFLOW_TRACKING_URI={http}\n  export MLFLOW_TRACKING_TOKEN={token}"))?;
+        line(&format!("  export CAIRN_URL={http} CAIRN_KEY_FILE={}", key.display()))?;
     }
     line("\nCtrl-C stops it.")
 }
