@@ -39,12 +39,13 @@ use wal::Wal;
 const BATCH_BYTES_MAX: usize = 16 << 20;
 /// Clients just answered get this part of the last commit's time to come again before the next one is made.
 const GRACE_SHARE: u32 = 4;
-/// A batch takes nobody in any more after this time, however many come.
 const GRACE_MAX: Duration = Duration::from_millis(2);
 /// How long the writer looks out for the next append before it sleeps: this part of the last commit's time, since that
 /// is what an append costs anyway, and no more than a thread's sleep and waking take.
 const ATTENTION_SHARE: u32 = 4;
 const ATTENTION_MAX: Duration = Duration::from_micros(50);
+/// After a batch of more clients than these the writer does not look out.
+const ATTENTION_CLIENTS_MAX: usize = 4;
 /// How often a full disk is tried again while nobody appends.
 const PROBE_INTERVAL: Duration = Duration::from_millis(250);
 
@@ -126,8 +127,7 @@ impl Writer {
         let shared = Arc::clone(&self.shared);
         self.prepare_wal();
         loop {
-            let attention = (self.commit_took / ATTENTION_SHARE).min(ATTENTION_MAX);
-            let goes_on = match shared.queue.take(&self.room, attention, self.patience()) {
+            let goes_on = match shared.queue.take(&self.room, self.attention(), self.patience()) {
                 Taken::Jobs(jobs) => self.serve(jobs) && self.look_after_the_house(),
                 Taken::Nothing => self.look_after_the_house(),
                 Taken::Closed => break,
@@ -138,6 +138,15 @@ impl Writer {
         }
         if let Err(trouble) = self.write_snapshots().and_then(|()| self.checkpoint_all()) {
             warn!(?trouble, "the event log was closed untidily; opening it again tidies up");
+        }
+    }
+
+    /// How long to look out before sleeping. Of many clients the first is back while the others are still being told, and
+    /// they need the processor more.
+    fn attention(&self) -> Duration {
+        match self.answered {
+            0..=ATTENTION_CLIENTS_MAX => (self.commit_took / ATTENTION_SHARE).min(ATTENTION_MAX),
+            _ => Duration::ZERO,
         }
     }
 
@@ -208,12 +217,13 @@ impl Writer {
             return Err(error);
         }
         let begun = Instant::now();
-        let grace = (self.commit_took / GRACE_SHARE).min(GRACE_MAX);
+        let (grace, open) = ((self.commit_took / GRACE_SHARE).min(GRACE_MAX), self.commit_took.max(GRACE_MAX));
         let (mut jobs, mut room, mut fresh) = (jobs, self.room, vec![]);
         while !jobs.is_empty() {
             room = room.without(&jobs);
             self.carry_out(jobs, &mut fresh, answers)?;
-            if begun.elapsed() >= GRACE_MAX {
+            // However many come: whoever was first waits no longer than for two commits.
+            if begun.elapsed() >= open {
                 break;
             }
             jobs = self.shared.queue.more(&room, self.answered.saturating_sub(answers.jobs()), begun + grace);
