@@ -65,3 +65,22 @@ async fn who_may_see_nothing_gets_no_tail() {
     let refused = house.client().tail_events(house.of(GUEST, TailEventsRequest::default())).await.unwrap_err();
     assert_eq!(refused.code(), Code::PermissionDenied);
 }
+
+#[tokio::test]
+async fn a_tail_that_broke_off_goes_on_without_gap_or_repeat() {
+    let house = House::new().await;
+    let mut seen = vec![];
+    let mut after = "0".to_owned();
+    // Each connection reads a little more of the log, which grows all the while.
+    for length in 1..6 {
+        let asked = TailEventsRequest { after_position: after.clone(), ..Default::default() };
+        let mut events = tail(&house, ADMIN, asked).await;
+        house.run(RUN, MANAGER).await;
+        for _ in 0..length {
+            let event = tokio::time::timeout_at(soon(), events.message()).await.expect("an event in time").unwrap();
+            after = event.expect("the stream goes on").position;
+            seen.push(after.parse::<u64>().unwrap());
+        }
+    }
+    assert_eq!(seen, (1..=15).collect::<Vec<_>>());
+}
