@@ -80,7 +80,7 @@ pub fn check_media_type(headers: &HeaderMap, must_be_json: bool) -> Result<(), R
     if let Some(encoding) = headers.get(header::CONTENT_ENCODING)
         && !encoding.as_bytes().eq_ignore_ascii_case(b"identity")
     {
-        return refuse("the body's encoding must be gzip, zstd or none".to_owned());
+        return refuse("the body's encoding must be gzip or none".to_owned());
     }
     let Some(value) = headers.get(header::CONTENT_TYPE).filter(|_| must_be_json) else { return Ok(()) };
     let value = value.to_str().unwrap_or_default();

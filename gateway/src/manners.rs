@@ -22,8 +22,9 @@ pub fn applied(router: Router, config: &Config) -> Router {
         .no_deflate()
         .quality(CompressionLevel::Fastest)
         .compress_when(SizeAbove::new(COMPRESSED_BYTES_MIN).and(is_json));
-    // What it does not know it passes on: the edge refuses it in our words. Limits count what comes out of it.
-    let decompression = RequestDecompressionLayer::new().no_br().no_deflate().pass_through_unaccepted(true);
+    // What it does not know it passes on: the edge refuses it in our words. Limits count what comes out of it. No zstd:
+    // a few bytes of it can ask for a window of 128 MiB, before a limit has anything to count.
+    let decompression = RequestDecompressionLayer::new().no_br().no_deflate().no_zstd().pass_through_unaccepted(true);
     let header = |name: &'static str, value: &'static str| {
         SetResponseHeaderLayer::if_not_present(HeaderName::from_static(name), HeaderValue::from_static(value))
     };

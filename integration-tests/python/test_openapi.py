@@ -23,9 +23,11 @@ from suite import Suite
 load_all_checks()
 
 CALLS_MIN = 2000
-CALLS_PER_OPERATION = {GenerationMode.POSITIVE: 4, GenerationMode.NEGATIVE: 4}
-CALLS_ON_EXISTING = 4
+CALLS_PER_OPERATION = {GenerationMode.POSITIVE: 4, GenerationMode.NEGATIVE: 5}
+CALLS_ON_EXISTING = 10
 CHECKS = [not_a_server_error, status_code_conformance, response_schema_conformance, content_type_conformance]
+# The same methods under their second name: what does not fit them is refused in the same place.
+ALIAS = "/ajax-api/"
 # Streams without end: what they begin with is checked, and then they are left.
 ENDLESS = (":tail", ":watch")
 
@@ -112,7 +114,8 @@ def test_no_generated_call_breaks_the_server_or_its_promises_s0_7(suite, schema)
     every = operations(schema)
     for operation in every:
         for mode, count in CALLS_PER_OPERATION.items():
-            calls.make(operation, mode, count)
+            if mode == GenerationMode.POSITIVE or ALIAS not in operation.path:
+                calls.make(operation, mode, count)
 
     names = resources(api)
 

@@ -48,6 +48,10 @@ async fn a_compressed_bomb_counts_as_what_it_becomes() {
     is(&world.send(request).await, StatusCode::PAYLOAD_TOO_LARGE, "REQUEST_TOO_LARGE");
     let request = echo().header("content-encoding", "gzip").body(Body::from("not gzip")).unwrap();
     is(&world.send(request).await, StatusCode::BAD_REQUEST, "VALIDATION_ERROR");
+    // A frame that asks for a window of 128 MiB, and nothing more.
+    let window = vec![0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x88, 0x01, 0x00, 0x00];
+    let request = echo().header("content-encoding", "zstd").body(Body::from(window)).unwrap();
+    is(&world.send(request).await, StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE");
 }
 
 #[tokio::test]

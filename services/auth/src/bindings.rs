@@ -29,7 +29,13 @@ pub async fn grant(
 ) -> Result<(BindingName, Position), Status> {
     let world = desk.access.world();
     if let Some(project) = wanted.resource.project().filter(|project| !world.is_open(project)) {
-        return Err(rejected(Rejection::ProjectNotFound(ProjectName::stored(project.as_str()))));
+        let name = ProjectName::stored(project.as_str());
+        let is_known = world.knows(&project);
+        return Err(rejected(if is_known {
+            Rejection::ProjectDeleted(name)
+        } else {
+            Rejection::ProjectNotFound(name)
+        }));
     }
     require_held(ctx, &desk.access, &wanted.role, &wanted.resource)?;
     if world.grants(wanted.principal.as_str()).count() >= BINDINGS_MAX {
