@@ -316,6 +316,21 @@ def test_a_comparison_equals_a_frame_built_by_hand_s3_14(suite, api):
     assert {row["key"] for row in differing["params"] + differing["metrics"]} == {"depth", "acc", "loss"}
 
 
+def test_nested_settings_are_flat_params_and_come_back_as_they_were_s3_12(suite, api, tmp_path):
+    settings = {"model": {"layers": [64, 32], "dropout": 0.1, "name": "mlp", "norm": None, "bias": True},
+                "opt": {"lr": 1e-4, "schedule": {"kind": "cosine", "warm.up": 5}, "extra": {}}, "seed": "7", "fold": 7}
+    file = tmp_path / "settings.json"
+    file.write_text(json.dumps(settings))
+    run = api.run("nested settings")
+    assert suite.cli("runs", "log-params", run, str(file)).returncode == 0
+    assert suite.cli_json("runs", "params", run, "--nested") == settings
+    flat = api.get(run).json()["params"]
+    assert (flat["opt.lr"], flat["model.name"], flat["opt.schedule.kind"]) == ("0.0001", "mlp", "cosine")
+    # What is flat can be searched for.
+    found = suite.cli_json("runs", "list", "--filter", "params.`opt.schedule.kind` = 'cosine' AND params.fold = '7'")
+    assert [seen["name"] for seen in found] == [run]
+
+
 SYSTEM_METRICS = """
 import mlflow, time
 mlflow.set_experiment("system metrics")
