@@ -1,6 +1,9 @@
+use std::collections::BTreeMap;
+
 use cairn_contract::cairn::options::v1::Dialect;
 use cairn_contract::{Binding, Method};
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderValue, header};
+use serde::de::IgnoredAny;
 
 use crate::transcode::{Accent, Corrupt, Fault, Form, Kind, Longs, Message, MessageId, Plans, Reader, Shape, write};
 
@@ -16,6 +19,8 @@ pub struct Plan {
     etag: Option<String>,
     /// The request field that `Idempotency-Key` stands for.
     request_id: Option<String>,
+    /// The resource that an update's body holds, when its request has a mask.
+    patched: Option<MessageId>,
 }
 
 /// What a request's body is.
@@ -99,6 +104,12 @@ impl Plan {
             Body::Field(name) => Some(format!("{name}.etag")),
             _ => None,
         };
+        let patched = match &body {
+            Body::Field(name) if binding.verb == "PATCH" && !is_mlflow && has_mask(plans, request) => {
+                request.field(name).and_then(|field| message_of(field.kind))
+            }
+            _ => None,
+        };
         let find = |path: &str| is_text_field(plans, request, path).then(|| path.to_owned());
         Self {
             input,
@@ -107,6 +118,7 @@ impl Plan {
             longs: if is_mlflow { Longs::Numbers } else { Longs::Strings },
             etag: find("etag").or_else(|| inner.and_then(|path| find(&path))),
             request_id: find("request_id"),
+            patched,
             body,
             answer,
         }
@@ -143,18 +155,56 @@ impl Plan {
             Some(query) => reader.query(self.input, query, &bound_paths)?,
             None => {}
         }
-        for (field, name) in [(&self.etag, "if-match"), (&self.request_id, "idempotency-key")] {
-            if let Some(field) = field
-                && let Some(value) = headers.get(name)
-            {
-                let is_bad = |_| Fault { field: name.to_owned(), problem: "is not plain text".to_owned() };
-                reader.word(self.input, field, entity_tag(value.to_str().map_err(is_bad)?))?;
+        for (field, name, read) in [
+            (&self.etag, "if-match", entity_tag as fn(&str) -> &str),
+            (&self.request_id, "idempotency-key", idempotency_key),
+        ] {
+            if let (Some(field), Some(value)) = (field, headers.get(name)) {
+                self.header(&mut reader, field, name, value, read)?;
             }
+        }
+        if let Some(fields) = self.patch(plans, &reader, body) {
+            reader.word(self.input, MASK, &fields)?;
         }
         for (path, value) in bound {
             reader.word(self.input, path, value)?;
         }
         Ok(reader.finish())
+    }
+
+    /// Fills a field from the header that stands for it. When the request has filled it already, they must agree: which
+    /// of them counts would be a guess.
+    fn header(
+        &self,
+        reader: &mut Reader<'_>,
+        field: &str,
+        name: &str,
+        value: &HeaderValue,
+        read: fn(&str) -> &str,
+    ) -> Result<(), Fault> {
+        let fault = |problem: String| Fault { field: name.to_owned(), problem };
+        let value = read(value.to_str().map_err(|_| fault("is not plain text".to_owned()))?);
+        match reader.given(self.input, field) {
+            _ if value.is_empty() => Ok(()),
+            Some(given) if given != value.as_bytes() => {
+                Err(fault(format!("says something else than {field} of the request")))
+            }
+            _ => reader.word(self.input, field, value),
+        }
+    }
+
+    /// What an update without a mask is about: the fields that its body names, as JSON merge patch (RFC 7396) has it. A
+    /// field that is named and null is cleared.
+    fn patch(&self, plans: &Plans, reader: &Reader<'_>, body: &[u8]) -> Option<String> {
+        let resource = plans.message(self.patched?);
+        if reader.given(self.input, MASK).is_some() {
+            return None;
+        }
+        let named: BTreeMap<String, IgnoredAny> = serde_json::from_slice(body).ok()?;
+        let fields = named.keys().filter_map(|name| resource.field(name)).map(|field| field.name.as_str());
+        // These say which resource is meant, and in which state; they are not what is changed.
+        let fields: Vec<&str> = fields.filter(|name| !matches!(*name, "name" | "etag")).collect();
+        (!fields.is_empty()).then(|| fields.join(","))
     }
 
     /// One piece of an upload; the first one carries what path and headers say.
@@ -182,6 +232,27 @@ impl Plan {
     pub fn output<'p>(&self, plans: &'p Plans) -> &'p Message {
         plans.message(self.output)
     }
+}
+
+/// Where an update says which fields it is about.
+const MASK: &str = "update_mask";
+
+fn has_mask(plans: &Plans, request: &Message) -> bool {
+    let mask = request.field(MASK).and_then(|field| message_of(field.kind));
+    mask.is_some_and(|mask| plans.message(mask).form == Form::FieldMask)
+}
+
+fn message_of(kind: Kind) -> Option<MessageId> {
+    match kind {
+        Kind::Message(id) => Some(id),
+        _ => None,
+    }
+}
+
+/// A key may stand in quotes, as its standard has it, or bare, as most write it.
+fn idempotency_key(value: &str) -> &str {
+    let value = value.trim();
+    value.strip_prefix('"').and_then(|value| value.strip_suffix('"')).unwrap_or(value)
 }
 
 /// What stands between the quotes of an entity tag. `*`, which means any, is no particular one.

@@ -23,7 +23,7 @@ use crate::intake::{Intake, Limit, check_media_type};
 use crate::limit::Rates;
 use crate::line::Line;
 use crate::live::{Live, Notation};
-use crate::problem::Problem;
+use crate::problem::{Form, Problem};
 use crate::route::Router;
 use crate::upload::Upload;
 use crate::upstream::Upstream;
@@ -80,6 +80,7 @@ impl Edge {
         let mut line = Line::begin(&parts.method, &trace, source);
         let is_head = parts.method == Verb::HEAD;
         let is_conditional = parts.headers.contains_key(header::IF_MATCH);
+        let accepts_details = Form::accepts_details(&parts.headers);
         let mut dialect = dialect_of(parts.uri.path());
 
         let answered = match self.enter(parts, source, &trace, &mut line) {
@@ -97,7 +98,7 @@ impl Edge {
                 problem.http = StatusCode::PRECONDITION_FAILED;
             }
             line.knows_reason(&problem.reason, is_refused);
-            problem.answer(dialect, &trace)
+            problem.answer(Form::of(dialect, accepts_details), &trace)
         });
         if let Ok(id) = HeaderValue::from_str(&trace.request_id) {
             response.headers_mut().insert("x-request-id", id);

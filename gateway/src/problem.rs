@@ -3,7 +3,7 @@ use std::time::Duration;
 use axum::body::Body;
 use cairn_contract::cairn::options::v1::Dialect;
 use cairn_service::{Refusal, refuse};
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use serde_json::{Map, Value, json};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
@@ -18,6 +18,36 @@ pub struct Problem {
     pub http: StatusCode,
     pub retry_after: Option<Duration>,
     details: ErrorDetails,
+}
+
+/// How an error is written down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// AIP-193.
+    Aip,
+    /// RFC 9457, for those who ask for it.
+    Details,
+    /// As MLflow's server does.
+    Mlflow,
+}
+
+const PROBLEM_DETAILS: &str = "application/problem+json";
+
+impl Form {
+    /// The form of a dialect, and of ours the one that the caller accepts.
+    pub fn of(dialect: Dialect, accepts_details: bool) -> Self {
+        match dialect {
+            Dialect::Mlflow => Self::Mlflow,
+            _ if accepts_details => Self::Details,
+            _ => Self::Aip,
+        }
+    }
+
+    /// Whether the caller asks for problem details.
+    pub fn accepts_details(headers: &HeaderMap) -> bool {
+        let mut accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+        accepted.any(|value| value.split(',').any(|range| range.trim_start().starts_with(PROBLEM_DETAILS)))
+    }
 }
 
 impl From<Refusal> for Problem {
@@ -50,18 +80,17 @@ impl From<&Status> for Problem {
 
 impl Problem {
     /// The whole answer, in the words of the dialect.
-    pub fn answer(&self, dialect: Dialect, trace: &Trace) -> Response<Body> {
-        let body = match dialect {
-            Dialect::Mlflow => self.mlflow(trace),
-            _ => self.json(trace),
+    pub fn answer(&self, form: Form, trace: &Trace) -> Response<Body> {
+        let body = match form {
+            Form::Mlflow => self.mlflow(trace),
+            Form::Details => self.problem_details(trace),
+            Form::Aip => self.json(trace),
         };
         let mut response = Response::new(Body::from(body.to_string()));
-        *response.status_mut() = match dialect {
-            Dialect::Mlflow => self.mlflow_code().1,
-            _ => self.http,
-        };
+        *response.status_mut() = if form == Form::Mlflow { self.mlflow_code().1 } else { self.http };
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let content_type = if form == Form::Details { PROBLEM_DETAILS } else { "application/json" };
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
         if let Some(delay) = self.retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(delay.as_secs_f64().ceil() as u64));
         }
@@ -85,18 +114,39 @@ impl Problem {
         response
     }
 
+    /// RFC 9457, with what it has no word of its own for beside it.
+    fn problem_details(&self, trace: &Trace) -> Value {
+        json!({
+            "type": format!("urn:cairn:reason:{}", self.reason),
+            "title": self.http.canonical_reason().unwrap_or("Error"),
+            "status": self.http.as_u16(),
+            "detail": self.message,
+            "instance": format!("urn:cairn:request:{}", trace.request_id),
+            "code": canonical(self.code),
+            "reason": self.reason,
+            "context": self.context(trace),
+            "trace_id": trace.parent.trace_id(),
+        })
+    }
+
+    /// Every value that the message mentions, and the request's id.
+    fn context(&self, trace: &Trace) -> Map<String, Value> {
+        let info = self.details.error_info();
+        let values = info.into_iter().flat_map(|info| &info.metadata);
+        let mut context: Map<String, Value> =
+            values.map(|(key, value)| (key.clone(), Value::from(value.as_str()))).collect();
+        context.insert("request_id".into(), trace.request_id.as_str().into());
+        context
+    }
+
     /// AIP-193, with the reason and the ids lifted to where a reader looks first.
     pub fn json(&self, trace: &Trace) -> Value {
-        let mut context: Map<String, Value> = self.details.error_info().map_or_else(Map::new, |info| {
-            info.metadata.iter().map(|(key, value)| (key.clone(), Value::from(value.as_str()))).collect()
-        });
-        context.insert("request_id".into(), trace.request_id.as_str().into());
         json!({ "error": {
             "code": self.http.as_u16(),
             "status": canonical(self.code),
             "reason": self.reason,
             "message": self.message,
-            "context": context,
+            "context": self.context(trace),
             "trace_id": trace.parent.trace_id(),
             "details": self.details(),
         }})

@@ -1,9 +1,13 @@
 """What Cairn does, in a few minutes: real models, trained with the unmodified MLflow client, and what is known of them."""
 
 import argparse
+import json
+import logging
 import os
+import shlex
 import sys
 import tempfile
+import warnings
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "python"))
@@ -18,13 +22,20 @@ def say(text: str) -> None:
 
 def show(suite: Suite, *args: str, key: str | None = None, expect: int = 0) -> str:
     """Runs a command of the command line and shows both."""
-    print(f"$ cairn {' '.join(args)}", flush=True)
+    print(f"$ cairn {shlex.join(args)}", flush=True)
     done = suite.cli(*args, key=key)
     output = (done.stdout + done.stderr).rstrip()
     print(output, flush=True)
     if done.returncode != expect:
         raise SystemExit(f"expected exit code {expect}, got {done.returncode}")
     return output
+
+
+def quieten() -> None:
+    """Only what the demo is about: not what libraries say to their own users."""
+    os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
+    logging.getLogger("mlflow").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", category=FutureWarning)
 
 
 def what_is_known(suite: Suite, runs: dict[str, list[str]]) -> None:
@@ -38,8 +49,11 @@ def what_is_known(suite: Suite, runs: dict[str, list[str]]) -> None:
     say("Two of them side by side")
     show(suite, "runs", "compare", *runs["digits"][:2])
 
+    say("A learning curve, thinned to eight points with the extremes kept")
+    show(suite, "runs", "metrics", runs["diabetes"][0], "test_rmse", "--points", "8")
+
     say("The history of one run, event by event, with who and when")
-    name = suite.cli_json("runs", "get", runs["wine"][0])["name"]
+    name = suite.cli_json("runs", "get", runs["digits"][0])["name"]
     show(suite, "events", "history", name)
 
 
@@ -51,6 +65,11 @@ def a_refusal(suite: Suite) -> None:
     key = suite.cli_json("keys", "create", "--owner", "serviceAccounts/demo-viewer")["secret"]
     show(suite, "experiments", "list", key=key)
     show(suite, "experiments", "create", "not-for-viewers", key=key, expect=5)
+
+    refused = json.loads(suite.cli("--json", "experiments", "create", "not-for-viewers", key=key).stderr)["error"]
+    decision = next(detail["metadata"]["decision_id"] for detail in refused["details"] if "metadata" in detail)
+    say("What that decision rests on")
+    show(suite, "authz", "explain", decision)
 
     say("And the audit log has it")
     show(suite, "audit", "list", "--principal", "serviceAccounts/demo-viewer")
@@ -68,13 +87,15 @@ def main() -> None:
         with Suite(arguments.cairn, data) as suite:
             print(f"HTTP {suite.url}   gRPC {suite.grpc}   data {data}")
             say("Training on breast cancer, diabetes, digits and wine with the unmodified MLflow client")
+            quieten()
             os.environ["MLFLOW_TRACKING_URI"] = suite.url
             os.environ["MLFLOW_TRACKING_TOKEN"] = suite.key
             runs = train_everything(say=lambda text: print(f"  {text}", flush=True))
             what_is_known(suite, runs)
             a_refusal(suite)
-            say("Stopping")
-        print("done")
+            say("Stopping, as SIGTERM does: what was accepted is finished")
+        assert suite.process.returncode == 0, f"the suite ended with {suite.process.returncode}: see {suite.log}"
+        say("That was it. `make up` starts a suite to keep; the README has five minutes of first steps")
 
 
 if __name__ == "__main__":

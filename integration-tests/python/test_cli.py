@@ -1,5 +1,7 @@
 """The command line against a running suite: every command, as a table and as JSON, and what its exit codes say."""
 
+import csv
+import io
 import json
 import re
 import shutil
@@ -79,18 +81,84 @@ def test_the_completions_of_a_shell_know_the_commands(cairn, tmp_path, shell, ch
 def test_exit_codes_tell_refusals_apart(suite):
     said(suite, "projects", "list")
     said(suite, "projects", "create", "default", code=FAILED)
-    said(suite, "experiments", "tag", "0", "not-a-pair", code=FAILED)
+    said(suite, "experiments", "tag", "0", "not-a-pair", code=USAGE)
+    said(suite, "runs", "get", "no-such-run", code=NOT_FOUND)
+    said(suite, "runs", "get", "not/a/run", code=USAGE)
     said(suite, "projects", "get", code=USAGE)
     said(suite, "--url", "http://127.0.0.1:9", "projects", "list", code=UNREACHABLE)
     assert "USER_NOT_FOUND" in said(suite, "users", "get", "nobody", code=NOT_FOUND)
     assert "CREDENTIAL_INVALID" in said(suite, "projects", "list", code=DENIED, key="wrong")
 
 
+@pytest.mark.parametrize("args, code, reason", [
+    (["runs", "get", "no-such-run"], NOT_FOUND, "NOT_FOUND"),
+    (["users", "get", "nobody"], NOT_FOUND, "USER_NOT_FOUND"),
+    (["runs", "list", "--filter", "colour = 'red'"], FAILED, "FILTER_INVALID"),
+    (["projects", "get"], USAGE, "USAGE"),
+    (["runs", "list", "--state", "asleep"], USAGE, "USAGE"),
+    (["--url", "http://127.0.0.1:9", "whoami"], UNREACHABLE, "UNREACHABLE"),
+    (["--url", "localhost:3001", "whoami"], USAGE, "USAGE"),
+    (["config", "check", "--set", "server.colour=red"], FAILED, "CONFIGURATION_INVALID"),
+])
+def test_an_error_is_one_json_object_on_standard_error_for_programs(suite, args, code, reason):
+    done = suite.cli("--json", *args)
+    error = json.loads(done.stderr)["error"]
+    assert (done.returncode, error["exit_code"], error["reason"], done.stdout) == (code, code, reason, ""), done.stderr
+    assert error["message"]
+
+
+def test_an_address_that_is_not_the_gateways_is_told_from_an_empty_answer(suite):
+    grpc_port = suite.cli("--url", suite.grpc, "whoami")
+    assert grpc_port.returncode != DONE and "--url" in grpc_port.stderr, grpc_port.stdout + grpc_port.stderr
+
+
+def test_a_list_of_many_pages_is_valid_json_with_every_item_and_ends_at_its_limit(suite):
+    api = Api(suite)
+    where = api.make("projects/default/experiments", {"display_name": "many"})["name"]
+    made = {api.make(f"{where}/runs", {"display_name": f"r{n}", "request_id": f"many-{n}"})["name"] for n in range(1005)}
+    listed = suite.cli_json("runs", "list", "--experiment", where, "--limit", "5000")
+    assert {run["name"] for run in listed} == made and len(listed) == 1005
+    assert len(suite.cli_json("runs", "list", "--experiment", where, "--limit", "1002")) == 1002
+    assert suite.cli_json("runs", "list", "--experiment", where, "--state", "failed") == []
+    assert len(suite.cli_json("runs", "list", "--experiment", where, "--state", "running", "--limit", "3")) == 3
+
+
+def test_output_for_pipes_has_neither_colours_nor_progress_bars(suite, run, tmp_path):
+    file = tmp_path / "file.bin"
+    file.write_bytes(bytes(1 << 20))
+    for args in (["artifacts", "upload", run, str(file)], ["runs", "list"], ["no-such-command"], ["--help"]):
+        done = suite.cli(*args)
+        assert "\x1b" not in done.stdout + done.stderr, args
+    assert suite.cli("artifacts", "upload", run, str(file)).stderr == ""
+
+
 def test_the_key_can_come_from_a_file(suite, tmp_path):
     file = tmp_path / "key"
     file.write_text(suite.key + "\n")
+    file.chmod(0o600)
     assert "users/admin" in said(suite, "--key-file", str(file), "whoami", key="wrong")
     said(suite, "--key-file", str(tmp_path / "missing"), "whoami", code=FAILED)
+    file.chmod(0o644)
+    assert "everybody on this machine can read" in suite.cli("--key-file", str(file), "whoami").stderr
+    file.chmod(0o600)
+    assert suite.cli("--key-file", str(file), "whoami").stderr == ""
+    file.write_text("")
+    said(suite, "--key-file", str(file), "whoami", code=FAILED)
+
+
+def test_a_variable_that_is_set_to_nothing_says_nothing(suite):
+    env = {"CAIRN_KEY_FILE": "", "CAIRN_PROJECT": "", "CAIRN_CONFIG": "", "CAIRN_API_KEY": suite.key, "CAIRN_URL": suite.url}
+    done = subprocess.run([suite.cairn, "experiments", "list"], env=env, capture_output=True, text=True)
+    assert done.returncode == DONE and "Default" in done.stdout, done.stderr
+
+
+def test_bash_completes_commands_with_the_script_it_is_given(cairn, tmp_path):
+    if not shutil.which("bash"):
+        pytest.skip("there is no bash")
+    asked = """source <("$0" completions bash); COMP_WORDS=(cairn experiments re); COMP_CWORD=2
+               _cairn cairn re experiments; printf '%s\\n' "${COMPREPLY[@]}" """
+    done = subprocess.run(["bash", "-c", asked, cairn], capture_output=True, text=True)
+    assert set(done.stdout.split()) == {"rename", "restore"}, done.stdout + done.stderr
 
 
 def test_projects_are_made_shown_closed_and_opened_again(suite):
@@ -361,3 +429,18 @@ def test_a_copy_of_a_stopped_suite_is_rebuilt_to_the_same_views(cairn, tmp_path)
     with again:
         points = Api(again).get(f"{name}/metricPoints", params={"metric": "loss", "page_size": 100}).json()["points"]
         assert [point.get("value", 0) for point in points] == list(range(50))
+
+
+def test_the_audit_log_goes_out_as_lines_for_other_programs(suite, run):
+    listed = eventually(lambda: (found := suite.cli_json("audit", "list", "--resource", run)) and len(found) > 2 and found)
+    lines = [json.loads(line) for line in said(suite, "audit", "export", "--format", "jsonl", "--resource", run).splitlines()]
+    assert lines == listed[::-1], "the same records, oldest first"
+    table = list(csv.DictReader(io.StringIO(said(suite, "audit", "export", "--format", "csv", "--resource", run))))
+    assert [{key: value for key, value in row.items() if value} for row in table] == lines
+    rest = said(suite, "audit", "export", "--format", "jsonl", "--resource", run, "--after", lines[0]["position"])
+    assert [json.loads(line) for line in rest.splitlines()] == lines[1:], "an export goes on where one broke off"
+    [created] = suite.cli_json("audit", "list", "--resource", run, "--action", "experiments.runs.create", "--limit", "1")
+    assert created["principal"] == "users/admin" and created["outcome"] == "OUTCOME_COMMITTED"
+    asked = eventually(lambda: suite.cli_json("audit", "list", "--outcome", "read", "--action", "ledger.audit.read"))
+    assert any(record["method"].endswith("/ExportAuditRecords") for record in asked), "who exported is on record"
+    said(suite, "audit", "export", "--format", "csv", code=DENIED, key="wrong")

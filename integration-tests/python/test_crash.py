@@ -1,17 +1,12 @@
 """Crash anywhere: what was acknowledged is there, what was not is not half there."""
 
-import fcntl
 import os
 import random
 import signal
-import struct
 import subprocess
 import time
-from contextlib import contextmanager
-from pathlib import Path
 
-import pytest
-
+from disk import fill, image, needs_root
 from load import Load
 from suite import Suite
 
@@ -20,8 +15,6 @@ KILLS = int(os.environ.get("CAIRN_CRASH_KILLS", "15"))
 CUTS = int(os.environ.get("CAIRN_CRASH_CUTS", "6"))
 LIVE_SECONDS = (0.15, 0.9)
 WAIT_SECONDS_MAX = 20
-
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="mounting a loop-back file system takes root")
 
 
 def wait_until(condition, what: str) -> None:
@@ -69,48 +62,6 @@ def test_nothing_acknowledged_is_lost_when_the_process_is_killed(cairn, tmp_path
     assert load.acknowledged() > KILLS
 
 
-@contextmanager
-def image(folder: Path, megabytes: int):
-    """A small ext4 file system in a file, mounted."""
-    file, mount = folder / "disk.img", folder / "disk"
-    mount.mkdir()
-    with open(file, "wb") as handle:
-        handle.truncate(megabytes << 20)
-    subprocess.run(["mkfs.ext4", "-q", "-F", file], check=True)
-    disk = Disk(file, mount)
-    try:
-        disk.mount()
-    except subprocess.CalledProcessError:
-        pytest.skip("this machine does not let root mount a loop-back file system")
-    try:
-        yield disk
-    finally:
-        subprocess.run(["umount", "--lazy", mount], check=False)
-
-
-class Disk:
-    # _IOR('X', 125, u32) and its flag that throws away what was not synced: linux/fs.h's FS_IOC_SHUTDOWN family.
-    SHUTDOWN = 0x8004587D
-    WITHOUT_FLUSHING_THE_LOG = 2
-
-    def __init__(self, file: Path, path: Path):
-        self.file, self.path = file, path
-
-    def mount(self) -> None:
-        subprocess.run(["mount", "-o", "loop", self.file, self.path], check=True)
-
-    def cut_power(self) -> None:
-        handle = os.open(self.path, os.O_RDONLY)
-        try:
-            fcntl.ioctl(handle, self.SHUTDOWN, struct.pack("I", self.WITHOUT_FLUSHING_THE_LOG))
-        finally:
-            os.close(handle)
-
-    def remount(self) -> None:
-        subprocess.run(["umount", self.path], check=True)
-        self.mount()
-
-
 @needs_root
 def test_nothing_acknowledged_is_lost_when_the_power_goes(cairn, tmp_path):
     with image(tmp_path, megabytes=256) as disk:
@@ -155,14 +106,3 @@ def refused_or_kept(writer, acknowledged: list[int]) -> bool:
         acknowledged.append(len(acknowledged))
         return False
     return bool(writer.refused)
-
-
-def fill(path: Path) -> None:
-    """Takes all the space there is, down to the last block."""
-    size = 1 << 20
-    with open(path, "wb", buffering=0) as handle:
-        while size >= 512:
-            try:
-                handle.write(b"\0" * size)
-            except OSError:
-                size //= 2

@@ -23,7 +23,8 @@ def train_everything(say=print) -> dict[str, list[str]]:
     for name, train in [("breast-cancer", breast_cancer), ("diabetes", diabetes), ("digits", digits), ("wine", wine)]:
         mlflow.set_experiment(name)
         runs[name] = train()
-        say(f"{name}: {len(runs[name])} runs")
+        count = len(runs[name])
+        say(f"{name}: {count} {'run' if count == 1 else 'runs'}")
     return runs
 
 

@@ -1,7 +1,7 @@
 use super::plan::{Form, Kind, MessageId, Shape};
 use super::read::{Accent, Fault, Reader};
 use super::scalar::{Scalar, Slot};
-use super::wire::{DELIMITED, put_key, put_varint};
+use super::wire::{DELIMITED, put_key, put_varint, string_field};
 
 impl Reader<'_> {
     /// Sets the field at a dotted path from text: a path's variable, a query parameter, or a header that stands for a
@@ -29,6 +29,21 @@ impl Reader<'_> {
                 self.scalar(Slot::element(field), Scalar::Word(word)).map_err(|problem| at(&problem))
             }
         }
+    }
+
+    /// What has been written into the field at a dotted path so far: the last value, if there is one that is not empty.
+    pub fn given(&self, id: MessageId, path: &str) -> Option<&[u8]> {
+        let (mut message, mut bytes) = (self.plans.message(id), self.out.as_slice());
+        let mut names = path.split('.').peekable();
+        while let Some(name) = names.next() {
+            bytes = string_field(message, name, bytes)?;
+            match (message.field(name)?.kind, names.peek()) {
+                (_, None) => {}
+                (Kind::Message(inner), Some(_)) => message = self.plans.message(inner),
+                (_, Some(_)) => return None,
+            }
+        }
+        Some(bytes)
     }
 
     /// Reads a query string. What the path has bound cannot be given again.

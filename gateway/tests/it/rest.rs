@@ -46,7 +46,7 @@ async fn path_query_headers_and_body_all_end_in_the_request() {
 #[tokio::test]
 async fn custom_verbs_and_bodies_that_are_the_whole_request() {
     let world = World::new();
-    for (body, etag) in [("", "W/\"3\""), ("{}", "\"3\""), (r#"{"etag": "1"}"#, "3")] {
+    for (body, etag) in [("", "W/\"3\""), ("{}", "\"3\""), (r#"{"etag": "3"}"#, "3"), (r#"{"etag": "3"}"#, "*")] {
         let archive = Request::post("/api/v1/projects/a/things/b:archive").header("if-match", etag);
         let answer = world.send(archive.body(Body::from(body)).unwrap()).await;
         assert_eq!(answer.status, StatusCode::OK);
@@ -105,4 +105,64 @@ async fn what_is_asked_of_time_passes_through() {
     assert_eq!((text("cairn-after"), text("x-request-id")), ("41", "r-1"));
     assert!(text("traceparent").starts_with("00-0af7651916cd43dd8448eb211c80319c-"), "{seen:?}");
     assert!(text("grpc-timeout").ends_with(['m', 'u', 'S', 'n']), "{seen:?}");
+}
+
+#[tokio::test]
+async fn a_header_and_a_field_that_stand_for_the_same_must_agree() {
+    let world = World::new();
+    let archive = |header: &'static str, value: &'static str, body: &'static str| {
+        let request = Request::post("/api/v1/projects/a/things/b:archive").header(header, value);
+        world.send(request.body(Body::from(body)).unwrap())
+    };
+    for (header, value, body) in [
+        ("if-match", "\"3\"", r#"{"etag": "1"}"#),
+        ("idempotency-key", "k-1", r#"{"request_id": "k-2"}"#),
+        ("idempotency-key", "\"k-1\"", r#"{"request_id": "k-2"}"#),
+    ] {
+        let answer = archive(header, value, body).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{header}: {:?}", answer.body);
+        assert_eq!(answer.json()["error"]["context"]["field"], header);
+    }
+    assert_eq!(archive("idempotency-key", "\"k-1\"", r#"{"request_id": "k-1"}"#).await.status, StatusCode::OK);
+    assert_eq!(world.things.last().message["request_id"], "k-1");
+    let query = Request::post("/api/v1/projects/a/things?request_id=k-2").header("idempotency-key", "k-1");
+    let answer = world.send(query.header("content-type", "application/json").body(Body::from("{}")).unwrap()).await;
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn an_update_without_a_mask_is_about_the_fields_that_its_body_names() {
+    let world = World::new();
+    for (body, mask) in [
+        (r#"{"title": "T"}"#, json!("title")),
+        (r#"{"title": null, "size": 0}"#, json!("size,title")),
+        (r#"{"title": "", "name": "projects/a/things/b", "etag": "1"}"#, json!("title")),
+        (r#"{"name": "projects/a/things/b"}"#, json!(null)),
+        ("{}", json!(null)),
+        ("", json!(null)),
+    ] {
+        for kind in ["application/json", "application/merge-patch+json"] {
+            let patch = Request::patch("/api/v1/projects/a/things/b").header("content-type", kind);
+            let answer = world.send(patch.body(Body::from(body)).unwrap()).await;
+            assert_eq!(answer.status, StatusCode::OK, "{body}: {:?}", answer.body);
+            assert_eq!(world.things.last().message["update_mask"], mask, "{body}");
+        }
+    }
+    let create = Request::post("/api/v1/projects/a/things").header("content-type", "application/json");
+    assert_eq!(world.send(create.body(Body::from(r#"{"title": "T"}"#)).unwrap()).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn errors_are_problem_details_for_those_who_ask() {
+    let world = World::new();
+    let request = Request::get("/nowhere").header("accept", "application/problem+json, application/json;q=0.5");
+    let answer = world.send(request.header("x-request-id", "r-1").body(Body::empty()).unwrap()).await;
+    assert_eq!((answer.status, answer.header("content-type")), (StatusCode::NOT_FOUND, "application/problem+json"));
+    let problem = answer.json();
+    assert_eq!(problem["type"], "urn:cairn:reason:ROUTE_NOT_FOUND");
+    assert_eq!((&problem["title"], &problem["status"]), (&json!("Not Found"), &json!(404)));
+    assert_eq!(problem["instance"], "urn:cairn:request:r-1");
+    assert!(problem["detail"].as_str().unwrap().contains("/nowhere"));
+    assert_eq!(problem["reason"], "ROUTE_NOT_FOUND");
+    assert_eq!(world.get("/nowhere").await.header("content-type"), "application/json");
 }

@@ -75,6 +75,7 @@ impl World {
                 owner: trainer.clone(),
                 digest: keyring.digest(key.id(), key.secret()),
                 previous: None,
+                rotate_time: None,
                 scopes: vec![],
                 permissions: vec![],
                 expire_time,

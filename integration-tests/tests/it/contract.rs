@@ -1,7 +1,11 @@
 //! Walks every method of the contract through the gateway: as a stranger, as somebody powerless, and as the
-//! administrator; and looks for the audit record that the contract promises.
+//! administrator, looking for the audit record that the contract promises; and in every role, comparing who is let in
+//! with the table of roles.
 
-use cairn_contract::cairn::options::v1::Audit;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use cairn_contract::cairn::options::v1::{Audit, Dialect};
 use cairn_contract::{Binding, Contract, Method, Segment};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
@@ -9,7 +13,7 @@ use serde_json::{Value, json};
 use crate::suite::Suite;
 
 /// A path that a binding matches. What it names does not exist, except the project.
-fn path(binding: &Binding) -> String {
+pub fn path(binding: &Binding) -> String {
     let mut path = String::new();
     let mut before = "";
     for segment in binding.template.segments() {
@@ -32,7 +36,7 @@ fn path(binding: &Binding) -> String {
 }
 
 /// What goes with a request of a binding: nothing, or the emptiest body there is.
-fn body(binding: &Binding) -> Option<Value> {
+pub fn body(binding: &Binding) -> Option<Value> {
     (!binding.body.is_empty()).then(|| json!({}))
 }
 
@@ -102,5 +106,106 @@ async fn every_method_refuses_strangers_and_the_powerless_and_leaves_the_record_
         complaints.extend(judge(&suite, method, &powerless).await);
     }
     suite.stop().await;
+    assert!(complaints.is_empty(), "{} complaints:\n{}", complaints.len(), complaints.join("\n"));
+}
+
+/// What the declared table says each role may do: `docs/roles.md`, as people read it.
+fn declared() -> BTreeMap<String, BTreeSet<String>> {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/roles.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let rows: Vec<Vec<&str>> = page
+        .lines()
+        .filter(|line| line.starts_with('|') && !line.starts_with("|--"))
+        .map(|line| line.trim_matches('|').split('|').map(str::trim).collect())
+        .collect();
+    let (head, rows) = rows.split_first().expect("there is a table");
+    let holds = |column: usize| {
+        let held = rows.iter().filter(|row| row[column] == "yes").map(|row| row[0].trim_matches('`').to_owned());
+        (head[column].to_owned(), held.collect())
+    };
+    (1..head.len()).map(holds).collect()
+}
+
+/// Whether a method may be called at a path.
+type Rule = Box<dyn Fn(&Method, &str) -> bool>;
+
+/// Somebody who calls, and what the table lets them call.
+struct Caller {
+    name: &'static str,
+    key: Option<String>,
+    may: Rule,
+}
+
+/// A service account with a role, and a key of it that is narrowed to some permissions.
+async fn account(suite: &Suite, id: &str, role: Option<(&str, &str)>, permissions: &[&str]) -> String {
+    suite.ask("POST", "/api/v1/serviceAccounts", Some(&json!({"service_account_id": id}))).await;
+    if let Some((role, resource)) = role {
+        let binding = json!({"principal": format!("serviceAccounts/{id}"), "role": role, "resource": resource});
+        suite.ask("POST", "/api/v1/bindings", Some(&json!({"binding": binding}))).await;
+    }
+    let key = json!({"api_key": {"permissions": permissions}});
+    let made = suite.ask("POST", &format!("/api/v1/serviceAccounts/{id}/apiKeys"), Some(&key)).await;
+    made["secret"].as_str().unwrap().to_owned()
+}
+
+/// Eight kinds of callers: nobody, somebody without a role, each role everywhere, a role in one project, and an
+/// administrator with a narrowed key.
+async fn callers(suite: &Suite) -> Vec<Caller> {
+    let table = declared();
+    let mut callers = vec![
+        Caller { name: "a stranger", key: None, may: Box::new(|_, _| false) },
+        Caller {
+            name: "nobody in particular",
+            key: Some(account(suite, "none", None, &[]).await),
+            may: Box::new(|_, _| false),
+        },
+    ];
+    for name in ["viewer", "editor", "manager", "admin"] {
+        let held = table[name].clone();
+        callers.push(Caller {
+            name,
+            key: Some(account(suite, name, Some((&format!("roles/{name}"), "*")), &[]).await),
+            may: Box::new(move |method, _| held.contains(&method.permission)),
+        });
+    }
+    let held = table["manager"].clone();
+    callers.push(Caller {
+        name: "manager of one project",
+        key: Some(account(suite, "local", Some(("roles/manager", "projects/default")), &[]).await),
+        may: Box::new(move |method, path| {
+            let is_inside = path.contains("projects/default") || method.dialect == Dialect::Mlflow;
+            held.contains(&method.permission) && (is_inside || method.is_filtered)
+        }),
+    });
+    callers.push(Caller {
+        name: "admin with a narrowed key",
+        key: Some(account(suite, "narrow", Some(("roles/admin", "*")), &["experiments.runs.get"]).await),
+        may: Box::new(|method, _| method.permission == "experiments.runs.get"),
+    });
+    callers
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_role_may_do_on_every_route_what_the_table_of_roles_says_s4_89() {
+    let suite = Suite::start().await;
+    let callers = callers(&suite).await;
+    assert_eq!(callers.len(), 8);
+    let (mut complaints, mut routes) = (vec![], 0);
+    for method in Contract::embedded().unwrap().methods().iter().filter(|method| !method.is_public) {
+        for binding in &method.bindings {
+            routes += 1;
+            let (path, body) = (path(binding), body(binding));
+            for caller in &callers {
+                let answer = suite.probe(&binding.verb, &path, body.as_ref(), caller.key.as_deref()).await;
+                let is_let_in = ![StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN].contains(&answer);
+                if is_let_in != (caller.may)(method, &path) {
+                    let verb = &binding.verb;
+                    complaints.push(format!("{}: {verb} {path} ({}): {answer}", caller.name, method.permission));
+                }
+            }
+        }
+    }
+    suite.stop().await;
+    assert!(routes > 120, "only {routes} routes");
     assert!(complaints.is_empty(), "{} complaints:\n{}", complaints.len(), complaints.join("\n"));
 }

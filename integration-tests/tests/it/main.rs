@@ -4,5 +4,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod contract;
+mod history;
+mod outage;
 mod suite;
 mod tidy;
+mod verbs;

@@ -1,12 +1,14 @@
 //! The whole suite in this process, behind its real doors, for tests that walk or measure it.
 
-use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
 
 use cairn::suite::{Running, config};
+use cairn_eventstore::EventStore;
 use cairn_service::config::Sources;
 use cairn_service::shutdown::Shutdown;
 use cairn_service::telemetry::Metrics;
-use reqwest::{Method as Verb, Response};
+use reqwest::{Method as Verb, Response, StatusCode};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -18,13 +20,28 @@ pub struct Suite {
     running: Running,
     http: reqwest::Client,
     pub admin: String,
-    _folder: TempDir,
+    _folder: Option<TempDir>,
 }
 
 impl Suite {
     pub async fn start() -> Self {
+        Self::start_behind(|store| store).await
+    }
+
+    /// Over a log that something stands before.
+    pub async fn start_behind(before: impl FnOnce(Arc<dyn EventStore>) -> Arc<dyn EventStore>) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let data = folder.path().join("data").display().to_string();
+        let suite = Self::open(&folder.path().join("data"), before).await;
+        Self { _folder: Some(folder), ..suite }
+    }
+
+    /// A suite on a folder that outlives it.
+    pub async fn at(data: &Path) -> Self {
+        Self::open(data, |store| store).await
+    }
+
+    async fn open(data: &Path, before: impl FnOnce(Arc<dyn EventStore>) -> Arc<dyn EventStore>) -> Self {
+        let data = data.display().to_string();
         let environment = [
             ("API_HTTP_PORT", "0"),
             ("API_GRPC_PORT", "0"),
@@ -32,13 +49,14 @@ impl Suite {
             ("CAIRN_DATA", &data),
             // A walk over every method comes from one address as fast as it can.
             ("CAIRN__GATEWAY__STRANGER_RATE_MAX", "100000"),
+            // Nobody is shut out because the log could not be heard for a while: what then fails, fails by itself.
+            ("CAIRN__ACCESS__WRITES_REFUSED_AFTER_MS", "600000"),
+            ("CAIRN__ACCESS__EVERYTHING_REFUSED_AFTER_MS", "600000"),
         ];
-        let environment: BTreeMap<String, String> =
-            environment.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        let loaded = config::registry().load(&Sources { file: None, environment }).unwrap();
+        let loaded = config::registry().load(&Sources::new().with_environment(environment)).unwrap();
         let (metrics, _) = Metrics::new().unwrap();
-        let running = Running::start(&loaded, &metrics, Shutdown::new()).await.unwrap();
-        Self { running, http: reqwest::Client::new(), admin: KEY.to_owned(), _folder: folder }
+        let running = Running::start_behind(&loaded, &metrics, Shutdown::new(), before).await.unwrap();
+        Self { running, http: reqwest::Client::new(), admin: KEY.to_owned(), _folder: None }
     }
 
     pub async fn stop(self) {
@@ -59,6 +77,19 @@ impl Suite {
             request = request.json(body);
         }
         request.send().await.unwrap()
+    }
+
+    /// Asks whether a caller is let in, and changes nothing: no resource is at the state that the request names.
+    pub async fn probe(&self, verb: &str, path: &str, body: Option<&Value>, key: Option<&str>) -> StatusCode {
+        let url = format!("http://{}{path}", self.running.http);
+        let mut request = self.http.request(verb.parse::<Verb>().unwrap(), url).header("if-match", "\"999999999\"");
+        if let Some(key) = key {
+            request = request.bearer_auth(key);
+        }
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        request.send().await.unwrap().status()
     }
 
     /// The JSON answer to an administrator's request that must succeed.

@@ -4,42 +4,20 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use cairn_eventstore::EventStore;
 use cairn_kernel::{Clock, Name, Position, Principal, PrincipalKind, Time};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 use uuid::{NoContext, Timestamp, Uuid};
 
 use crate::authenticate::Remembered;
+use crate::config::Config;
 use crate::freshness::Freshness;
+use crate::key_use::KeyUses;
 use crate::open::developer;
 use crate::replica::{Follower, Replica};
 use crate::table::{self, Question};
 use crate::token::Tokens;
-use crate::{Behind, Decision, Denial, Keyring, Reach, World};
-
-/// How access is decided in this process.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// How often the replica asks whether it misses a change.
-    pub heartbeat: Duration,
-    /// From this age on the replica refuses changes.
-    pub writes_refused_after: Duration,
-    /// From this age on the replica refuses everything.
-    pub everything_refused_after: Duration,
-    /// Whether everybody is `users/developer` and may do everything. See [`crate::require_loopback`].
-    pub is_open: bool,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            heartbeat: Duration::from_secs(1),
-            writes_refused_after: Duration::from_secs(5),
-            everything_refused_after: Duration::from_secs(60),
-            is_open: false,
-        }
-    }
-}
+use crate::{Behind, Decision, Denial, KeyUse, Keyring, Reach, World};
 
 /// The live replica of auth's events, and everything decided from it.
 pub struct Access {
@@ -50,7 +28,9 @@ pub struct Access {
     pub(crate) remembered: Remembered,
     /// The bootstrap key that was used last while no use of it was on record.
     pub(crate) bootstrap_used: watch::Sender<Option<String>>,
+    pub(crate) key_uses: KeyUses,
     is_open: bool,
+    token_life: Duration,
     /// Nothing follows a fixed world.
     follower: Option<JoinHandle<()>>,
 }
@@ -73,15 +53,18 @@ impl Access {
         keyring: Arc<Keyring>,
         config: &Config,
     ) -> Arc<Self> {
-        let world = starting_world(config.is_open);
+        let world = starting_world(config.disabled);
         let replica = Arc::new(Replica {
             world: ArcSwap::from_pointee(world.clone()),
             position: watch::Sender::new(Position::START),
-            freshness: Freshness::new(config.writes_refused_after, config.everything_refused_after),
+            freshness: Freshness::new(
+                Duration::from_millis(config.writes_refused_after_ms),
+                Duration::from_millis(config.everything_refused_after_ms),
+            ),
         });
-        let follower = Follower { store, replica: Arc::clone(&replica), heartbeat: config.heartbeat, world };
+        let follower = Follower { store, replica: Arc::clone(&replica), heartbeat: config.heartbeat(), world };
         let follower = tokio::spawn(follower.run());
-        Arc::new(Self::over(replica, clock, keyring, config.is_open, Some(follower)))
+        Arc::new(Self::over(replica, clock, keyring, config, Some(follower)))
     }
 
     /// Over a world that does not change and does not age: for tests, and for asking "what if".
@@ -92,14 +75,14 @@ impl Access {
             freshness: Freshness::new(Duration::MAX, Duration::MAX),
         };
         replica.freshness.confirm(Instant::now());
-        Arc::new(Self::over(Arc::new(replica), clock, keyring, false, None))
+        Arc::new(Self::over(Arc::new(replica), clock, keyring, &Config::default(), None))
     }
 
     fn over(
         replica: Arc<Replica>,
         clock: Arc<dyn Clock>,
         keyring: Arc<Keyring>,
-        is_open: bool,
+        config: &Config,
         follower: Option<JoinHandle<()>>,
     ) -> Self {
         let tokens = Tokens::new(&keyring);
@@ -108,9 +91,11 @@ impl Access {
             clock,
             keyring,
             tokens,
-            remembered: Remembered::new(),
+            remembered: Remembered::new(config.tokens_remembered_max),
             bootstrap_used: watch::Sender::new(None),
-            is_open,
+            key_uses: KeyUses::new(),
+            is_open: config.disabled,
+            token_life: config.token_life(),
             follower,
         }
     }
@@ -120,11 +105,14 @@ impl Access {
         let world = self.replica.world.load();
         let question = Question { principal, permission, resource, reach, now: self.clock.now() };
         let verdict = if self.is_stale_for(permission) { Err(Denial::Stale) } else { table::decide(&world, &question) };
+        let denial = verdict.as_ref().err().copied();
+        let facts = denial.filter(|denial| *denial != Denial::Stale);
         Decision {
             id: fresh_id(question.now),
-            denial: verdict.as_ref().err().copied(),
+            denial,
             binding: verdict.ok().flatten(),
             policy: world.policy().0,
+            facts: facts.map(|denial| Box::new(table::facts(&world, &question, denial))),
         }
     }
 
@@ -153,6 +141,11 @@ impl Access {
         self.is_open.then(developer)
     }
 
+    /// How long an access token works that a key was exchanged for.
+    pub fn token_life(&self) -> Duration {
+        self.token_life
+    }
+
     /// Position in the log up to which every access change is known here.
     pub fn position(&self) -> Position {
         *self.replica.position.borrow()
@@ -176,6 +169,11 @@ impl Access {
     /// Tells the name of a key that lets the first administrator in when it is used and that is not on record yet.
     pub fn bootstrap_uses(&self) -> watch::Receiver<Option<String>> {
         self.bootstrap_used.subscribe()
+    }
+
+    /// Tells which keys are used, each at most once an hour. Only the first to ask gets it.
+    pub fn key_uses(&self) -> Option<mpsc::Receiver<KeyUse>> {
+        self.key_uses.listen()
     }
 
     fn is_stale_for(&self, permission: &str) -> bool {

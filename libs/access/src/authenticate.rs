@@ -10,8 +10,6 @@ use crate::access::kind_of;
 use crate::token::{Claims, TokenFault, Use, is_current};
 use crate::{Access, ApiKey, AuthenticationFault, KeyRecord, PRINCIPAL_TOKEN_LIFE, Standing};
 
-/// Most tokens whose signatures are remembered, per direction.
-const TOKENS_REMEMBERED_MAX: u64 = 10_000;
 /// Longest key that an operator may choose.
 const OPAQUE_BYTES_MAX: usize = 512;
 
@@ -23,11 +21,11 @@ pub(crate) struct Remembered {
 }
 
 impl Remembered {
-    pub fn new() -> Self {
+    pub fn new(tokens_max: u64) -> Self {
         let life = crate::ACCESS_TOKEN_LIFE_MAX;
         Self {
-            signed: Cache::builder().max_capacity(TOKENS_REMEMBERED_MAX).time_to_live(PRINCIPAL_TOKEN_LIFE).build(),
-            accepted: Cache::builder().max_capacity(TOKENS_REMEMBERED_MAX).time_to_live(life).build(),
+            signed: Cache::builder().max_capacity(tokens_max).time_to_live(PRINCIPAL_TOKEN_LIFE).build(),
+            accepted: Cache::builder().max_capacity(tokens_max).time_to_live(life).build(),
         }
     }
 }
@@ -107,32 +105,31 @@ impl Access {
 
     /// A key that the operator chose; nothing when it is none.
     fn accept_opaque(&self, text: &str) -> Option<Result<Principal, AuthenticationFault>> {
-        let (digest, record) = self.find_opaque(text)?;
+        let record = self.find_opaque(text)?;
         let now = self.clock.now();
-        let is_previous =
-            record.previous.as_ref().is_some_and(|(before, until)| before.bytes == digest && now < *until);
-        if record.digest.bytes != digest && !is_previous {
+        let previous = record.previous.as_ref().filter(|(_, until)| now < *until);
+        let is_current = self.keyring.is_opaque_digest_of(Some(&record.digest), text);
+        let is_previous = self.keyring.is_opaque_digest_of(previous.map(|(digest, _)| digest), text);
+        if !(is_current | is_previous) {
             return Some(Err(AuthenticationFault::Revoked));
         }
         let id = record.name.rsplit('/').next()?;
         Some(self.welcome(id, &record, now))
     }
 
-    /// Found by a keyed hash: how far a guess agrees with a stored digest says nothing about the text.
-    fn find_opaque(&self, text: &str) -> Option<(Vec<u8>, Arc<KeyRecord>)> {
+    /// Found by a keyed hash: how far a guess agrees with a stored digest says nothing about the text. What is found is
+    /// still to be compared.
+    fn find_opaque(&self, text: &str) -> Option<Arc<KeyRecord>> {
         let world = self.replica.world.load();
         if !world.has_opaque() || text.len() > OPAQUE_BYTES_MAX {
             return None;
         }
-        self.keyring.opaque_digests(text).find_map(|digest| {
-            let record = Arc::clone(world.key(world.opaque(&digest)?)?);
-            Some((digest, record))
-        })
+        self.keyring.opaque_digests(text).find_map(|digest| Some(Arc::clone(world.key(world.opaque(&digest)?)?)))
     }
 
     /// The key that a text is, whether it still holds or not.
     pub fn find_key(&self, text: &str) -> Option<Arc<KeyRecord>> {
-        let Ok(key) = text.parse::<ApiKey>() else { return self.find_opaque(text).map(|(_, record)| record) };
+        let Ok(key) = text.parse::<ApiKey>() else { return self.find_opaque(text) };
         let record = Arc::clone(self.replica.world.load().key(key.id())?);
         self.keyring.is_digest_of(Some(&record.digest), key.id(), key.secret()).then_some(record)
     }
@@ -143,7 +140,11 @@ impl Access {
         let Some(record) = world.key(&claims.key).filter(|record| record.owner == claims.sub) else {
             return Err(AuthenticationFault::Revoked);
         };
-        self.welcome(&claims.key, record, self.clock.now())?;
+        let now = self.clock.now();
+        if !record.accepts_tokens_of(claims.issue_time(), now) {
+            return Err(AuthenticationFault::Revoked);
+        }
+        self.welcome(&claims.key, record, now)?;
         Ok(principal_of(claims))
     }
 
@@ -152,7 +153,7 @@ impl Access {
         if record.is_revoked || self.replica.world.load().standing(&record.owner) != Some(Standing::Active) {
             return Err(AuthenticationFault::Revoked);
         }
-        if record.expire_time.is_some_and(|end| end <= now) {
+        if record.has_expired(now) {
             return Err(AuthenticationFault::Expired);
         }
         if record.is_bootstrap && !record.is_used {
@@ -162,6 +163,7 @@ impl Access {
                 is_news
             });
         }
+        self.key_uses.note(&record.name, now);
         Ok(Principal {
             name: record.owner.clone(),
             kind: kind_of(&record.owner),
@@ -209,5 +211,69 @@ fn reason(fault: AuthenticationFault) -> &'static str {
         AuthenticationFault::Signature => "signature",
         AuthenticationFault::Algorithm => "algorithm",
         AuthenticationFault::Stale => "stale",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cairn_kernel::{Position, SystemClock};
+
+    use super::*;
+    use crate::keyring::tests::COMPARED;
+    use crate::{Change, Digest, KeyKind, Keyring, World};
+
+    const OWNER: &str = "users/ada";
+    const CHOSEN: &str = "an-operator's-own-key";
+
+    fn record(name: &str, digest: Digest, previous: Option<(Digest, Time)>) -> KeyRecord {
+        KeyRecord {
+            name: format!("{OWNER}/apiKeys/{name}"),
+            owner: OWNER.into(),
+            digest,
+            previous,
+            rotate_time: None,
+            scopes: vec![],
+            permissions: vec![],
+            expire_time: None,
+            is_revoked: false,
+            is_bootstrap: false,
+            is_used: false,
+        }
+    }
+
+    /// What is compared when a text is presented.
+    fn compared(access: &Access, text: &str) -> (bool, Vec<(usize, usize)>) {
+        COMPARED.take();
+        (access.authenticate(text).is_ok(), COMPARED.take())
+    }
+
+    #[test]
+    fn a_wrong_secret_costs_the_same_comparisons_as_the_right_one_and_an_unknown_key_too_s1_39() {
+        let keyring = Arc::new(Keyring::generate());
+        let [key, wrong, rotated] =
+            ["aaaaaaaaaaaa", "aaaaaaaaaaaa", "bbbbbbbbbbbb"].map(|id| ApiKey::generate(KeyKind::Personal, id));
+        let unknown = ApiKey::generate(KeyKind::Personal, "cccccccccccc");
+        let before = ApiKey::generate(KeyKind::Personal, "bbbbbbbbbbbb");
+        let digest = |key: &ApiKey| keyring.digest(key.id(), key.secret());
+        let later = Time::from_seconds_and_nanos(1 << 40, 0);
+        let mut world = World::default();
+        let mut apply = |change| world.apply(change, Position(1));
+        apply(Change::PrincipalIs { principal: OWNER.into(), standing: Standing::Active });
+        apply(Change::KeyCreated { id: key.id().into(), record: record(key.id(), digest(&key), None) });
+        let overlapping = record(rotated.id(), digest(&rotated), Some((digest(&before), later)));
+        apply(Change::KeyCreated { id: rotated.id().into(), record: overlapping });
+        apply(Change::KeyCreated {
+            id: "chosen".into(),
+            record: record("chosen", keyring.opaque_digest(CHOSEN), None),
+        });
+        let access = Access::fixed(world, Arc::new(SystemClock), keyring);
+
+        let (is_in, right) = compared(&access, &key.reveal());
+        assert!(is_in && right.len() == 2, "{right:?}: the secret, and the one before the last rotation");
+        for (text, expected) in [(&wrong, false), (&unknown, false), (&rotated, true), (&before, true)] {
+            assert_eq!(compared(&access, &text.reveal()), (expected, right.clone()), "{text:?}");
+        }
+        let (is_in, chosen) = compared(&access, CHOSEN);
+        assert!(is_in && chosen.len() == 2, "{chosen:?}");
     }
 }

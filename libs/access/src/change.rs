@@ -32,6 +32,7 @@ pub enum Change {
         id: String,
         digest: Digest,
         expire_time: Option<Time>,
+        rotate_time: Time,
         previous_until: Option<Time>,
     },
     KeyRevoked {
@@ -89,6 +90,7 @@ impl Change {
                     id: key_id(&event.key),
                     digest: digest(event.digest, recorded)?,
                     expire_time: event.expire_time.map(time),
+                    rotate_time: recorded.time,
                     previous_until: event.previous_secret_expire_time.map(time),
                 })
             }
@@ -143,6 +145,7 @@ fn key_created(event: events::ApiKeyCreated, recorded: &Recorded) -> Result<Chan
         scopes: scopes?,
         owner: event.owner,
         previous: None,
+        rotate_time: None,
         permissions: event.permissions,
         expire_time: event.expire_time.map(time),
         is_revoked: false,

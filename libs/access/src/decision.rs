@@ -1,3 +1,5 @@
+use crate::Grant;
+
 /// How much of a resource a permission is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reach {
@@ -17,10 +19,12 @@ pub enum Denial {
     OutOfScope,
     /// The replica has not heard from auth for too long.
     Stale,
-    /// The principal is disabled, deleted or unknown, or its credential has been revoked.
+    /// The principal is disabled, deleted or unknown, or its credential has been revoked or has expired.
     PrincipalDisabled,
-    /// The resource lies in a project that is deleted or unknown.
-    ProjectClosed,
+    /// The resource lies in a project that is deleted, which the principal may know.
+    ProjectDeleted,
+    /// The resource lies in a project that there never was, which the principal may know.
+    ProjectUnknown,
 }
 
 /// The answer to "may this principal use this permission on this resource?", and what it rests on.
@@ -34,6 +38,38 @@ pub struct Decision {
     pub binding: Option<String>,
     /// Position of the last access change it took into account.
     pub policy: u64,
+    /// What a refusal rests on. `None`: allowed, or refused before anything was looked at.
+    pub facts: Option<Box<Facts>>,
+}
+
+/// What a refusal rests on: kept with it, since what is true later may be something else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Facts {
+    pub denial: Denial,
+    /// What the principal was given: first what has to do with the resource. No more than [`Facts::GRANTS_MAX`].
+    pub grants: Vec<Considered>,
+    /// How many grants there were in all.
+    pub grant_count: usize,
+    /// Resource names that the credential was narrowed to. Empty: it was not.
+    pub scopes: Vec<String>,
+    /// Permissions that the credential was narrowed to. Empty: it was not.
+    pub permissions: Vec<String>,
+    /// Position of the last access change that was taken into account.
+    pub policy: u64,
+}
+
+/// A grant, and what it said to the question.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Considered {
+    pub grant: Grant,
+    pub holds_permission: bool,
+    pub covers_resource: bool,
+    pub is_expired: bool,
+}
+
+impl Facts {
+    /// Most grants that are kept with one refusal.
+    pub const GRANTS_MAX: usize = 64;
 }
 
 impl Decision {

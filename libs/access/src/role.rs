@@ -45,12 +45,15 @@ const MANAGING: &[&str] = &[
     "auth.bindings.get",
     "auth.bindings.list",
     "auth.bindings.delete",
+    "auth.decisions.explain",
     "ledger.audit.read",
     "ledger.events.read",
 ];
 
 /// What everybody may see of the ground they stand on.
-const STANDING: &[&str] = &["auth.projects.get", "auth.projects.list", "auth.roles.list"];
+///
+/// A history is told to those who may read the resource itself: the ledger asks for that right too.
+const STANDING: &[&str] = &["auth.projects.get", "auth.projects.list", "auth.roles.list", "ledger.history.read"];
 
 /// What every user holds on themselves.
 const ONESELF: &[&str] = &[
@@ -61,10 +64,17 @@ const ONESELF: &[&str] = &[
     "auth.apiKeys.list",
     "auth.apiKeys.rotate",
     "auth.apiKeys.revoke",
+    "ledger.history.read",
 ];
 
 /// What every service account holds on itself. It cannot make or renew keys: a leaked one must not outlive its expiry.
-const ITSELF: &[&str] = &["auth.serviceAccounts.get", "auth.apiKeys.get", "auth.apiKeys.list", "auth.apiKeys.revoke"];
+const ITSELF: &[&str] = &[
+    "auth.serviceAccounts.get",
+    "auth.apiKeys.get",
+    "auth.apiKeys.list",
+    "auth.apiKeys.revoke",
+    "ledger.history.read",
+];
 
 /// The roles there are.
 #[derive(Debug)]

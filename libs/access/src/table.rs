@@ -1,8 +1,12 @@
 use cairn_kernel::{Name, Principal, Time};
 
+use crate::decision::{Considered, Facts};
 use crate::role::governs;
 use crate::world::Grants;
 use crate::{Denial, Grant, KeyRecord, Reach, Roles, Standing, World};
+
+/// Who holds this on a project may know that there is one, and that there is none.
+const SEEING: &str = "auth.projects.get";
 
 /// What is asked.
 #[derive(Clone, Copy, Debug)]
@@ -19,13 +23,16 @@ pub struct Question<'a> {
 /// Pure and total: roles × bindings × prefixes, deny by default.
 pub fn decide(world: &World, question: &Question<'_>) -> Result<Option<String>, Denial> {
     let Question { principal, permission, resource, reach, now } = *question;
-    let caller = Caller::find(world, principal)?;
-    if is_closed(world, permission, resource) {
-        return Err(Denial::ProjectClosed);
+    let caller = Caller::find(world, principal, now)?;
+    if let Some(project) = closed(world, permission, resource) {
+        // Whoever may see the project is told how it is with it; to anybody else it looks like any other.
+        let seeing = Question { permission: SEEING, resource: &project, reach: Reach::Exact, ..*question };
+        decide(world, &seeing).map_err(|_| Denial::NotGranted)?;
+        return Err(if world.knows(&project) { Denial::ProjectDeleted } else { Denial::ProjectUnknown });
     }
     let mut denial = Denial::NotGranted;
     for grant in caller.near(resource, reach) {
-        if !grant.gives(permission, now) || is_closed(world, permission, &grant.resource) {
+        if !grant.gives(permission, now) || closed(world, permission, &grant.resource).is_some() {
             continue;
         }
         denial = Denial::OutOfScope;
@@ -39,20 +46,52 @@ pub fn decide(world: &World, question: &Question<'_>) -> Result<Option<String>, 
 /// The prefixes at or below `resource` on which the permission is held. None of them covers another.
 pub fn visible(world: &World, question: &Question<'_>) -> Vec<Name> {
     let Question { principal, permission, resource, now, .. } = *question;
-    let Ok(caller) = Caller::find(world, principal) else { return vec![] };
-    if !caller.may_use(permission) || is_closed(world, permission, resource) {
+    let Ok(caller) = Caller::find(world, principal, now) else { return vec![] };
+    if !caller.may_use(permission) || closed(world, permission, resource).is_some() {
         return vec![];
     }
     let mut prefixes: Vec<Name> = vec![];
     for grant in caller.near(resource, Reach::Somewhere).into_iter().filter(|grant| grant.gives(permission, now)) {
         prefixes.extend(caller.narrowed(&grant.resource).filter_map(|left| narrower(&left, resource).cloned()));
     }
-    prefixes.retain(|prefix| !is_closed(world, permission, prefix));
+    prefixes.retain(|prefix| closed(world, permission, prefix).is_none());
     prefixes.sort();
     prefixes.dedup();
     let widest =
         prefixes.iter().filter(|prefix| !prefixes.iter().any(|other| other != *prefix && other.covers(prefix)));
     widest.cloned().collect()
+}
+
+/// What a refusal rests on.
+pub fn facts(world: &World, question: &Question<'_>, denial: Denial) -> Facts {
+    let Question { principal, permission, resource, now, .. } = *question;
+    let oneself = oneself(&principal.name).filter(|grant| meets(&grant.resource, resource, Reach::Somewhere));
+    let (near, far): (Vec<&Grant>, Vec<&Grant>) =
+        world.grants(&principal.name).partition(|grant| meets(&grant.resource, resource, Reach::Somewhere));
+    let grant_count = near.len() + far.len();
+    let grants = oneself.iter().chain(near).chain(far).take(Facts::GRANTS_MAX);
+    let grants = grants.map(|grant| Considered {
+        holds_permission: grant.role.as_ref().is_some_and(|role| role.holds(permission)),
+        covers_resource: grant.resource.covers(resource),
+        is_expired: !grant.is_current(now),
+        grant: grant.clone(),
+    });
+    let key = principal.credential.as_deref().and_then(|id| world.key(id));
+    Facts {
+        denial,
+        grants: grants.collect(),
+        grant_count,
+        scopes: principal.scopes.clone(),
+        permissions: key.map(|key| key.permissions.clone()).unwrap_or_default(),
+        policy: world.policy().0,
+    }
+}
+
+/// What everybody holds on themselves.
+fn oneself(principal: &str) -> Option<Grant> {
+    let resource = principal.parse().ok()?;
+    let role = Some(Roles::built_in().on_oneself(principal).clone());
+    Some(Grant { binding: String::new(), role, resource, expire_time: None })
 }
 
 /// A caller that is let in, and what their credential leaves of them.
@@ -64,7 +103,7 @@ struct Caller<'a> {
 }
 
 impl<'a> Caller<'a> {
-    fn find(world: &'a World, principal: &'a Principal) -> Result<Self, Denial> {
+    fn find(world: &'a World, principal: &'a Principal, now: Time) -> Result<Self, Denial> {
         let name = principal.name.as_str();
         if world.standing(name) != Some(Standing::Active) {
             return Err(Denial::PrincipalDisabled);
@@ -72,20 +111,14 @@ impl<'a> Caller<'a> {
         let key = match &principal.credential {
             None => None,
             Some(id) => {
-                let key = world.key(id).filter(|key| !key.is_revoked && key.owner == name);
+                let key = world.key(id).filter(|key| !key.is_revoked && !key.has_expired(now) && key.owner == name);
                 Some(&**key.ok_or(Denial::PrincipalDisabled)?)
             }
         };
-        let oneself = name.parse().ok().map(|resource| Grant {
-            binding: String::new(),
-            role: Some(Roles::built_in().on_oneself(name).clone()),
-            resource,
-            expire_time: None,
-        });
         // A scope that is no name narrows to nothing; dropping it must not widen.
         let scopes = principal.scopes.iter().filter_map(|scope| scope.parse().ok()).collect();
         let scopes = (!principal.scopes.is_empty()).then_some(scopes);
-        Ok(Self { grants: world.grants_by_resource(name), oneself, scopes, key })
+        Ok(Self { grants: world.grants_by_resource(name), oneself: oneself(name), scopes, key })
     }
 
     /// The grants on the resource, on what it lies in and, if asked for, on what lies in it.
@@ -149,10 +182,13 @@ fn ancestors(name: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Whether work on a resource is out of the question because its project is deleted or unknown. Access itself, and what
-/// is on record, can be looked after all the same.
-fn is_closed(world: &World, permission: &str, resource: &Name) -> bool {
-    !governs(permission) && resource.project().is_some_and(|project| !world.is_open(&project))
+/// The project in which work on a resource is out of the question, because it is deleted or was never there. Access
+/// itself, and what is on record, can be looked after all the same.
+pub fn closed(world: &World, permission: &str, resource: &Name) -> Option<Name> {
+    if governs(permission) {
+        return None;
+    }
+    resource.project().filter(|project| !world.is_open(project))
 }
 
 #[cfg(test)]

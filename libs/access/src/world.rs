@@ -63,6 +63,8 @@ pub struct KeyRecord {
     pub digest: Digest,
     /// The secret before the last rotation, and until when it is accepted.
     pub previous: Option<(Digest, Time)>,
+    /// When it was last rotated. Tokens from before hold as long as the secret they were got with.
+    pub rotate_time: Option<Time>,
     /// Empty: not narrowed.
     pub scopes: Vec<Name>,
     /// Empty: not narrowed.
@@ -74,6 +76,21 @@ pub struct KeyRecord {
     pub is_bootstrap: bool,
     /// Whether a bootstrap key has been used.
     pub is_used: bool,
+}
+
+impl KeyRecord {
+    /// Whether it has ended by itself.
+    pub fn has_expired(&self, now: Time) -> bool {
+        self.expire_time.is_some_and(|end| end <= now)
+    }
+
+    /// Whether a token holds that was got with this key at `issued`: not when the secret it was got with is refused.
+    pub fn accepts_tokens_of(&self, issued: Time, now: Time) -> bool {
+        // A token knows when it was made to the millisecond.
+        let milliseconds = |time: Time| time.micros() / 1000;
+        let is_of_current = self.rotate_time.is_none_or(|rotated| milliseconds(rotated) <= milliseconds(issued));
+        is_of_current || self.previous.as_ref().is_some_and(|(_, until)| now < *until)
+    }
 }
 
 impl World {
@@ -90,11 +107,14 @@ impl World {
                 }
                 self.keys.insert(id, Arc::new(record));
             }
-            Change::KeyRotated { id, digest, expire_time, previous_until } => self.change_key(&id, |key| {
-                let before = std::mem::replace(&mut key.digest, digest);
-                key.previous = previous_until.map(|until| (before, until));
-                key.expire_time = expire_time;
-            }),
+            Change::KeyRotated { id, digest, expire_time, rotate_time, previous_until } => {
+                self.change_key(&id, |key| {
+                    key.rotate_time = Some(rotate_time);
+                    let before = std::mem::replace(&mut key.digest, digest);
+                    key.previous = previous_until.map(|until| (before, until));
+                    key.expire_time = expire_time;
+                })
+            }
             Change::KeyRevoked { id } => self.change_key(&id, |key| key.is_revoked = true),
             Change::BootstrapKeyUsed { id } => self.change_key(&id, |key| key.is_used = true),
             Change::Granted { principal, grant } => {
@@ -128,6 +148,16 @@ impl World {
     /// Whether a project can be worked in.
     pub fn is_open(&self, project: &Name) -> bool {
         self.projects.get(project).copied().unwrap_or(false)
+    }
+
+    /// Whether work on a resource is out of the question for everybody, its project being deleted or unknown.
+    pub fn is_closed(&self, permission: &str, resource: &Name) -> bool {
+        crate::table::closed(self, permission, resource).is_some()
+    }
+
+    /// Whether there is or was a project.
+    pub fn knows(&self, project: &Name) -> bool {
+        self.projects.contains_key(project)
     }
 
     /// An API key, by its public id.

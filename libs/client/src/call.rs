@@ -5,13 +5,17 @@ use cairn_contract::{Contract, Method};
 use futures::{Stream, StreamExt};
 use prost::Message;
 use prost_reflect::{DeserializeOptions, DynamicMessage, MessageDescriptor, SerializeOptions};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::Fault;
 use crate::route::route;
+use crate::{Fault, Pages, Selection};
 
 /// Longest line of a streamed answer, in bytes.
 const LINE_BYTES_MAX: usize = 16 << 20;
+/// How long it may take to connect.
+const CONNECT_MAX: Duration = Duration::from_secs(10);
+/// How long a call that answers once may take: longer than any gateway lets it, so that the gateway's answer is heard.
+const CALL_MAX: Duration = Duration::from_secs(310);
 
 /// A connection to one gateway, with one credential. Cheap to clone.
 #[derive(Clone)]
@@ -24,8 +28,18 @@ pub struct Client {
 impl Client {
     /// For the gateway at `base`, e.g. `http://127.0.0.1:3001`. Without a key only public methods answer.
     pub fn new(base: &str, key: Option<String>) -> Result<Self, Fault> {
+        let is_address = reqwest::Url::parse(base).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
+        if !is_address {
+            return Err(Fault::Invalid(format!(
+                "{base:?} is no address of a gateway: it is like http://127.0.0.1:3001"
+            )));
+        }
+        // Not shown: it may be a key with a slip in it.
+        if key.as_ref().is_some_and(|key| key.is_empty() || !key.bytes().all(|byte| byte.is_ascii_graphic())) {
+            return Err(Fault::Invalid("the API key has characters that no key has".to_owned()));
+        }
         let http = reqwest::Client::builder()
-            .connect_timeout(Duration::from_secs(10))
+            .connect_timeout(CONNECT_MAX)
             .tcp_nodelay(true)
             .build()
             .map_err(|source| Fault::Unreachable { url: base.to_owned(), source })?;
@@ -41,18 +55,37 @@ impl Client {
 
     /// The same with JSON in and out, for tools that print what they get.
     pub async fn call_json(&self, path: &str, request: Value) -> Result<Value, Fault> {
-        let response = self.send(method(path)?, request, "application/json").await?;
+        let response = self.send(method(path)?, request, "application/json", Some(CALL_MAX)).await?;
         let url = response.url().to_string();
-        let text = response.text().await.map_err(|source| Fault::Unreachable { url: url.clone(), source })?;
-        if text.is_empty() {
-            return Ok(Value::Object(Default::default()));
-        }
+        let text = response.text().await.map_err(|source| unreachable(&url, source))?;
         serde_json::from_str(&text).map_err(|problem| Fault::Unexpected { url, problem: problem.to_string() })
+    }
+
+    /// A list, page by page. `request` holds what the query does not say: mostly `parent`.
+    pub fn list_json(&self, path: &str, request: Value, selection: &Selection) -> Result<Pages, Fault> {
+        Pages::new(self.clone(), method(path)?, request, selection)
+    }
+
+    /// All items below `parent` that a query wants, over as many pages as it takes.
+    pub async fn list<M: Message + Default>(
+        &self,
+        path: &str,
+        parent: &str,
+        selection: &Selection,
+    ) -> Result<Vec<M>, Fault> {
+        let mut pages = self.list_json(path, json!({"parent": parent}), selection)?;
+        let mut found = vec![];
+        while let Some(page) = pages.next().await? {
+            for item in page {
+                found.push(from_json(pages.message(), item, path)?);
+            }
+        }
+        Ok(found)
     }
 
     /// Calls a server-streaming RPC and gives its messages as they come.
     pub async fn stream_json(&self, path: &str, request: Value) -> Result<Lines, Fault> {
-        let response = self.send(method(path)?, request, "application/x-ndjson").await?;
+        let response = self.send(method(path)?, request, "application/x-ndjson", None).await?;
         Ok(Lines { url: response.url().to_string(), bytes: Box::pin(response.bytes_stream()), buffer: BytesMut::new() })
     }
 
@@ -60,9 +93,9 @@ impl Client {
     pub async fn put(&self, path: &str, media_type: &str, body: reqwest::Body) -> Result<Value, Fault> {
         let url = format!("{}{path}", self.base);
         let request = self.http.put(&url).header("content-type", media_type).body(body);
-        let response = check(self.authorized(request).send().await, &url).await?;
-        let text = response.text().await.map_err(|source| Fault::Unreachable { url, source })?;
-        Ok(serde_json::from_str(&text).unwrap_or(Value::Null))
+        let response = expect(check(self.authorized(request).send().await, &url).await?, "application/json")?;
+        let text = response.text().await.map_err(|source| unreachable(&url, source))?;
+        serde_json::from_str(&text).map_err(|problem| Fault::Unexpected { url, problem: problem.to_string() })
     }
 
     /// Reads raw bytes from a path of the gateway, for downloads.
@@ -74,18 +107,27 @@ impl Client {
         let response = check(self.authorized(self.http.get(&url)).send().await, &url).await?;
         let length = response.content_length();
         let bytes = response.bytes_stream();
-        Ok((length, bytes.map(move |part| part.map_err(|source| Fault::Unreachable { url: url.clone(), source }))))
+        Ok((length, bytes.map(move |part| part.map_err(|source| unreachable(&url, source)))))
     }
 
-    async fn send(&self, method: &Method, request: Value, accept: &str) -> Result<reqwest::Response, Fault> {
+    async fn send(
+        &self,
+        method: &Method,
+        request: Value,
+        accept: &str,
+        timeout: Option<Duration>,
+    ) -> Result<reqwest::Response, Fault> {
         let routed = route(method, request)?;
         let url = format!("{}{}", self.base, routed.path);
         let verb = routed.verb.parse().map_err(|_| Fault::Invalid(format!("{} is not a verb", routed.verb)))?;
         let mut request = self.http.request(verb, &url).header("accept", accept);
+        if let Some(timeout) = timeout {
+            request = request.timeout(timeout);
+        }
         if let Some(body) = &routed.body {
             request = request.json(body);
         }
-        check(self.authorized(request).send().await, &url).await
+        expect(check(self.authorized(request).send().await, &url).await?, accept)
     }
 
     fn authorized(&self, request: reqwest::RequestBuilder) -> reqwest::RequestBuilder {
@@ -120,7 +162,7 @@ impl Lines {
             }
             match self.bytes.next().await {
                 Some(Ok(bytes)) => self.buffer.extend_from_slice(&bytes),
-                Some(Err(source)) => return Err(Fault::Unreachable { url: self.url.clone(), source }),
+                Some(Err(source)) => return Err(unreachable(&self.url, source)),
                 None if self.buffer.trim_ascii().is_empty() => return Ok(None),
                 None => {
                     let line = self.buffer.split();
@@ -142,13 +184,28 @@ impl Lines {
 }
 
 async fn check(sent: reqwest::Result<reqwest::Response>, url: &str) -> Result<reqwest::Response, Fault> {
-    let response = sent.map_err(|source| Fault::Unreachable { url: url.to_owned(), source })?;
+    let response = sent.map_err(|source| unreachable(url, source))?;
     if response.status().is_success() {
         return Ok(response);
     }
     let status = response.status().as_u16();
     let text = response.text().await.unwrap_or_default();
     Err(Fault::refused(status, &text))
+}
+
+/// Anything may answer at an address: the gateway's other port, a proxy's login page.
+fn expect(response: reqwest::Response, media_type: &str) -> Result<reqwest::Response, Fault> {
+    let given = response.headers().get("content-type").and_then(|value| value.to_str().ok()).unwrap_or("nothing");
+    if given.starts_with(media_type) {
+        return Ok(response);
+    }
+    let problem = format!("it is {given}, not {media_type}");
+    Err(Fault::Unexpected { url: response.url().to_string(), problem })
+}
+
+/// The address is told once, by us.
+fn unreachable(url: &str, source: reqwest::Error) -> Fault {
+    Fault::Unreachable { url: url.to_owned(), source: source.without_url() }
 }
 
 fn method(path: &str) -> Result<&'static Method, Fault> {

@@ -17,7 +17,7 @@ pub enum Fault {
         body: Value,
     },
     /// The server could not be reached, or the line broke.
-    #[error("cannot reach {url}: {source}")]
+    #[error("cannot reach {url}")]
     Unreachable { url: String, source: reqwest::Error },
     /// The answer is not what the contract promises: the server is older, or not Cairn.
     #[error("the answer of {url} is not what the contract promises: {problem}")]

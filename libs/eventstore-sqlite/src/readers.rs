@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use cairn_eventstore::ReadFault;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use rusqlite::Connection;
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
@@ -18,12 +18,14 @@ pub(crate) struct Readers {
     cache_bytes: usize,
     idle: Mutex<Vec<Connection>>,
     permits: Arc<Semaphore>,
+    /// Held while reading.
+    gate: Arc<RwLock<()>>,
     meters: Meters,
 }
 
 impl Readers {
-    pub(crate) fn new(path: PathBuf, count: usize, cache_bytes: usize, meters: Meters) -> Self {
-        Self { path, cache_bytes, idle: Mutex::default(), permits: Arc::new(Semaphore::new(count)), meters }
+    pub(crate) fn new(path: PathBuf, count: usize, cache_bytes: usize, gate: Arc<RwLock<()>>, meters: Meters) -> Self {
+        Self { path, cache_bytes, idle: Mutex::default(), permits: Arc::new(Semaphore::new(count)), gate, meters }
     }
 
     /// Runs a query on a thread that may block. Queries are short: whoever reads much asks page by page, so that no
@@ -55,7 +57,10 @@ impl Readers {
             Some(connection) => connection,
             None => open_reader(&self.path, self.cache_bytes).map_err(|error| read_fault(&error))?,
         };
-        let outcome = query(&connection);
+        let outcome = {
+            let _reading = self.gate.read();
+            query(&connection)
+        };
         self.idle.lock().push(connection);
         outcome
     }

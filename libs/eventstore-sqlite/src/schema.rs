@@ -2,6 +2,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
+use tracing::warn;
 
 use crate::{Config, OpenFault};
 
@@ -68,7 +69,17 @@ pub(crate) fn open_writer(config: &Config) -> Result<Connection, OpenFault> {
     if is_new {
         crate::lock::sync_folder(path)?;
     }
+    if !is_built_as_configured(&connection).map_err(|source| failed(path, source))? {
+        warn!("SQLite was built without the flags of .cargo/config.toml: as safe, but appends are slower");
+    }
     Ok(connection)
+}
+
+/// Whether SQLite was compiled with the flags that `.cargo/config.toml` gives, `HAVE_FDATASYNC` among them. That one is
+/// not in the list it can be asked for, but came with another that is.
+fn is_built_as_configured(connection: &Connection) -> rusqlite::Result<bool> {
+    let sql = "SELECT count(*) > 0 FROM pragma_compile_options WHERE compile_options = 'DEFAULT_MEMSTATUS=0'";
+    connection.query_row(sql, [], |row| row.get(0))
 }
 
 /// Opens a connection that only reads.
@@ -169,5 +180,15 @@ mod tests {
             assert!(check_sqlite(new).is_ok(), "{new} was refused");
         }
         assert!(check_sqlite(rusqlite::version()).is_ok());
+    }
+
+    #[test]
+    fn sqlite_is_built_with_the_flags_of_the_workspace() {
+        let connection = Connection::open_in_memory().expect("a database in memory opens");
+        assert_eq!(
+            is_built_as_configured(&connection),
+            Ok(true),
+            "is LIBSQLITE3_FLAGS of .cargo/config.toml in force?"
+        );
     }
 }

@@ -59,6 +59,7 @@ impl Sqlite {
                 categories: Names::load("categories", &connection).map_err(failed)?,
             },
             snapshots: Waiting::new(config.waiting_snapshots_bytes_max),
+            gate: Arc::default(),
             trouble: Mutex::new(None),
             clock,
             meters: meters.clone(),
@@ -66,7 +67,8 @@ impl Sqlite {
         let writer = Writer::new(config, Arc::clone(&shared), connection, lock, on_lost_disk)?;
         let thread = std::thread::Builder::new().name("eventstore-writer".into()).spawn(|| writer.run());
         let thread = thread.map_err(|source| OpenFault::Io { path: config.path.clone(), source })?;
-        let readers = Readers::new(config.path.clone(), config.readers, config.reader_cache_bytes, meters);
+        let gate = Arc::clone(&shared.gate);
+        let readers = Readers::new(config.path.clone(), config.readers, config.reader_cache_bytes, gate, meters);
         Ok(Self { shared, readers: Arc::new(readers), thread: Some(thread) })
     }
 }

@@ -1,4 +1,5 @@
 use std::collections::VecDeque;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use crate::catalog::{self, Checkpoint};
 use crate::definition::Definition;
 use crate::follower::{Feed, News, Replacement, Start};
 use crate::read_model::{ReadModel, Writer};
-use crate::rebuild;
+use crate::rebuild::{self, Purpose, RebuildFault, Source};
 use crate::status::Status;
 use crate::view::Limits;
 
@@ -24,6 +25,7 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_
 /// The thread of one view: the only writer of its tables.
 pub(crate) struct Applier {
     pub definition: Definition,
+    pub source: Source,
     pub model: ReadModel,
     pub limits: Limits,
     pub status: Arc<Status>,
@@ -45,7 +47,7 @@ impl Applier {
     /// Goes on until the view is stopped, or is written by somebody else too.
     pub fn run(mut self) {
         // The thread ends either way; what was not kept is read again.
-        let _ = self.follow();
+        let _ = self.build_first().and_then(|()| self.follow());
         self.model.release(self.definition.name);
     }
 
@@ -183,7 +185,7 @@ impl Applier {
             Ok((catalog::checkpoint(connection, name)?.unwrap_or_default(), catalog::quarantined(connection, name)?))
         })?;
         self.start_from(checkpoint, quarantined);
-        Ok(())
+        self.build_first()
     }
 
     /// Empties the tables and reads the log from its start.
@@ -196,25 +198,54 @@ impl Applier {
             tx.commit()
         })?;
         self.start_from(Checkpoint::default(), 0);
+        self.build_first()
+    }
+
+    /// A view with nothing in it and a long log to read is built beside its file, which is much faster: nothing of it
+    /// has to survive a crash, and the indexes that only readers need come last. Readers see an empty view until then.
+    ///
+    /// If that does not succeed, the view follows the log from its start like any other.
+    fn build_first(&mut self) -> Result<(), Stopped> {
+        let head = *self.source.store.head().borrow();
+        if self.checkpoint.position != Position::START || head.0 < self.limits.beside_events_min {
+            return Ok(());
+        }
+        let scratch = self.source.scratch(Purpose::First);
+        let name = self.definition.name;
+        let replaced = match self.source.build_whole(&scratch, head) {
+            Ok(rebuilt) => {
+                tracing::info!(view = name, events = rebuilt.events, took = ?rebuilt.took, "view is built");
+                self.take_over(&scratch.0)?
+            }
+            Err(fault) => Err(fault),
+        };
+        if let Err(fault) = replaced
+            && !self.stop.is_cancelled()
+        {
+            tracing::warn!(view = name, %fault, "view cannot be built beside its file and follows the log instead");
+        }
         Ok(())
     }
 
     /// Puts a second build in the place of the tables. If that fails they stay as they are, and whoever asked hears why.
     fn replace(&mut self, replacement: Replacement) -> Result<(), Stopped> {
-        let swapped = {
-            let mut writer = self.model.writer();
-            writer.connection().and_then(|connection| rebuild::swap(connection, &self.definition, &replacement.built))
-        };
-        let answer = match swapped {
-            Ok(_) => {
-                self.reread()?;
-                Ok(())
-            }
-            Err(fault) => Err(fault),
-        };
+        let answer = self.take_over(&replacement.built)?;
         // Whoever asked may have gone.
         let _ = replacement.done.send(answer);
         Ok(())
+    }
+
+    /// INVARIANT: readers are never taken back: the build first learns what the view has seen meanwhile.
+    fn take_over(&mut self, built: &Path) -> Result<Result<(), RebuildFault>, Stopped> {
+        let swapped = self.source.go_on(built, self.status.position()).and_then(|_| {
+            let mut writer = self.model.writer();
+            Ok(writer.connection().and_then(|connection| rebuild::swap(connection, &self.definition, built))?)
+        });
+        if let Err(fault) = swapped {
+            return Ok(Err(fault));
+        }
+        self.reread()?;
+        Ok(Ok(()))
     }
 
     fn start_from(&mut self, checkpoint: Checkpoint, quarantined: u64) {

@@ -106,6 +106,22 @@ pub(crate) fn start_over(tx: &Transaction<'_>, definition: &Definition) -> Resul
     Ok(())
 }
 
+/// Drops the indexes that only readers need. They are empty, so this costs nothing.
+pub(crate) fn drop_reader_indexes(tx: &Transaction<'_>, definition: &Definition) -> Result<(), rusqlite::Error> {
+    for index in definition.reader_indexes.iter() {
+        tx.execute_batch(&format!("DROP INDEX {}", quoted(index.name)))?;
+    }
+    Ok(())
+}
+
+/// Makes the indexes that only readers need, over the rows there are.
+pub(crate) fn create_reader_indexes(connection: &Connection, definition: &Definition) -> Result<(), rusqlite::Error> {
+    for index in definition.reader_indexes.iter() {
+        connection.execute_batch(&index.sql)?;
+    }
+    Ok(())
+}
+
 /// Drops everything of a view.
 fn retire(tx: &Transaction<'_>, view: &str) -> Result<(), rusqlite::Error> {
     let mut owned = tx.prepare("SELECT name, is_view FROM cairn_view_table WHERE view = ?1 ORDER BY is_view DESC")?;

@@ -2,9 +2,9 @@ use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use cairn_eventstore::{Filter, Recorded};
-use rusqlite::{Connection, Transaction};
+use rusqlite::{Connection, OptionalExtension, Transaction};
 
-use crate::{Projection, ProjectionFault};
+use crate::{Projection, ProjectionFault, QueryFault};
 
 /// A projection without its type, and the tables it creates. Cheap to clone.
 #[derive(Clone)]
@@ -15,6 +15,8 @@ pub(crate) struct Definition {
     pub shape: String,
     /// What the schema creates, indexes and triggers aside: they go with their tables.
     pub tables: Arc<[Table]>,
+    /// The indexes that only readers need.
+    pub reader_indexes: Arc<[Index]>,
     fold: Arc<dyn Fold>,
 }
 
@@ -25,6 +27,13 @@ pub(crate) struct Table {
     pub is_view: bool,
     /// Rows are found by a hidden number, which other rows may refer to.
     pub has_rowid: bool,
+}
+
+/// An index, and the statement that makes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Index {
+    pub name: &'static str,
+    pub sql: String,
 }
 
 /// A projection as an object.
@@ -45,7 +54,7 @@ impl<P: Projection> Fold for P {
 
 impl Definition {
     /// Learns which tables the projection has by creating them in an empty database.
-    pub fn of<P: Projection>(projection: P) -> Result<Self, rusqlite::Error> {
+    pub fn of<P: Projection>(projection: P) -> Result<Self, QueryFault> {
         let scratch = Connection::open_in_memory()?;
         scratch.execute_batch(P::SCHEMA)?;
         let mut listed = scratch.prepare(
@@ -60,6 +69,7 @@ impl Definition {
             schema: P::SCHEMA,
             shape: hex::encode(digest(&SHA256, P::SCHEMA.as_bytes())),
             tables: tables.collect::<Result<_, _>>()?,
+            reader_indexes: reader_indexes::<P>(&scratch)?,
             fold: Arc::new(projection),
         })
     }
@@ -71,4 +81,21 @@ impl Definition {
     pub fn apply(&self, tx: &Transaction<'_>, events: &[Arc<Recorded>]) -> Result<(), ProjectionFault> {
         self.fold.apply(tx, events)
     }
+}
+
+/// Finds the indexes that only readers need in what the schema has created.
+fn reader_indexes<P: Projection>(created: &Connection) -> Result<Arc<[Index]>, QueryFault> {
+    let mut find = created.prepare("SELECT sql FROM sqlite_schema WHERE type = 'index' AND name = ?1")?;
+    let mut indexes = vec![];
+    for &name in P::READER_INDEXES {
+        // SQLite keeps the statement's beginning in this spelling, however it was written.
+        match find.query_row([name], |row| row.get::<_, Option<String>>(0)).optional()?.flatten() {
+            Some(sql) if sql.starts_with("CREATE INDEX") => indexes.push(Index { name, sql }),
+            _ => {
+                let problem = format!("view {}: its schema creates no index {name} that is not unique", P::NAME);
+                return Err(QueryFault::Conflict(problem));
+            }
+        }
+    }
+    Ok(indexes.into())
 }

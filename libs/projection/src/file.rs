@@ -44,7 +44,7 @@ pub(crate) fn open_writer(path: &Path) -> Result<Connection, rusqlite::Error> {
 }
 
 /// Opens a file that is thrown away unless it is finished, so nothing in it needs to survive a crash. It can still roll
-/// back, which a poison event needs.
+/// back, which a poison event needs. Sorting spills to the disk: it may be as large as the view.
 pub(crate) fn open_scratch(path: &Path) -> Result<Connection, rusqlite::Error> {
     let connection = Connection::open(path)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
@@ -53,7 +53,8 @@ pub(crate) fn open_scratch(path: &Path) -> Result<Connection, rusqlite::Error> {
          PRAGMA synchronous = OFF;
          PRAGMA locking_mode = EXCLUSIVE;
          PRAGMA cache_size = -65536;
-         PRAGMA temp_store = MEMORY;",
+         PRAGMA temp_store = FILE;
+         PRAGMA foreign_keys = OFF;",
     )?;
     Ok(connection)
 }

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::catalog::Checkpoint;
 use crate::definition::Definition;
 use crate::history;
+use crate::rebuild::RebuildFault;
 use crate::room::{Room, Taken};
 use crate::status::Status;
 
@@ -29,7 +30,7 @@ pub(crate) enum Feed {
 
 pub(crate) struct Replacement {
     pub built: PathBuf,
-    pub done: oneshot::Sender<Result<(), rusqlite::Error>>,
+    pub done: oneshot::Sender<Result<(), RebuildFault>>,
 }
 
 pub(crate) enum News {

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::applier::Applier;
 use crate::definition::Definition;
 use crate::follower::{Feed, Follower, Replacement, Start};
-use crate::rebuild::{self, RebuildFault, Rebuilt, Source, Verdict};
+use crate::rebuild::{self, Purpose, RebuildFault, Rebuilt, Source, Verdict};
 use crate::room::Room;
 use crate::status::Status;
 use crate::{Projection, QueryFault, ReadModel, catalog};
@@ -29,6 +29,8 @@ pub struct Limits {
     pub batch_bytes_max: usize,
     /// Over so many events that the filter does not want, the checkpoint is not written. What a restart reads again.
     pub unwanted_events_max: u64,
+    /// A view that starts from nothing is built beside its file, all at once, if the log has at least so many events.
+    pub beside_events_min: u64,
 }
 
 /// Why a reader did not get to see its position.
@@ -87,7 +89,12 @@ impl Drop for Inner {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { batch_events_max: 4096, batch_bytes_max: 8 << 20, unwanted_events_max: 10_000 }
+        Self {
+            batch_events_max: 4096,
+            batch_bytes_max: 8 << 20,
+            unwanted_events_max: 10_000,
+            beside_events_min: 10_000,
+        }
     }
 }
 
@@ -122,9 +129,18 @@ impl View {
         let status = Arc::new(Status::new(name, store.head(), seen.clone()));
         status.set_quarantined(catalog::quarantined(model.writer().connection()?, name)?);
         let stop = CancellationToken::new();
+        let source = Source {
+            definition: definition.clone(),
+            store: store.clone(),
+            live: model.path().to_owned(),
+            runtime: Handle::current(),
+            stop: stop.clone(),
+        };
+        source.clean_up();
 
         let applier = Applier {
             definition: definition.clone(),
+            source: source.clone(),
             model: model.clone(),
             limits,
             status: status.clone(),
@@ -144,12 +160,7 @@ impl View {
             name,
             position: seen,
             status: status.clone(),
-            source: Source {
-                definition: definition.clone(),
-                store: store.clone(),
-                live: model.path().to_owned(),
-                runtime: Handle::current(),
-            },
+            source,
             building: Mutex::new(()),
             feeds: feeds.downgrade(),
             stop: stop.clone(),
@@ -207,15 +218,16 @@ impl View {
         verifying.await.map_err(|_| RebuildFault::Stopped { view: self.name() })?
     }
 
-    /// Builds the view again beside the running one, then puts it in its place. Readers see the old rows until then.
+    /// Builds the view again beside the running one, then puts it in its place. Readers see the old rows until then, and
+    /// nothing older afterwards.
     pub async fn rebuild(&self) -> Result<Rebuilt, RebuildFault> {
         let _turn = self.inner.building.lock().await;
         let stopped = || RebuildFault::Stopped { view: self.name() };
         let source = self.inner.source.clone();
-        let scratch = source.scratch("rebuild");
+        let scratch = source.scratch(Purpose::Rebuild);
         let building = tokio::task::spawn_blocking(move || {
             let head = *source.store.head().borrow();
-            source.build(&scratch, head).map(|rebuilt| (rebuilt, scratch))
+            source.build_whole(&scratch, head).map(|rebuilt| (rebuilt, scratch))
         });
         let (rebuilt, scratch) = building.await.map_err(|_| stopped())??;
         let feeds = self.inner.feeds.upgrade().ok_or_else(stopped)?;

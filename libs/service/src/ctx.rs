@@ -1,14 +1,15 @@
 use std::sync::Arc;
 
-use cairn_access::{Access, Reach};
+use cairn_access::{Access, Decision, Facts, Reach};
 use cairn_contract::Method;
 use cairn_eventstore::{Order, RequestKey};
 use cairn_kernel::{Metadata, Name, Position, Principal};
+use parking_lot::Mutex;
 use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
-use crate::guard::{POSITION, REQUEST_ID, denied};
+use crate::guard::{POSITION, REQUEST_ID, denied, reach};
 use crate::telemetry::TRACEPARENT;
 use crate::{Refusal, refuse};
 
@@ -35,6 +36,17 @@ pub(crate) struct Inner {
     pub deadline: Instant,
     pub after: Option<Position>,
     pub access: Arc<Access>,
+    /// The last refusal of access in this call, and what it rests on.
+    pub refused: Mutex<Option<(String, Box<Facts>)>>,
+}
+
+impl Inner {
+    /// Keeps what a refusal rests on, for the record of it.
+    pub fn note(&self, decision: &Decision) {
+        if let Some(facts) = &decision.facts {
+            *self.refused.lock() = Some((decision.id.clone(), facts.clone()));
+        }
+    }
 }
 
 impl Ctx {
@@ -107,10 +119,24 @@ impl Ctx {
         request
     }
 
+    /// The decision that let the call in.
+    pub(crate) fn decision_id(&self) -> Option<&str> {
+        self.inner.decision_id.as_deref()
+    }
+
+    /// Decides anew on what let the call in.
+    pub(crate) fn still_allowed(&self) -> Result<(), Refusal> {
+        let Inner { principal, method, resource, access, .. } = &*self.inner;
+        let decision = access.decide(principal, &method.permission, resource, reach(method));
+        let Some(denial) = decision.denial else { return Ok(()) };
+        Err(denied(denial, &decision, &method.permission, resource, principal))
+    }
+
     /// Asks for a further permission, on a resource only the service knows.
     pub fn require(&self, permission: &str, resource: &Name) -> Result<(), Status> {
         let decision = self.inner.access.decide(&self.inner.principal, permission, resource, Reach::Exact);
         let Some(denial) = decision.denial else { return Ok(()) };
+        self.inner.note(&decision);
         Err(refuse(denied(denial, &decision, permission, resource, &self.inner.principal)))
     }
 

@@ -63,6 +63,7 @@ struct Dice {
     rng: Mutex<SmallRng>,
     faults: Mutex<Faults>,
     waiting: AtomicUsize,
+    reads: AtomicUsize,
 }
 
 impl Dice {
@@ -80,6 +81,7 @@ impl Dice {
     }
 
     async fn reads(&self) -> Result<(), ReadFault> {
+        self.reads.fetch_add(1, Ordering::SeqCst);
         self.delay().await;
         if self.happens(|faults| faults.lost_read) {
             return Err(ReadFault::Unavailable("injected: the read was lost".into()));
@@ -92,7 +94,12 @@ impl FaultyStore {
     /// Misbehaves in front of `inner`. The same seed gives the same dice. Call within a runtime.
     pub fn new(inner: Arc<dyn EventStore>, seed: u64, faults: Faults) -> Self {
         let rng = Mutex::new(SmallRng::seed_from_u64(seed));
-        let dice = Arc::new(Dice { rng, faults: Mutex::new(faults), waiting: AtomicUsize::new(0) });
+        let dice = Arc::new(Dice {
+            rng,
+            faults: Mutex::new(faults),
+            waiting: AtomicUsize::new(0),
+            reads: AtomicUsize::new(0),
+        });
         let (line, queued) = mpsc::unbounded_channel();
         let is_held = Arc::new(watch::Sender::new(false));
         tokio::spawn(serve(Arc::clone(&inner), Arc::clone(&dice), queued, is_held.subscribe()));
@@ -117,6 +124,11 @@ impl FaultyStore {
     /// Appends queued and not yet served.
     pub fn waiting(&self) -> usize {
         self.dice.waiting.load(Ordering::SeqCst)
+    }
+
+    /// How often something was read, of whatever kind.
+    pub fn reads(&self) -> usize {
+        self.dice.reads.load(Ordering::SeqCst)
     }
 }
 

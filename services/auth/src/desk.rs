@@ -8,6 +8,7 @@ use cairn_service::{Ctx, Refusal, refuse};
 use prost_types::FieldMask;
 use tonic::Status;
 
+use crate::decisions::Refusals;
 use crate::model::{
     PrincipalName, Rejection, RoleName, ServiceAccount, ServiceAccountName, Standing, Text, User, UserName,
 };
@@ -26,6 +27,7 @@ pub struct Desk {
     pub clock: Arc<dyn Clock>,
     pub view: View,
     pub query: Query,
+    pub refusals: Refusals,
     pub people: People,
 }
 

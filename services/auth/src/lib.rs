@@ -6,8 +6,10 @@
 mod bindings;
 mod bootstrap;
 mod config;
+mod decisions;
 mod desk;
 mod grpc;
+mod key_use;
 mod model;
 mod mount;
 mod page;

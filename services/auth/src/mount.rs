@@ -4,6 +4,7 @@ use std::sync::Arc;
 use cairn_projection::{QueryFault, ReadModel, View};
 use cairn_service::{Deps, Mounted};
 
+use crate::decisions::{Decisions, Refusals};
 use crate::desk::Desk;
 use crate::grpc::routes;
 use crate::people::{People, PeopleFault};
@@ -13,6 +14,8 @@ use crate::reactor;
 
 /// Queries that run at once.
 const READERS: usize = 4;
+/// Refusals looked up at once.
+const DECISION_READERS: usize = 1;
 
 /// Why auth cannot be mounted.
 #[derive(Debug, thiserror::Error)]
@@ -30,14 +33,17 @@ pub fn mount(deps: &Deps, data_folder: &Path) -> Result<Mounted, MountFault> {
     let people = People::open(&data_folder.join("auth-people.sqlite"))?;
     let model = ReadModel::open(&deps.views_folder.join("auth.sqlite"), READERS)?;
     let view = View::start(Arc::clone(&deps.store), &model, Directory)?;
+    let refusals_model = ReadModel::open(&deps.views_folder.join("auth-decisions.sqlite"), DECISION_READERS)?;
+    let refusals_view = View::start(Arc::clone(&deps.store), &refusals_model, Decisions)?;
     let desk = Arc::new(Desk {
         commands: deps.commands.clone(),
         access: Arc::clone(&deps.access),
         clock: Arc::clone(&deps.clock),
         view: view.clone(),
         query: Query::new(model),
+        refusals: Refusals { view: refusals_view.clone(), model: refusals_model },
         people,
     });
     reactor::start(&desk);
-    Ok(Mounted { role: "auth", routes: routes(&desk), views: vec![view] })
+    Ok(Mounted { role: "auth", routes: routes(&desk), views: vec![view, refusals_view] })
 }

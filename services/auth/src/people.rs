@@ -87,13 +87,18 @@ impl People {
         self.run(move |connection| {
             let sql = "INSERT INTO people (user, display_name, email) VALUES (?1, ?2, ?3) \
                        ON CONFLICT (user) DO UPDATE SET display_name = excluded.display_name, email = excluded.email";
-            let written = connection.execute(sql, params![user, person.display_name, person.email.to_lowercase()]);
-            match written {
-                Err(fault) if fault.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
-                    Err(PeopleFault::EmailTaken)
-                }
-                written => Ok(written.map(|_| ())?),
-            }
+            told(connection.execute(sql, params![user, person.display_name, person.email.to_lowercase()]))
+        })
+        .await
+    }
+
+    /// Keeps what is known about a user who is being made. What is known already stays: a repeat of the request that
+    /// says something else is refused, and must have changed nothing.
+    pub async fn keep_new(&self, user: String, person: Person) -> Result<(), PeopleFault> {
+        self.run(move |connection| {
+            let sql =
+                "INSERT INTO people (user, display_name, email) VALUES (?1, ?2, ?3) ON CONFLICT (user) DO NOTHING";
+            told(connection.execute(sql, params![user, person.display_name, person.email.to_lowercase()]))
         })
         .await
     }
@@ -110,6 +115,14 @@ impl People {
     ) -> Result<T, PeopleFault> {
         let connection = Arc::clone(&self.connection);
         spawn_blocking(move || work(&connection.lock())).await.map_err(|_| PeopleFault::Stopping)?
+    }
+}
+
+/// The table has one rule that a person can break.
+fn told(written: rusqlite::Result<usize>) -> Result<(), PeopleFault> {
+    match written {
+        Err(fault) if fault.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => Err(PeopleFault::EmailTaken),
+        written => Ok(written.map(|_| ())?),
     }
 }
 

@@ -5,6 +5,9 @@ use cairn_kernel::{Aggregate, Time};
 use cairn_projection::rusqlite::{Transaction, params};
 use cairn_projection::{Projection, ProjectionFault};
 
+use cairn_access::KeyUse;
+
+use crate::key_use;
 use crate::model::{Binding, Key, Project, ServiceAccount, User, binding, key, project, service_account, user};
 
 /// Writes the tables that lists and answers are read from. Nothing here says who a person is.
@@ -20,6 +23,7 @@ impl Projection for Directory {
             User::CATEGORY,
             ServiceAccount::CATEGORY,
             Key::CATEGORY,
+            key_use::CATEGORY,
             Binding::CATEGORY,
         ])
     }
@@ -34,6 +38,7 @@ impl Projection for Directory {
                     apply_service_account(tx, recorded, ServiceAccount::decode(kind, payload)?)?;
                 }
                 Key::CATEGORY => apply_key(tx, recorded, Key::decode(kind, payload)?)?,
+                key_use::CATEGORY => apply_key_use(tx, &key_use::decode(payload)?)?,
                 Binding::CATEGORY => apply_binding(tx, recorded, Binding::decode(kind, payload)?)?,
                 _ => {}
             }
@@ -136,6 +141,13 @@ fn apply_key(tx: &Transaction<'_>, recorded: &Recorded, event: key::Event) -> Re
         key::Change::BootstrapUsed => {}
     }
     touch(tx, "keys", name, recorded)
+}
+
+/// Not a change of the key: its etag stays.
+fn apply_key_use(tx: &Transaction<'_>, used: &KeyUse) -> Result<(), ProjectionFault> {
+    let sql = "UPDATE keys SET last_use_time = max(coalesce(last_use_time, 0), ?2) WHERE name = ?1";
+    tx.prepare_cached(sql)?.execute(params![used.key, used.time.micros()])?;
+    Ok(())
 }
 
 fn apply_binding(tx: &Transaction<'_>, recorded: &Recorded, event: binding::Event) -> Result<(), ProjectionFault> {

@@ -10,6 +10,7 @@ use tokio::time::sleep;
 use tracing::{error, info, warn};
 
 use crate::desk::{Desk, stream};
+use crate::key_use::note_uses;
 use crate::model::key::{Act, Command};
 use crate::model::user::Change;
 use crate::model::{Key, KeyName, User};
@@ -21,6 +22,9 @@ const RETRY: Duration = Duration::from_secs(1);
 pub fn start(desk: &Arc<Desk>) {
     tokio::spawn(forget_the_deleted(Arc::downgrade(desk)));
     tokio::spawn(note_first_use(Arc::downgrade(desk), desk.access.bootstrap_uses()));
+    if let Some(uses) = desk.access.key_uses() {
+        tokio::spawn(note_uses(Arc::downgrade(desk), uses));
+    }
 }
 
 /// Erases what is known about users who were deleted.

@@ -38,6 +38,7 @@ CREATE TABLE keys (
     previous_secret_expire_time INTEGER,
     revoke_time                 INTEGER,
     is_bootstrap                INTEGER NOT NULL,
+    last_use_time               INTEGER,
     create_time                 INTEGER NOT NULL,
     update_time                 INTEGER NOT NULL DEFAULT 0,
     revision                    INTEGER NOT NULL DEFAULT 0

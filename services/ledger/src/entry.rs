@@ -5,11 +5,16 @@ use cairn_contract::cairn::ledger::events::v1::{
 };
 use cairn_contract::cairn::ledger::v1::Outcome;
 use cairn_eventstore::{DecodeFault, Recorded};
-use cairn_kernel::{Metadata, Name};
+use cairn_kernel::{Metadata, Name, StreamName};
 use prost::Message;
 
 /// Streams that record calls rather than changes.
 const CALLS: &str = "ledger.access";
+
+/// Whether an event records a call rather than a change.
+pub fn is_call(event: &Recorded) -> bool {
+    event.stream.category() == CALLS
+}
 
 /// One event as a record: who, what, on what, and how it ended.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,12 +36,12 @@ impl Entry {
     /// Reads any event.
     pub fn of(event: &Recorded) -> Result<Self, DecodeFault> {
         let metadata = event.metadata();
-        if event.stream.category() == CALLS {
+        if is_call(event) {
             return Self::of_call(event, metadata);
         }
         Ok(Self {
             action: metadata.action.clone(),
-            resource: changed(event, &metadata),
+            resource: changed(&event.stream, &metadata.resource),
             outcome: Outcome::Committed,
             reason: String::new(),
             message: String::new(),
@@ -62,7 +67,7 @@ impl Entry {
         };
         Ok(match event.kind.rsplit('.').next().unwrap_or_default() {
             "AccessDenied" => {
-                let AccessDenied { call, permission, reason, message } = decode(event)?;
+                let AccessDenied { call, permission, reason, message, facts: _ } = decode(event)?;
                 Self { action: permission, outcome: Outcome::Denied, reason, message, ..entry }.with(call)
             }
             "CommandRejected" => {
@@ -99,9 +104,9 @@ impl Entry {
 }
 
 /// What an event changed. A stream is named after its resource, but may leave ancestors out that the command names.
-fn changed(event: &Recorded, metadata: &Metadata) -> Name {
-    let named = name(&metadata.resource);
-    match event.stream.id().parse() {
+pub fn changed(stream: &StreamName, named: &str) -> Name {
+    let named = name(named);
+    match stream.id().parse() {
         Ok(stream) => in_full(&stream, &named).unwrap_or(stream),
         Err(_) => named,
     }

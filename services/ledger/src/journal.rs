@@ -1,11 +1,15 @@
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use cairn_contract::cairn::ledger::v1::Outcome;
 use cairn_eventstore::{Filter, Recorded};
+use cairn_kernel::Name;
 use cairn_projection::{Projection, ProjectionFault};
 use rusqlite::{CachedStatement, Transaction, params};
+use serde::{Deserialize, Deserializer};
 
-use crate::entry::Entry;
+use crate::entry::{Entry, changed, is_call};
 
 /// One row per event of the whole log, to find positions by.
 ///
@@ -35,6 +39,7 @@ impl Projection for Journal {
             request INTEGER
         ) STRICT;
         CREATE INDEX entry_by_kind ON entry (kind);
+        CREATE INDEX entry_by_stream ON entry (stream);
         CREATE INDEX entry_by_principal ON entry (principal);
         CREATE INDEX entry_by_action ON entry (action);
         CREATE INDEX entry_by_resource ON entry (resource);
@@ -43,34 +48,153 @@ impl Projection for Journal {
         CREATE INDEX entry_by_refusal ON entry (outcome) WHERE outcome <> 1;
     ";
 
+    const READER_INDEXES: &'static [&'static str] = &[
+        "entry_by_kind",
+        "entry_by_stream",
+        "entry_by_principal",
+        "entry_by_action",
+        "entry_by_resource",
+        "entry_by_project",
+        "entry_by_request",
+        "entry_by_refusal",
+    ];
+
     fn filter(&self) -> Filter {
         Filter::all()
     }
 
     fn apply(&self, tx: &Transaction<'_>, events: &[Arc<Recorded>]) -> Result<(), ProjectionFault> {
         let mut words = Words::new(tx)?;
+        let mut places = Places::default();
         let mut insert =
             tx.prepare_cached("INSERT INTO entry VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)")?;
         for event in events {
-            let entry = Entry::of(event)?;
-            let project = entry.project().map(|project| words.id(project.as_str())).transpose()?;
-            let request = &entry.metadata.request_id;
+            let row = match is_call(event) {
+                true => Row::of_call(&Entry::of(event)?, &mut words)?,
+                false => Row::of_change(event, &mut words, &mut places)?,
+            };
             insert.execute(params![
                 event.position.0.cast_signed(),
                 event.time.micros(),
-                entry.outcome as i32,
+                row.outcome as i32,
                 words.id(&event.kind)?,
                 words.id(event.stream.as_str())?,
                 words.id(event.stream.category())?,
-                words.id(&entry.metadata.principal)?,
-                words.id(&entry.action)?,
-                words.id(entry.resource.as_str())?,
-                project,
-                (!request.is_empty()).then(|| fingerprint(request)),
+                row.principal,
+                row.action,
+                row.place.resource,
+                row.place.project,
+                row.request,
             ])?;
         }
         Ok(())
     }
+}
+
+/// What the journal keeps of an [`Entry`].
+struct Row {
+    outcome: Outcome,
+    principal: i64,
+    action: i64,
+    place: Place,
+    request: Option<i64>,
+}
+
+/// Where an event lies.
+#[derive(Clone, Copy)]
+struct Place {
+    resource: i64,
+    project: Option<i64>,
+}
+
+/// Where the last change of each stream lay, under the name its command gave: most of a stream's lie in one place.
+type Places = HashMap<i64, (String, Place)>;
+
+/// The part of an event's metadata that the journal keeps, read without copying.
+///
+/// INVARIANT: reads exactly what [`cairn_kernel::Metadata`] reads. Foreign metadata that is not ours in one field is
+/// not ours at all, or an event would be found in a place where it does not lie.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Brief<'a> {
+    #[serde(borrow)]
+    principal: Cow<'a, str>,
+    #[serde(borrow)]
+    action: Cow<'a, str>,
+    #[serde(borrow)]
+    resource: Cow<'a, str>,
+    #[serde(borrow)]
+    request_id: Cow<'a, str>,
+    #[serde(rename = "on_behalf_of")]
+    _on_behalf_of: Option<Text>,
+    #[serde(rename = "project")]
+    _project: Option<Text>,
+    #[serde(rename = "request_hash")]
+    _request_hash: Option<Text>,
+    #[serde(rename = "$correlationId")]
+    _correlation_id: Text,
+    #[serde(rename = "$causationId")]
+    _causation_id: Option<Text>,
+    #[serde(rename = "traceparent")]
+    _traceparent: Option<Text>,
+    #[serde(rename = "source_address")]
+    _source_address: Option<Text>,
+    #[serde(rename = "decision_id")]
+    _decision_id: Option<Text>,
+}
+
+/// Any text, passed over.
+#[derive(Default)]
+struct Text;
+
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        <Cow<'de, str>>::deserialize(deserializer).map(|_| Self)
+    }
+}
+
+impl Row {
+    fn of_call(entry: &Entry, words: &mut Words<'_>) -> Result<Self, rusqlite::Error> {
+        Ok(Self {
+            outcome: entry.outcome,
+            principal: words.id(&entry.metadata.principal)?,
+            action: words.id(&entry.action)?,
+            place: Place::of(&entry.resource, words)?,
+            request: request(&entry.metadata.request_id),
+        })
+    }
+
+    /// The same that [`Entry::of`] tells, for less: nearly all events are changes.
+    fn of_change(event: &Recorded, words: &mut Words<'_>, places: &mut Places) -> Result<Self, rusqlite::Error> {
+        let brief: Brief<'_> = serde_json::from_slice(&event.metadata).unwrap_or_default();
+        let stream = words.id(event.stream.as_str())?;
+        let place = match places.get(&stream) {
+            Some((named, place)) if *named == brief.resource => *place,
+            _ => {
+                let place = Place::of(&changed(&event.stream, &brief.resource), words)?;
+                places.insert(stream, (brief.resource.clone().into_owned(), place));
+                place
+            }
+        };
+        Ok(Self {
+            outcome: Outcome::Committed,
+            principal: words.id(&brief.principal)?,
+            action: words.id(&brief.action)?,
+            place,
+            request: request(&brief.request_id),
+        })
+    }
+}
+
+impl Place {
+    fn of(resource: &Name, words: &mut Words<'_>) -> Result<Self, rusqlite::Error> {
+        let project = resource.project().map(|project| words.id(project.as_str())).transpose()?;
+        Ok(Self { resource: words.id(resource.as_str())?, project })
+    }
+}
+
+fn request(id: &str) -> Option<i64> {
+    (!id.is_empty()).then(|| fingerprint(id))
 }
 
 /// Stands for a text of which there are as many as rows. Two texts may share one: whoever finds a row by it compares the
@@ -110,5 +234,53 @@ impl<'tx> Words<'tx> {
         };
         self.known.insert(text.to_owned(), id);
         Ok(id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cairn_kernel::Metadata;
+
+    use super::*;
+
+    #[test]
+    fn the_part_that_is_read_is_that_of_the_whole() {
+        let whole = Metadata {
+            principal: "users/a".into(),
+            on_behalf_of: Some("users/b".into()),
+            project: Some("projects/p".into()),
+            action: "a.b.c".into(),
+            resource: "projects/p".into(),
+            request_id: "with \"escapes\" \u{1}".into(),
+            request_hash: Some("h".into()),
+            correlation_id: "c".into(),
+            causation_id: Some("d".into()),
+            traceparent: Some("t".into()),
+            source_address: Some("192.0.2.1".into()),
+            decision_id: Some("e".into()),
+        };
+        let mut samples = vec![
+            whole.encode(),
+            Metadata::default().encode(),
+            b"not json".to_vec(),
+            b"\xff".to_vec(),
+            br#"{"principal": "users/a", "foreign": {"deep": 1}}"#.to_vec(),
+            br#"{"principal": "users/a", "principal": "users/b"}"#.to_vec(),
+            br#"{"principal": "users/a", "decision_id": null}"#.to_vec(),
+            br#"{"principal": "users/a", "$correlationId": null}"#.to_vec(),
+        ];
+        for field in ["principal", "on_behalf_of", "project", "action", "resource", "request_id", "request_hash"] {
+            samples.push(format!(r#"{{"action": "x", "resource": "projects/a", "{field}": 5}}"#).into_bytes());
+        }
+        for field in ["$correlationId", "$causationId", "traceparent", "source_address", "decision_id"] {
+            samples.push(format!(r#"{{"action": "x", "resource": "projects/a", "{field}": 5}}"#).into_bytes());
+        }
+        for sample in samples {
+            let whole = Metadata::decode(&sample);
+            let brief: Brief<'_> = serde_json::from_slice(&sample).unwrap_or_default();
+            let found = [&*brief.principal, &brief.action, &brief.resource, &brief.request_id];
+            let expected = [&whole.principal, &whole.action, &whole.resource, &whole.request_id];
+            assert_eq!(found, expected, "{}", String::from_utf8_lossy(&sample));
+        }
     }
 }

@@ -10,6 +10,7 @@ mod journal;
 mod log;
 mod page;
 mod query;
+mod reading;
 mod render;
 mod scope;
 

@@ -58,6 +58,21 @@ pub fn event(contract: &Contract, event: &Recorded, entry: Entry) -> Event {
     }
 }
 
+/// Takes out of an event what is about the request rather than about the resource: from where it came, how it was traced
+/// and decided on, and what else belonged to it.
+pub fn hide_request(event: &mut Event) {
+    for text in [
+        &mut event.request_id,
+        &mut event.correlation_id,
+        &mut event.causation_id,
+        &mut event.decision_id,
+        &mut event.source_address,
+        &mut event.traceparent,
+    ] {
+        text.clear();
+    }
+}
+
 fn timestamp(time: Time) -> Timestamp {
     let (seconds, nanos) = time.seconds_and_nanos();
     Timestamp { seconds, nanos }

@@ -1,18 +1,24 @@
 //! SQLite without anything around it: one connection, prepared statements, a transaction per batch.
 
+use std::fs::OpenOptions;
 use std::path::Path;
 use std::time::Instant;
 
 use rusqlite::{Connection, params};
 
-use super::events::{STREAMS, events, stream};
+use super::disk::preallocate;
+use super::events::{STREAMS, events};
 use super::{Measured, latencies, record};
 
-/// The same columns, indexes and durability as our event store has.
+/// What the write-ahead log's file is lengthened to beforehand, as our event store does.
+const WAL_BYTES: usize = 20 << 20;
+
+/// The same columns, indexes and durability as our event store has, and as much log between two checkpoints.
 const SCHEMA: &str = "
     PRAGMA journal_mode = WAL;
     PRAGMA synchronous = FULL;
     PRAGMA cache_size = -32768;
+    PRAGMA wal_autocheckpoint = 4096;
     CREATE TABLE events (
         position INTEGER PRIMARY KEY,
         stream INTEGER NOT NULL,
@@ -31,9 +37,16 @@ const INSERT: &str = "
     INSERT INTO events (position, stream, revision, kind, time, checksum, id, metadata, payload)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
 
-pub(super) fn batches(folder: &Path, batch: usize, count: usize) -> anyhow::Result<Measured> {
+/// `stream_of` says to which stream an event goes, from the number of its batch and its own within the batch.
+pub(super) fn batches(
+    folder: &Path,
+    batch: usize,
+    count: usize,
+    stream_of: fn(usize, usize) -> usize,
+) -> anyhow::Result<Measured> {
     let connection = Connection::open(folder.join("bare.db"))?;
     connection.execute_batch(SCHEMA)?;
+    preallocate(&mut OpenOptions::new().append(true).open(folder.join("bare.db-wal"))?, WAL_BYTES)?;
     let events = events(count);
     let mut revisions = vec![0i64; STREAMS];
     let mut position = 0i64;
@@ -44,12 +57,13 @@ pub(super) fn batches(folder: &Path, batch: usize, count: usize) -> anyhow::Resu
     for (n, batch) in events.chunks(batch).enumerate() {
         let since = Instant::now();
         begin.execute([])?;
-        for event in batch {
-            let revision = &mut revisions[stream(n)];
+        for (at, event) in batch.iter().enumerate() {
+            let stream = stream_of(n, at);
+            let revision = &mut revisions[stream];
             position += 1;
             insert.execute(params![
                 position,
-                stream(n) as i64,
+                stream as i64,
                 *revision,
                 1,
                 1_800_000_000_000_000i64 + position,

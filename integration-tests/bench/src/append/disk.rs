@@ -47,8 +47,8 @@ pub(super) fn batches(folder: &Path, batch: usize, count: usize) -> anyhow::Resu
     Ok(Measured::new(count, started.elapsed(), latency))
 }
 
-/// Writes zeros once, so that syncing has no new blocks to note down.
-fn preallocate(file: &mut File, bytes: usize) -> anyhow::Result<()> {
+/// Appends zeros once, so that syncing has no new blocks to note down, and goes back to the start.
+pub(super) fn preallocate(file: &mut File, bytes: usize) -> anyhow::Result<()> {
     let zeros = vec![0; 1 << 20];
     for _ in 0..bytes.div_ceil(zeros.len()) {
         file.write_all(&zeros)?;

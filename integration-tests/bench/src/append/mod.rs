@@ -16,6 +16,10 @@ mod events;
 mod keyed;
 mod ours;
 
+use events::stream;
+
+/// Fewest events per measurement.
+const EVENTS_MIN: usize = 8_000;
 const BATCHES: [usize; 4] = [1, 16, 256, 4_096];
 const CLIENTS: [usize; 5] = [1, 16, 64, 256, 1_024];
 
@@ -102,7 +106,7 @@ fn compare_batches(args: &Args) -> anyhow::Result<Option<Histogram<u64>>> {
         let (mut bare, mut ours, mut keyed, mut file) =
             (Best::default(), Best::default(), Best::default(), Best::default());
         for _ in 0..args.rounds {
-            bare.consider(on_empty(args, |folder| bare::batches(folder, batch, count))?);
+            bare.consider(on_empty(args, |folder| bare::batches(folder, batch, count, |n, _| stream(n)))?);
             ours.consider(on_empty(args, |folder| ours::batches(folder, batch, count))?);
             keyed.consider(on_empty(args, |folder| keyed::batches(folder, batch, count))?);
             file.consider(on_empty(args, |folder| disk::batches(folder, batch, count))?);
@@ -122,7 +126,8 @@ fn compare_batches(args: &Args) -> anyhow::Result<Option<Histogram<u64>>> {
     Ok(single)
 }
 
-/// Many clients of one event each, who share the commits; beside it, SQLite with as many events in each transaction.
+/// Many clients of one event each, who share the commits; beside it, SQLite with as many events in each
+/// transaction, on as many streams.
 fn compare_clients(args: &Args) -> anyhow::Result<()> {
     println!(
         "\n{:<8} {:>12} {:>12} {:>8} {:>9} {:>9}   events/s, µs",
@@ -132,7 +137,7 @@ fn compare_clients(args: &Args) -> anyhow::Result<()> {
         let count = events_for(args, clients);
         let (mut bare, mut ours) = (Best::default(), Best::default());
         for _ in 0..args.rounds {
-            bare.consider(on_empty(args, |folder| bare::batches(folder, clients, count))?);
+            bare.consider(on_empty(args, |folder| bare::batches(folder, clients, count, |_, at| stream(at)))?);
             ours.consider(on_empty(args, |folder| ours::clients(folder, clients, count))?);
         }
         let ratio = ours.per_second() / bare.per_second();
@@ -147,9 +152,9 @@ fn compare_clients(args: &Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Small batches are slow: fewer of them say as much.
+/// Small batches are slow: fewer of them say as much, as long as the write-ahead log goes round some times.
 fn events_for(args: &Args, batch: usize) -> usize {
-    (batch * 1_000).min(args.events).next_multiple_of(batch)
+    (batch * 1_000).max(EVENTS_MIN).min(args.events).next_multiple_of(batch)
 }
 
 fn on_empty(args: &Args, measure: impl FnOnce(&Path) -> anyhow::Result<Measured>) -> anyhow::Result<Measured> {

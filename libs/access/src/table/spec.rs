@@ -128,9 +128,9 @@ fn who_is_disabled_deleted_or_unknown_is_refused_whatever_they_hold() {
 #[test]
 fn nobody_works_in_a_project_that_is_deleted_or_was_never_there() {
     let world = world(&[("ada", grant("b", "roles/admin", "*"))]);
-    assert_eq!(ask(&world, &user("ada"), READ, "projects/ghost"), Err(Denial::ProjectClosed));
+    assert_eq!(ask(&world, &user("ada"), READ, "projects/ghost"), Err(Denial::ProjectUnknown));
     let closed = after(world, [Change::ProjectClosed { project: name("projects/fraud") }]);
-    assert_eq!(ask(&closed, &user("ada"), READ, "projects/fraud/experiments/7"), Err(Denial::ProjectClosed));
+    assert_eq!(ask(&closed, &user("ada"), READ, "projects/fraud/experiments/7"), Err(Denial::ProjectDeleted));
     assert_eq!(ask(&closed, &user("ada"), "auth.projects.restore", "projects/fraud"), by("b"));
     let open = after(closed, [Change::ProjectOpened { project: name("projects/fraud") }]);
     assert_eq!(ask(&open, &user("ada"), READ, "projects/fraud/experiments/7"), by("b"));
@@ -157,6 +157,7 @@ fn a_key_is_narrowed_to_its_permissions_and_dies_when_revoked() {
         owner: "users/ada".into(),
         digest: Digest { form: Form::Structured, bytes: vec![], pepper: String::new() },
         previous: None,
+        rotate_time: None,
         scopes: vec![],
         permissions: vec![READ.into()],
         expire_time: None,

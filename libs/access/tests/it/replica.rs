@@ -232,10 +232,10 @@ async fn until(what: &str, holds: impl Fn() -> bool) {
 #[tokio::test]
 async fn a_replica_that_hears_nothing_refuses_changes_first_then_everything_and_recovers() {
     let town = Town::with(&Config {
-        heartbeat: Duration::from_millis(5),
-        writes_refused_after: Duration::from_millis(100),
-        everything_refused_after: Duration::from_millis(400),
-        is_open: false,
+        heartbeat_ms: 5,
+        writes_refused_after_ms: 100,
+        everything_refused_after_ms: 400,
+        ..Config::default()
     })
     .await;
     let is_stale = |permission| town.denial(&ada(), permission) == Some(Denial::Stale);
@@ -258,7 +258,7 @@ async fn a_replica_that_hears_nothing_refuses_changes_first_then_everything_and_
 #[tokio::test]
 async fn with_authentication_switched_off_everybody_is_the_developer_s1_41() {
     let store: Arc<dyn EventStore> = Arc::new(Memory::new());
-    let config = Config { is_open: true, ..Config::default() };
+    let config = Config { disabled: true, ..Config::default() };
     let access = Access::start(store, Arc::new(SimClock::default()), Arc::new(Keyring::generate()), &config);
     let developer = access.everybody().unwrap();
     assert_eq!(developer.name, "users/developer");

@@ -12,10 +12,19 @@ pub(super) struct Answers {
     appends: Vec<(Result<Appended, AppendFault>, Instant, Answer)>,
     retains: Vec<oneshot::Sender<Result<(), AppendFault>>>,
     unreached: Vec<Job>,
+    /// Bytes of all of them, as the queue counted them.
+    bytes: usize,
 }
 
 impl Answers {
-    pub(super) fn append(&mut self, outcome: Result<Appended, AppendFault>, queued: Instant, answer: Answer) {
+    pub(super) fn append(
+        &mut self,
+        outcome: Result<Appended, AppendFault>,
+        bytes: usize,
+        queued: Instant,
+        answer: Answer,
+    ) {
+        self.bytes += bytes;
         self.appends.push((outcome, queued, answer));
     }
 
@@ -25,7 +34,18 @@ impl Answers {
 
     /// A job the batch did not get to.
     pub(super) fn wait(&mut self, job: Job) {
+        self.bytes += job.bytes();
         self.unreached.push(job);
+    }
+
+    /// How many stand in the queue's account.
+    pub(super) fn jobs(&self) -> usize {
+        self.appends.len() + self.retains.len() + self.unreached.len()
+    }
+
+    /// Bytes that stand in the queue's account.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     pub(super) fn is_retention_changed(&self) -> bool {

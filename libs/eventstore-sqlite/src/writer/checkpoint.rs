@@ -1,14 +1,19 @@
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
+use tracing::debug;
 
 use super::Writer;
 use crate::fault::WriteTrouble;
 
 /// Pages of this size are the unit of the write-ahead log (a frame has a header beside).
 const FRAME_BYTES: u64 = 4096 + 24;
-/// Written bytes per stored byte, about: rows, indexes, and pages written anew for each small commit.
-const LOG_BYTES_PER_EVENT: u64 = 2 * FRAME_BYTES;
+/// What an event adds to the log beside its own bytes: a page of each index and, in a small commit, of the table.
+const LOG_BYTES_PER_EVENT: u64 = 3 * FRAME_BYTES;
+/// What a commit adds beside: pages that split.
+const LOG_BYTES_PER_COMMIT: u64 = 2 * FRAME_BYTES;
+/// How long the writer waits for readers so that the log can start anew. They read a page at a time.
+const READERS_PASS_MAX: Duration = Duration::from_millis(100);
 /// After so long without appends, what is in the log is moved into the database at leisure.
 const LEISURE: Duration = Duration::from_secs(2);
 
@@ -19,22 +24,35 @@ pub(super) struct Checkpoints {
     unseen_bytes: u64,
     last_write: Instant,
     is_clean: bool,
+    /// Not before then, because the disk had no room.
+    put_off_to: Instant,
 }
 
 impl Checkpoints {
     pub(super) fn new(bytes_max: u64) -> Self {
-        Self { bytes_max, unseen_bytes: 0, last_write: Instant::now(), is_clean: false }
+        Self { bytes_max, unseen_bytes: 0, last_write: Instant::now(), is_clean: false, put_off_to: Instant::now() }
     }
 
-    pub(super) fn wrote(&mut self, bytes: usize, events: usize) {
-        self.unseen_bytes += bytes as u64 + events as u64 * LOG_BYTES_PER_EVENT + FRAME_BYTES;
+    /// Notes an append. Gives the bytes it added to the log, by estimate.
+    pub(super) fn wrote(&mut self, bytes: usize, events: usize) -> u64 {
+        let logged = bytes as u64 + events as u64 * LOG_BYTES_PER_EVENT + LOG_BYTES_PER_COMMIT;
+        self.unseen_bytes += logged;
         self.last_write = Instant::now();
         self.is_clean = false;
+        logged
     }
 
     /// How long until there may be something to do.
     pub(super) fn wait(&self) -> Option<Duration> {
-        (!self.is_clean).then(|| (self.last_write + LEISURE).saturating_duration_since(Instant::now()))
+        let due = (self.last_write + LEISURE).max(self.put_off_to);
+        (!self.is_clean).then(|| due.saturating_duration_since(Instant::now()))
+    }
+
+    /// Tries again after `delay`, and not at once for ever.
+    pub(super) fn put_off(&mut self, delay: Duration) {
+        self.put_off_to = Instant::now() + delay;
+        self.is_clean = false;
+        self.unseen_bytes = self.bytes_max;
     }
 }
 
@@ -42,29 +60,53 @@ impl Writer {
     /// Moves the log into the database when it is large, or when nobody is there to be held up.
     pub(super) fn checkpoint_if_due(&mut self) -> Result<(), WriteTrouble> {
         let is_leisure = !self.checkpoints.is_clean && self.checkpoints.last_write.elapsed() >= LEISURE;
-        if self.checkpoints.unseen_bytes < self.checkpoints.bytes_max / 4 && !is_leisure {
+        let is_due = self.checkpoints.unseen_bytes >= self.checkpoints.bytes_max / 4 || is_leisure;
+        if !is_due || Instant::now() < self.checkpoints.put_off_to {
             return Ok(());
         }
         self.checkpoints.unseen_bytes = 0;
-        let written = wal_bytes(&self.connection, "NOOP").map_err(|error| WriteTrouble::of(&error))?;
+        let written = checkpoint(&self.connection, "NOOP").map_err(|error| WriteTrouble::of(&error))?.logged;
         self.shared.meters.wal_bytes.set(written as f64);
         if written >= self.checkpoints.bytes_max || is_leisure {
-            // PASSIVE waits for no reader; what they still need is moved next time.
-            wal_bytes(&self.connection, "PASSIVE").map_err(|error| WriteTrouble::of(&error))?;
+            self.move_log().map_err(|error| WriteTrouble::of(&error))?;
             self.checkpoints.is_clean = true;
+        }
+        Ok(())
+    }
+
+    /// Moves the log into the database, and sees to it that the next append starts it anew at the front.
+    ///
+    /// SQLite does that only if everything was moved and nobody reads from the log any more; but what somebody who began
+    /// earlier still needs is not moved. With a few who read without pause there would always be one, and the log would
+    /// grow for ever. So most of it is moved beside them, and the rest while they step aside for a moment.
+    fn move_log(&self) -> rusqlite::Result<()> {
+        // PASSIVE waits for nobody.
+        let done = checkpoint(&self.connection, "PASSIVE")?;
+        let Some(_alone) = self.shared.gate.try_write_for(READERS_PASS_MAX) else {
+            debug!("a slow read holds up the write-ahead log; it is started anew after a later checkpoint");
+            return Ok(());
+        };
+        if done.moved < done.logged {
+            checkpoint(&self.connection, "PASSIVE")?;
         }
         Ok(())
     }
 
     /// Moves all of the log into the database, as the last thing.
     pub(super) fn checkpoint_all(&self) -> Result<(), WriteTrouble> {
-        wal_bytes(&self.connection, "TRUNCATE").map(drop).map_err(|error| WriteTrouble::of(&error))
+        checkpoint(&self.connection, "TRUNCATE").map(drop).map_err(|error| WriteTrouble::of(&error))
     }
 }
 
-/// Checkpoints in the given mode and tells how large the log was.
-fn wal_bytes(connection: &Connection, mode: &str) -> rusqlite::Result<u64> {
+/// Bytes of the log, and how many of them are in the database.
+struct Extent {
+    logged: u64,
+    moved: u64,
+}
+
+/// Checkpoints in the given mode.
+fn checkpoint(connection: &Connection, mode: &str) -> rusqlite::Result<Extent> {
     let mut statement = connection.prepare_cached(&format!("PRAGMA wal_checkpoint({mode})"))?;
-    let frames: i64 = statement.query_row([], |row| row.get(1))?;
-    Ok(u64::try_from(frames).unwrap_or(0) * FRAME_BYTES)
+    let bytes = |frames: i64| u64::try_from(frames).unwrap_or(0) * FRAME_BYTES;
+    statement.query_row([], |row| Ok(Extent { logged: bytes(row.get(1)?), moved: bytes(row.get(2)?) }))
 }

@@ -34,7 +34,11 @@ impl Writer {
 
     /// What is done beside appending: the log is kept short always, the rest when nobody waits or it is overdue.
     pub(super) fn housekeep(&mut self) -> Result<(), WriteTrouble> {
-        self.checkpoint_if_due()?;
+        match self.checkpoint_if_due() {
+            // What is in the log is safe there, and appends go on as long as it has room.
+            Err(WriteTrouble::Full) => self.checkpoints.put_off(PROBE_INTERVAL),
+            outcome => outcome?,
+        }
         if self.is_troubled() {
             self.make_room()?;
         }
@@ -58,6 +62,9 @@ impl Writer {
         }
         self.probed = Instant::now();
         self.in_transaction(Self::sweep_step)?;
+        if self.space.is_low() {
+            return Ok(());
+        }
         self.in_transaction(|writer| {
             writer.connection.execute_batch("BEGIN IMMEDIATE")?;
             writer.connection.execute("INSERT INTO probe (filler) VALUES (zeroblob(?1))", [PROBE_BYTES])?;

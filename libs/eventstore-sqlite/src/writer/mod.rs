@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use cairn_eventstore::AppendFault;
 use cairn_kernel::{Clock, Position, Time};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use rusqlite::{Connection, OptionalExtension};
 use tracing::{error, info, warn};
 
@@ -13,7 +13,7 @@ use crate::fault::WriteTrouble;
 use crate::lock::FolderLock;
 use crate::meters::Meters;
 use crate::query::Dictionary;
-use crate::queue::{BatchLimits, Job, Queue, Taken};
+use crate::queue::{BatchRoom, Job, Queue, Taken};
 use crate::ring::{Fresh, Ring};
 use crate::snapshots::Waiting;
 use crate::{Config, OpenFault};
@@ -25,17 +25,26 @@ mod heads;
 mod housekeeping;
 mod repeat;
 mod retain;
+mod space;
+mod wal;
 
 use answers::Answers;
 use checkpoint::Checkpoints;
 use heads::Heads;
 use retain::Sweep;
+use space::Space;
+use wal::Wal;
 
 /// Bytes of events committed together at most; a single append may be larger.
 const BATCH_BYTES_MAX: usize = 16 << 20;
-/// Clients just answered get this part of the last commit's time to come again before the next one begins.
+/// Clients just answered get this part of the last commit's time to come again before the next one is made.
 const GRACE_SHARE: u32 = 4;
+/// A batch takes nobody in any more after this time, however many come.
 const GRACE_MAX: Duration = Duration::from_millis(2);
+/// How long the writer looks out for the next append before it sleeps: this part of the last commit's time, since that
+/// is what an append costs anyway, and no more than a thread's sleep and waking take.
+const ATTENTION_SHARE: u32 = 4;
+const ATTENTION_MAX: Duration = Duration::from_micros(50);
 /// How often a full disk is tried again while nobody appends.
 const PROBE_INTERVAL: Duration = Duration::from_millis(250);
 
@@ -48,6 +57,8 @@ pub(crate) struct Shared {
     pub(crate) ring: Ring,
     pub(crate) dictionary: Dictionary,
     pub(crate) snapshots: Waiting,
+    /// Held by whoever reads from the database, so that the writer can wait for them.
+    pub(crate) gate: Arc<RwLock<()>>,
     pub(crate) trouble: Mutex<Option<AppendFault>>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) meters: Meters,
@@ -56,7 +67,7 @@ pub(crate) struct Shared {
 pub(crate) struct Writer {
     shared: Arc<Shared>,
     connection: Connection,
-    limits: BatchLimits,
+    room: BatchRoom,
     /// How many were answered last, and how long their commit took.
     answered: usize,
     commit_took: Duration,
@@ -65,6 +76,8 @@ pub(crate) struct Writer {
     position: u64,
     time: Time,
     checkpoints: Checkpoints,
+    wal: Wal,
+    space: Space,
     sweep: Sweep,
     probed: Instant,
     on_lost_disk: LostDisk,
@@ -92,13 +105,15 @@ impl Writer {
         Ok(Self {
             shared,
             connection,
-            limits: BatchLimits { events_max: config.batch_events_max, bytes_max: BATCH_BYTES_MAX },
+            room: BatchRoom { events: config.batch_events_max, bytes: BATCH_BYTES_MAX },
             answered: 0,
             commit_took: Duration::ZERO,
             heads: Heads::new(config.cached_heads_max),
             position,
             time,
             checkpoints: Checkpoints::new(config.checkpoint_bytes),
+            wal: Wal::new(&config.path, config.checkpoint_bytes.saturating_mul(5) / 4),
+            space: Space::new(&config.path, config.free_bytes_min),
             sweep: Sweep::new(config.sweep_interval()),
             probed: Instant::now(),
             on_lost_disk,
@@ -109,9 +124,10 @@ impl Writer {
     /// Serves the queue until it is closed and empty, or the disk is lost.
     pub(crate) fn run(mut self) {
         let shared = Arc::clone(&self.shared);
+        self.prepare_wal();
         loop {
-            let grace = (self.commit_took / GRACE_SHARE).min(GRACE_MAX);
-            let goes_on = match shared.queue.take(&self.limits, self.answered, grace, self.patience()) {
+            let attention = (self.commit_took / ATTENTION_SHARE).min(ATTENTION_MAX);
+            let goes_on = match shared.queue.take(&self.room, attention, self.patience()) {
                 Taken::Jobs(jobs) => self.serve(jobs) && self.look_after_the_house(),
                 Taken::Nothing => self.look_after_the_house(),
                 Taken::Closed => break,
@@ -125,11 +141,21 @@ impl Writer {
         }
     }
 
+    /// Prepares the log before anybody comes. Nothing depends on it.
+    fn prepare_wal(&mut self) {
+        if self.begin().is_ok() {
+            // Nothing was written.
+            let _ = self.connection.execute_batch("ROLLBACK");
+        }
+    }
+
     /// Commits a batch and answers everybody in it. `false`: the disk is lost.
     fn serve(&mut self, jobs: Vec<Job>) -> bool {
         let started = Instant::now();
-        let (count, bytes) = (jobs.len(), jobs.iter().map(Job::bytes).sum());
         let mut answers = Answers::default();
+        if self.space.is_low() {
+            return self.send_away(jobs, answers);
+        }
         match self.commit(jobs, &mut answers) {
             Ok(fresh) => {
                 // A batch that stored nothing needed no room, and says nothing about it.
@@ -137,10 +163,10 @@ impl Writer {
                     self.recovered();
                 }
                 self.commit_took = started.elapsed();
-                self.answered = count;
+                self.answered = answers.jobs();
                 self.shared.meters.commit_seconds.record(self.commit_took);
                 self.publish(fresh, answers.is_retention_changed());
-                self.shared.queue.leave(count, bytes);
+                self.shared.queue.leave(answers.jobs(), answers.bytes());
                 answers.give(&self.shared.meters);
                 true
             }
@@ -148,11 +174,21 @@ impl Writer {
                 let trouble = WriteTrouble::of(&error);
                 // Before anybody is answered: on a lost disk the process ends here.
                 let goes_on = self.endure(&trouble) && self.rolls_back();
-                self.shared.queue.leave(count, bytes);
+                self.shared.queue.leave(answers.jobs(), answers.bytes());
                 answers.refuse(&trouble.answer(), &self.shared.meters);
                 goes_on
             }
         }
+    }
+
+    /// Refuses everybody for want of space, before anything is written.
+    fn send_away(&self, jobs: Vec<Job>, mut answers: Answers) -> bool {
+        let trouble = WriteTrouble::Full;
+        let goes_on = self.endure(&trouble);
+        jobs.into_iter().for_each(|job| answers.wait(job));
+        self.shared.queue.leave(answers.jobs(), answers.bytes());
+        answers.refuse(&trouble.answer(), &self.shared.meters);
+        goes_on
     }
 
     fn look_after_the_house(&mut self) -> bool {
@@ -163,50 +199,69 @@ impl Writer {
         self.roll_back().map_or_else(|trouble| self.endure(&trouble), |()| true)
     }
 
-    /// Carries out the jobs in one transaction.
+    /// Carries out the jobs in one transaction, and those of whoever comes meanwhile.
     ///
     /// INVARIANT: nothing is shown or answered before this returned; on an error nothing of it is in the database.
     fn commit(&mut self, jobs: Vec<Job>, answers: &mut Answers) -> rusqlite::Result<Vec<Fresh>> {
-        let mut jobs = jobs.into_iter();
-        let outcome = self.transact(&mut jobs, answers);
-        // Whoever was not reached is answered as the batch is.
-        jobs.for_each(|job| answers.wait(job));
-        outcome
-    }
-
-    fn transact(
-        &mut self,
-        jobs: &mut impl Iterator<Item = Job>,
-        answers: &mut Answers,
-    ) -> rusqlite::Result<Vec<Fresh>> {
-        self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
-        let mut fresh = vec![];
-        for job in jobs {
-            match job {
-                Job::Append { writes, queued, answer, .. } => match self.append(writes, &mut fresh) {
-                    Ok(outcome) => answers.append(outcome, queued, answer),
-                    Err(error) => {
-                        answers.append(Err(WriteTrouble::of(&error).answer()), queued, answer);
-                        return Err(error);
-                    }
-                },
-                Job::Retain { stream, retention, answer } => {
-                    let outcome = self.retain(&stream, retention);
-                    answers.retain(answer);
-                    outcome?;
-                }
+        if let Err(error) = self.begin() {
+            jobs.into_iter().for_each(|job| answers.wait(job));
+            return Err(error);
+        }
+        let begun = Instant::now();
+        let grace = (self.commit_took / GRACE_SHARE).min(GRACE_MAX);
+        let (mut jobs, mut room, mut fresh) = (jobs, self.room, vec![]);
+        while !jobs.is_empty() {
+            room = room.without(&jobs);
+            self.carry_out(jobs, &mut fresh, answers)?;
+            if begun.elapsed() >= GRACE_MAX {
+                break;
             }
+            jobs = self.shared.queue.more(&room, self.answered.saturating_sub(answers.jobs()), begun + grace);
         }
         self.connection.prepare_cached("COMMIT")?.execute([])?;
         self.shared.meters.batch_events.record(fresh.len() as f64);
         Ok(fresh)
     }
 
+    fn begin(&mut self) -> rusqlite::Result<()> {
+        self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        if self.wal.is_short() {
+            self.wal.prepare();
+        }
+        Ok(())
+    }
+
+    /// Carries out jobs in the open transaction. Whoever is not reached is answered as the batch is.
+    fn carry_out(&mut self, jobs: Vec<Job>, fresh: &mut Vec<Fresh>, answers: &mut Answers) -> rusqlite::Result<()> {
+        let mut jobs = jobs.into_iter();
+        let outcome = jobs.by_ref().try_for_each(|job| self.carry_out_one(job, fresh, answers));
+        jobs.for_each(|job| answers.wait(job));
+        outcome
+    }
+
+    fn carry_out_one(&mut self, job: Job, fresh: &mut Vec<Fresh>, answers: &mut Answers) -> rusqlite::Result<()> {
+        match job {
+            Job::Append { writes, bytes, queued, answer, .. } => match self.append(writes, fresh) {
+                Ok(outcome) => answers.append(outcome, bytes, queued, answer),
+                Err(error) => {
+                    answers.append(Err(WriteTrouble::of(&error).answer()), bytes, queued, answer);
+                    return Err(error);
+                }
+            },
+            Job::Retain { stream, retention, answer } => {
+                answers.retain(answer);
+                self.retain(&stream, retention)?;
+            }
+        }
+        Ok(())
+    }
+
     fn publish(&mut self, fresh: Vec<Fresh>, is_retention_changed: bool) {
         let bytes: usize = fresh.iter().map(|fresh| fresh.event.payload.len() + fresh.event.metadata.len()).sum();
         self.shared.meters.appended_events.increment(fresh.len() as u64);
         self.shared.meters.appended_bytes.increment(bytes as u64);
-        self.checkpoints.wrote(bytes, fresh.len());
+        let logged = self.checkpoints.wrote(bytes, fresh.len());
+        self.wal.wrote(logged);
         self.shared.ring.publish(fresh);
         if is_retention_changed {
             self.shared.ring.clear();

@@ -30,7 +30,8 @@ async fn a_torn_write_ahead_log_loses_whole_appends_from_the_end_and_nothing_els
         store.append(write("a", sized(n * 3..(n + 1) * 3, 700))).await.unwrap();
     }
     let whole = log(&store).await.unwrap();
-    let size = std::fs::metadata(place.wal()).unwrap().len();
+    // What follows the last frame is only prepared.
+    let size = std::fs::read(place.wal()).unwrap().iter().rposition(|byte| *byte != 0).unwrap() as u64 + 1;
     let mut lengths = vec![];
     for cut in (0..=16).map(|step| size * step / 16) {
         for is_garbled in [false, true] {

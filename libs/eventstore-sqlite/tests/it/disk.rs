@@ -35,6 +35,22 @@ async fn a_full_disk_refuses_writes_serves_reads_and_recovers_by_itself() {
     assert_eq!(appended.position, Position(stored + 1), "a refused append left a gap");
 }
 
+/// The log has room prepared when the disk has none any more; but who must take in what is appended has not.
+#[tokio::test]
+async fn appends_end_while_the_disk_still_has_some_space_and_reads_go_on() {
+    let place = Place::new();
+    let store = place.open(&place.config());
+    store.append(write("a", vec![event(1)])).await.unwrap();
+    drop(store);
+    let store = place.open(&Config { free_bytes_min: u64::MAX, ..place.config() });
+    assert_eq!(store.append(write("a", vec![event(2)])).await, Err(AppendFault::StorageFull));
+    assert_eq!(store.trouble(), Some(AppendFault::StorageFull));
+    assert_eq!(log(&store).await.unwrap().len(), 1);
+    drop(store);
+    let store = place.open(&Config { free_bytes_min: 0, ..place.config() });
+    assert_eq!(store.append(write("a", vec![event(2)])).await.unwrap().position, Position(2));
+}
+
 #[tokio::test]
 async fn an_append_that_does_not_fit_takes_its_batch_along_and_leaves_nothing() {
     let place = Place::new();

@@ -10,3 +10,4 @@ mod opening;
 mod pressure;
 mod removal;
 mod support;
+mod wal;

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use cairn_kernel::{Expected, Position, StreamName};
+use tracing::{Instrument, debug_span};
 
 use super::cache::{Entry, Place, Turn, key};
 use super::ids::Ids;
@@ -30,11 +31,13 @@ impl Commands {
     ) -> Result<Done<A>, CommandFault<A::Rejection>> {
         let since = self.head();
         for _ in 0..ATTEMPTS_MAX {
-            if let Some(position) = self.carried_out(order).await? {
+            if let Some(position) = self.carried_out(order).instrument(debug_span!("idempotency")).await? {
                 return self.answer_repeat(stream, position).await;
             }
             let done = match self.step::<A>(order, stream, expected, &command).await? {
-                Step::Sent { sent, before, after } => self.finish(stream, &sent, &before, after).await?,
+                Step::Sent { sent, before, after } => {
+                    self.finish(stream, &sent, &before, after).instrument(debug_span!("storage")).await?
+                }
                 Step::Idle { base, verdict } => self.answer_idle(order, stream, since, base, verdict).await?,
             };
             if let Some(done) = done {

@@ -1,15 +1,10 @@
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
-
 use cairn_kernel::{Position, Revision, StreamName};
 
 use super::cache::{Entry, Key, Place, key};
 use super::sent::Fate;
 use super::{ATTEMPTS_MAX, CommandFault, Commands, Loaded, Stored};
-use crate::{Direction, ReadFault, Snapshot};
+use crate::{Direction, Snapshot};
 
-/// Events read at a time while folding a stream.
-const PAGE_EVENTS: usize = 512;
 /// A snapshot is kept every so many events.
 const SNAPSHOT_EVENTS: u64 = 128;
 
@@ -77,54 +72,6 @@ impl Commands {
 
     pub(super) fn head(&self) -> Position {
         *self.store().head().borrow()
-    }
-
-    /// Reads a stream from the store: snapshot and tail.
-    pub(super) async fn fold<A: Stored, R>(&self, stream: &StreamName) -> Result<Entry<A>, CommandFault<R>> {
-        let (mut state, snapshot_at) = self.thawed::<A>(stream).await?;
-        let mut place = Place {
-            lineage: self.inner.lineages.fetch_add(1, Ordering::Relaxed),
-            revision: None,
-            last_id: None,
-            position: Position::START,
-            sent: None,
-            folded_bytes: 0,
-        };
-        // The snapshot's own event is read too: it tells position and id, and that the log still has it.
-        let mut from = snapshot_at.unwrap_or_default();
-        loop {
-            let page = self.store().read(stream, from, Direction::Forwards, PAGE_EVENTS).await?;
-            for event in &page {
-                if snapshot_at != Some(event.revision) {
-                    state.evolve(&A::decode(&event.kind, &event.payload)?);
-                }
-                place.folded_bytes += event.payload.len();
-                (place.revision, place.last_id) = (Some(event.revision), Some(event.id));
-                place.position = event.position;
-                from = event.revision.next();
-            }
-            if page.len() < PAGE_EVENTS {
-                break;
-            }
-        }
-        if snapshot_at.is_some() && place.revision.is_none() {
-            let damage = format!("the snapshot of {stream} lies beyond its last event");
-            return Err(ReadFault::Damaged(damage).into());
-        }
-        self.keep_snapshot(stream, &state, snapshot_at, place.revision).await;
-        let state = Arc::new(state);
-        let turn = self.cache().turn([stream]);
-        if self.cache().get::<A>(stream).is_none() {
-            turn.put(key::<A>(stream), place.clone(), Arc::clone(&state) as _, state.weight());
-        }
-        Ok(Entry { place, state })
-    }
-
-    async fn thawed<A: Stored>(&self, stream: &StreamName) -> Result<(A, Option<Revision>), ReadFault> {
-        let Some(schema) = A::SNAPSHOT else { return Ok((A::default(), None)) };
-        let Some(snapshot) = self.store().snapshot(stream).await? else { return Ok((A::default(), None)) };
-        let state = (snapshot.schema == schema).then(|| A::thaw(&snapshot.state)).flatten();
-        Ok(state.map_or_else(|| (A::default(), None), |state| (state, Some(snapshot.revision))))
     }
 
     /// Keeps a snapshot of a durable state if enough happened since the last.

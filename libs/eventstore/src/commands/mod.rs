@@ -8,6 +8,7 @@ use crate::EventStore;
 mod cache;
 mod execute;
 mod fault;
+mod fold;
 mod ids;
 mod load;
 mod order;
@@ -24,6 +25,7 @@ pub use stored::Stored;
 pub use work::Work;
 
 use cache::Cache;
+use fold::Folds;
 
 /// How often a command is decided again because somebody else wrote to its stream first.
 pub const ATTEMPTS_MAX: u32 = 24;
@@ -66,6 +68,7 @@ struct Inner {
     store: Arc<dyn EventStore>,
     clock: Arc<dyn Clock>,
     cache: Cache,
+    folds: Folds,
     /// Names each load from the store, so that a failed append takes back only what was built on it.
     lineages: AtomicU64,
 }
@@ -73,7 +76,8 @@ struct Inner {
 impl Commands {
     /// Over one store. `cache_bytes_max` bounds the folded states kept in memory.
     pub fn new(store: Arc<dyn EventStore>, clock: Arc<dyn Clock>, cache_bytes_max: u64) -> Self {
-        let inner = Inner { store, clock, cache: Cache::new(cache_bytes_max), lineages: AtomicU64::new(0) };
+        let (cache, folds) = (Cache::new(cache_bytes_max), Folds::default());
+        let inner = Inner { store, clock, cache, folds, lineages: AtomicU64::new(0) };
         Self { inner: Arc::new(inner) }
     }
 

@@ -3,6 +3,7 @@ use std::mem;
 use std::sync::Arc;
 
 use cairn_kernel::{Position, StreamName};
+use tracing::{Instrument, debug_span};
 
 use super::cache::Key;
 use super::execute::is_lost_race;
@@ -25,7 +26,7 @@ impl Commands {
         let since = self.head();
         let mut contended = None;
         for _ in 0..ATTEMPTS_MAX {
-            let repeat_of = self.carried_out(order).await?;
+            let repeat_of = self.carried_out(order).instrument(debug_span!("idempotency")).await?;
             let footings = Arc::default();
             let outcome = attempt(Work::new(self.clone(), Arc::clone(&footings), repeat_of.is_some())).await;
             let footings: Vec<Footing> = mem::take(&mut *footings.lock());
@@ -41,7 +42,7 @@ impl Commands {
                 }
                 return Ok((value?, position.max(repeat_of.unwrap_or_default())));
             }
-            if let Some(position) = self.commit(order, staged).await? {
+            if let Some(position) = self.commit(order, staged).instrument(debug_span!("storage")).await? {
                 return Ok((value?, position));
             }
         }

@@ -4,6 +4,7 @@
 mod commands;
 mod conformance;
 mod faults;
+mod folding;
 mod pipelining;
 mod requests;
 mod subscription;

@@ -12,7 +12,7 @@ use cairn_kernel::Position;
 
 use crate::QueryFault;
 
-pub(crate) use build::Source;
+pub(crate) use build::{Purpose, Source};
 pub use digest::Difference;
 pub(crate) use swap::swap;
 
@@ -90,7 +90,7 @@ pub(crate) fn verify(source: &Source) -> Result<Verdict, RebuildFault> {
     let live = live.transaction()?;
     let checkpoint = crate::catalog::checkpoint(&live, definition.name)?.unwrap_or_default();
 
-    let scratch = source.scratch("verify");
+    let scratch = source.scratch(Purpose::Verify);
     let rebuilt = source.build(&scratch, checkpoint.position)?;
     let built = crate::file::open_reader(&scratch.0)?;
     let mut tables = vec![];

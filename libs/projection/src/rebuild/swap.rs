@@ -39,7 +39,17 @@ fn take(connection: &mut Connection, definition: &Definition) -> Result<Checkpoi
     Ok(checkpoint)
 }
 
+/// Copies a table. Row by row only if it has to: `INSERT … SELECT *` between tables of the same shape makes SQLite move
+/// the entries of table and indexes in their order, as they are, without looking into them.
+///
+/// That keeps hidden row numbers, except of a table without any index: there they have to be named.
 fn copy(tx: &Transaction<'_>, table: &Table) -> Result<(), rusqlite::Error> {
+    let mut indexes = tx.prepare("SELECT count(*) FROM pragma_index_list(?1, 'built')")?;
+    let has_index = indexes.query_row([&table.name], |row| row.get::<_, i64>(0))? > 0;
+    if !table.has_rowid || has_index {
+        let table = quoted(&table.name);
+        return tx.execute_batch(&format!("INSERT INTO main.{table} SELECT * FROM built.{table}"));
+    }
     let mut listed = tx.prepare("SELECT name, pk, type FROM pragma_table_info(?1, 'built') ORDER BY cid")?;
     let columns: Vec<(String, u32, String)> = listed
         .query_map([&table.name], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
@@ -48,7 +58,7 @@ fn copy(tx: &Transaction<'_>, table: &Table) -> Result<(), rusqlite::Error> {
     let numbered = columns.iter().filter(|(_, place, _)| *place > 0).count() == 1
         && columns.iter().any(|(_, place, kind)| *place > 0 && kind.eq_ignore_ascii_case("integer"));
     let mut names: Vec<_> = columns.iter().map(|(name, ..)| quoted(name)).collect();
-    if table.has_rowid && !numbered {
+    if !numbered {
         names.push("rowid".to_owned());
     }
     let (table, names) = (quoted(&table.name), names.join(", "));

@@ -5,11 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use cairn_eventstore::{Filter, Memory, Recorded};
+use cairn_kernel::Position;
 use cairn_projection::rusqlite::functions::FunctionFlags;
 use cairn_projection::rusqlite::{self, Transaction};
 use cairn_projection::{Projection, ProjectionFault, View};
 use parking_lot::Mutex;
 
+use crate::beside::always;
 use crate::support::{Words, counted, model, said, say, soon, stop, words};
 
 /// Copies the files at every step: as a process leaves them that is killed there.
@@ -92,8 +94,37 @@ async fn a_crash_between_any_two_steps_loses_and_repeats_nothing() {
     }
 }
 
+#[tokio::test]
+async fn a_crash_in_the_middle_of_a_build_beside_the_file_loses_and_repeats_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (live, copies) = (folder.path().join("live"), folder.path().join("copies"));
+    let store = Memory::new();
+    let crashes = Crashes { live: live.clone(), copies, steps: Arc::default() };
+    say(&store, "words-a", &["one", "two", "three", "four"]).await;
+    {
+        let model = model(&live);
+        let view = View::start_with(Arc::new(store.clone()), &model, crashes.clone(), always()).unwrap();
+        view.reached(Position(4), soon()).await.unwrap();
+        crashes.at("after the first build");
+        view.reached(say(&store, "words-a", &["five", "six"]).await, soon()).await.unwrap();
+        let before = crashes.steps.lock().len();
+        view.rebuild().await.unwrap();
+        // The swap writes a checkpoint too.
+        assert_eq!(crashes.steps.lock().len() - before, 5);
+        crashes.at("after the rebuild");
+        stop(view).await;
+    }
+    let steps = crashes.steps.lock().clone();
+    let position = say(&store, "words-a", &["seven"]).await;
+    for (at, (step, copy)) in steps.into_iter().enumerate() {
+        restart(&store, &copy, position)
+            .await
+            .unwrap_or_else(|difference| panic!("killed {step} ({at}): {difference}"));
+    }
+}
+
 /// Starts on what a crash left, and says in what the view is wrong.
-async fn restart(store: &Memory, folder: &Path, position: cairn_kernel::Position) -> Result<(), String> {
+async fn restart(store: &Memory, folder: &Path, position: Position) -> Result<(), String> {
     let model = model(folder);
     let view = words(store, &model);
     view.reached(position, soon()).await.map_err(|fault| fault.to_string())?;

@@ -6,6 +6,7 @@ use cairn_eventstore::{Filter, Memory, Recorded};
 use cairn_projection::rusqlite::{self, Transaction, ffi};
 use cairn_projection::{Projection, ProjectionFault, ReadModel, View};
 
+use crate::beside::always;
 use crate::support::{Kinds, Words, counted, model, said, say, soon, stop, words};
 
 async fn set_aside(model: &ReadModel) -> Vec<(i64, String, String)> {
@@ -85,6 +86,17 @@ async fn a_full_disk_is_waited_out_and_blamed_on_no_event() {
     let (store, model) = (Memory::new(), model(folder.path()));
     let view = View::start(Arc::new(store.clone()), &model, Fails::new(FULL, 3)).unwrap();
     let position = say(&store, "words-a", &["one", "two"]).await;
+    view.reached(position, soon()).await.unwrap();
+    assert_eq!((said(&model).await.len(), counted(&model).await), (2, 2));
+    assert_eq!((view.state().quarantined, view.state().trouble), (0, None));
+}
+
+#[tokio::test]
+async fn a_view_that_cannot_be_built_beside_its_file_follows_the_log_instead() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, model) = (Memory::new(), model(folder.path()));
+    let position = say(&store, "words-a", &["one", "two"]).await;
+    let view = View::start_with(Arc::new(store.clone()), &model, Fails::new(FULL, 1), always()).unwrap();
     view.reached(position, soon()).await.unwrap();
     assert_eq!((said(&model).await.len(), counted(&model).await), (2, 2));
     assert_eq!((view.state().quarantined, view.state().trouble), (0, None));

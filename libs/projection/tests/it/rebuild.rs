@@ -1,3 +1,6 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use cairn_eventstore::Memory;
 use cairn_projection::rusqlite::Connection;
 use cairn_projection::{Difference, View};
@@ -91,10 +94,24 @@ async fn a_rebuild_under_load_loses_and_repeats_nothing() {
             }
         }
     });
+    let is_over = Arc::new(AtomicBool::new(false));
+    let reading = tokio::spawn({
+        let (model, is_over) = (model.clone(), Arc::clone(&is_over));
+        async move {
+            let mut most = 0;
+            while !is_over.load(Ordering::Relaxed) {
+                let now = counted(&model).await;
+                assert!(now >= most, "readers were taken back from {most} words to {now}");
+                most = now;
+            }
+        }
+    });
     for _ in 0..5 {
         view.rebuild().await.unwrap();
     }
     writing.await.unwrap();
+    is_over.store(true, Ordering::Relaxed);
+    reading.await.unwrap();
     view.rebuild().await.unwrap();
     let position = say(&store, "words-a", &["end"]).await;
     view.reached(position, soon()).await.unwrap();

@@ -19,6 +19,7 @@ impl Projection for Words {
         CREATE INDEX word_by_text ON word (text);
         CREATE TABLE tally (stream TEXT PRIMARY KEY, words INTEGER NOT NULL) STRICT, WITHOUT ROWID;
     ";
+    const READER_INDEXES: &'static [&'static str] = &["word_by_text"];
 
     fn filter(&self) -> Filter {
         Filter::categories(["words"])

@@ -3,8 +3,18 @@ use std::collections::BTreeMap;
 use config::{ConfigError, Map, Source, Value, ValueKind};
 
 use super::Key;
+use super::nearest::within;
+use super::sources::Flag;
 
 const PREFIX: &str = "CAIRN__";
+/// How short names of ours begin. Others (`API_HOST`, `RUST_LOG`) belong to everybody, and say nothing when they are
+/// nearly ours.
+const SHORT_PREFIXES: &[&str] = &["CAIRN_", "MLRUN_"];
+/// So many wrong letters make a misspelt name; more make another one.
+const WRONG_LETTERS_MAX: usize = 2;
+
+/// How the origin of a value from the environment begins.
+pub(super) const ORIGIN: &str = "environment variable";
 
 /// The environment as a source of configuration that remembers which variable said what.
 #[derive(Clone, Debug, Default)]
@@ -21,11 +31,21 @@ impl Environment {
             for (name, path) in names(section, key).into_iter().rev() {
                 // Compose files and the like pass variables on that nobody has set: empty says nothing.
                 if let Some(text) = variables.get(&name).filter(|text| !text.is_empty()) {
-                    values.push((path, value(&name, text, key.is_list())));
+                    values.push((path, value(&format!("{ORIGIN} {name}"), text, key.is_list())));
                 }
             }
         }
         Self { values }
+    }
+
+    /// Takes what the command line says, under its own origin.
+    pub fn flags<'a>(flags: &[Flag], keys: impl Iterator<Item = (&'a str, &'a Key)>) -> Self {
+        let lists: Vec<String> =
+            keys.filter(|(_, key)| key.is_list()).map(|(section, key)| format!("{section}.{}", key.name)).collect();
+        let values = flags.iter().map(|flag| {
+            (flag.path.clone(), value(&format!("flag {}", flag.name), &flag.value, lists.contains(&flag.path)))
+        });
+        Self { values: values.collect() }
     }
 
     /// Variables that look like keys of ours and are none.
@@ -53,8 +73,27 @@ pub(super) fn names(section: &str, key: &Key) -> Vec<(String, String)> {
         .collect()
 }
 
-fn value(name: &str, text: &str, is_list: bool) -> Value {
-    let origin = format!("environment variable {name}");
+/// Variables that are nearly a short name of a key: with the name they probably were to be. Ignored, they would leave
+/// somebody believing that a limit or a key is in force.
+pub(super) fn misspelt<'a>(
+    variables: &'a BTreeMap<String, String>,
+    keys: impl Iterator<Item = (&'a str, &'a Key)>,
+) -> Vec<(&'a str, String)> {
+    let known: Vec<String> = keys.flat_map(|(section, key)| names(section, key)).map(|(name, _)| name).collect();
+    let ours = variables.keys().filter(|name| {
+        SHORT_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+            && !name.starts_with(PREFIX)
+            && !known.contains(name)
+    });
+    ours.filter_map(|name| {
+        let short = known.iter().map(String::as_str).filter(|known| !known.starts_with(PREFIX));
+        Some((name.as_str(), within(name, short, WRONG_LETTERS_MAX)?.to_owned()))
+    })
+    .collect()
+}
+
+fn value(origin: &str, text: &str, is_list: bool) -> Value {
+    let origin = origin.to_owned();
     let text_value = |text: &str| Value::new(Some(&origin), ValueKind::String(text.to_owned()));
     if !is_list {
         return text_value(text);

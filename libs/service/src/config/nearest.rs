@@ -1,6 +1,10 @@
 /// The candidate that `word` was probably meant to be.
 pub(super) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let most = (word.len() / 3).max(2);
+    within(word, candidates, (word.len() / 3).max(2))
+}
+
+/// The nearest candidate of which `word` differs in at most so many letters.
+pub(super) fn within<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>, most: usize) -> Option<&'a str> {
     let scored = candidates.into_iter().map(|candidate| (distance(word, candidate), candidate));
     scored.filter(|(distance, _)| *distance <= most).min().map(|(_, candidate)| candidate)
 }

@@ -1,31 +1,23 @@
 use std::any::{Any, TypeId};
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use config::{Config, File, FileFormat, Map, Value, ValueKind};
 
-use super::environment::Environment;
+use super::environment::{self, Environment};
 use super::nearest::nearest;
+use super::sources::Sources;
 use super::unavailable::UNAVAILABLE;
 use super::{Key, Section};
 
 const SECRET_BYTES_MAX: u64 = 64 * 1024;
 
-/// Where configuration comes from.
-#[derive(Clone, Debug, Default)]
-pub struct Sources {
-    /// The file to read; it must exist. `None`: no file.
-    pub file: Option<PathBuf>,
-    /// The environment's variables.
-    pub environment: BTreeMap<String, String>,
-}
-
 /// All that is wrong with a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problems(pub Vec<String>);
 
-/// The sections of a program.
+/// The sections of a program: declared with [`Registry::with`], then loaded from [`Sources`].
 #[derive(Default)]
 pub struct Registry {
     sections: Vec<Declared>,
@@ -53,17 +45,6 @@ struct Read {
 pub struct Loaded {
     sections: HashMap<TypeId, Read>,
     origins: BTreeMap<String, String>,
-}
-
-impl Sources {
-    /// This process's environment, and `file` or else `cairn.toml` here if there is one.
-    pub fn of_process(file: Option<PathBuf>) -> Self {
-        let file = file.or_else(|| Some(PathBuf::from("cairn.toml")).filter(|path| path.exists()));
-        let variables = std::env::vars_os();
-        let environment =
-            variables.filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-        Self { file, environment: environment.collect() }
-    }
 }
 
 impl Registry {
@@ -94,6 +75,9 @@ impl Registry {
             let names: Vec<String> = self.environment_names();
             problems.push(format!("{name} sets no key{}", did_you_mean(name, names.iter().map(String::as_str))));
         }
+        for (name, near) in environment::misspelt(&sources.environment, self.keys()) {
+            problems.push(format!("{name} sets no key; did you mean {near}? Unset it if not"));
+        }
         let values = match self.collect(sources) {
             Ok(values) => values,
             Err(fault) => {
@@ -103,12 +87,17 @@ impl Registry {
         };
         let mut loaded = Loaded { sections: HashMap::new(), origins: BTreeMap::new() };
         let mut tables = self.split(values, &mut problems);
+        let file = sources.file.as_deref();
         for section in &self.sections {
             let mut table = tables.remove(section.name).unwrap_or_default();
             section.resolve_secrets(&mut table, &mut problems);
             section.check_keys(&mut table, &mut problems);
             for (key, value) in &table {
-                let origin = value.origin().unwrap_or_default().to_owned();
+                let origin = value.origin().unwrap_or_default();
+                // The file is told as it was named, not as it lies to the folder that the program happens to be in.
+                let is_of_file = value.origin().is_some_and(|origin| file.is_some_and(|file| is_same(file, origin)));
+                let origin =
+                    file.filter(|_| is_of_file).map_or_else(|| origin.to_owned(), |file| file.display().to_string());
                 loaded.origins.insert(format!("{}.{key}", section.name), origin);
             }
             match (section.read)(table) {
@@ -145,8 +134,7 @@ impl Registry {
     fn unavailable(&self, environment: &BTreeMap<String, String>) -> Vec<String> {
         let declared = self.environment_names();
         let set = UNAVAILABLE.iter().filter(|unavailable| {
-            let value = environment.get(unavailable.name);
-            value.is_some_and(|value| !value.is_empty() && !unavailable.harmless.contains(&value.as_str()))
+            environment.get(unavailable.name).is_some_and(|value| !value.is_empty())
                 && !declared.iter().any(|name| name == unavailable.name)
         });
         set.map(|unavailable| format!("{} is set, but {}", unavailable.name, unavailable.why)).collect()
@@ -158,7 +146,8 @@ impl Registry {
             builder = builder.add_source(File::from(path.as_path()).format(FileFormat::Toml).required(true));
         }
         let environment = Environment::read(&sources.environment, self.keys());
-        Ok(builder.add_source(environment).build()?.cache)
+        let flags = Environment::flags(&sources.flags, self.keys());
+        Ok(builder.add_source(environment).add_source(flags).build()?.cache)
     }
 
     /// The tables by section.
@@ -201,7 +190,10 @@ impl Declared {
         for key in self.keys.iter().filter(|key| key.is_secret()) {
             let path = format!("{}.{}", self.name, key.name);
             let file_key = format!("{}_file", key.name);
-            if table.get(key.name).is_some_and(|value| !origin_of(value).contains("environment variable")) {
+            if table
+                .get(key.name)
+                .is_some_and(|value| !value.origin().unwrap_or_default().starts_with(environment::ORIGIN))
+            {
                 problems.push(format!("{path} is a secret: put it into a file and name that in {path}_file"));
                 table.remove(key.name);
             }
@@ -232,6 +224,12 @@ impl Loaded {
     pub fn origin(&self, section: &str, key: &str) -> Option<&str> {
         self.origins.get(&format!("{section}.{key}")).map(String::as_str)
     }
+}
+
+/// Whether two paths lead to the same file.
+fn is_same(file: &Path, other: &str) -> bool {
+    let full = |path: &Path| path.canonicalize().ok();
+    full(file).is_some_and(|file| full(Path::new(other)) == Some(file))
 }
 
 fn typed<S: Section>(table: Map<String, Value>) -> Result<S, String> {

@@ -1,41 +1,85 @@
 use std::fmt::Write;
 
+use serde::Serialize;
 use serde_json::Value;
 
 use super::environment::names;
 use super::{Key, Loaded, Registry};
 
+/// What a value comes from when nothing says otherwise.
+const DEFAULT: &str = "default";
+
+/// A key with all that is known of it. Secrets are hidden.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Setting {
+    /// `section.key`.
+    pub key: String,
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// The value in force.
+    pub value: Value,
+    /// Where that comes from: `default`, a file, a variable or a flag.
+    pub origin: String,
+    pub default: Value,
+    /// Every variable that can set it, the strongest first.
+    pub environment: Vec<String>,
+    pub doc: String,
+}
+
 impl Registry {
+    /// Every key with the value in force.
+    pub fn settings(&self, loaded: &Loaded) -> Vec<Setting> {
+        let sections = self.sections();
+        sections
+            .flat_map(|(section, _, keys)| keys.into_iter().map(move |(key, default)| (section, key, default)))
+            .map(|(section, key, default)| Setting {
+                key: format!("{section}.{}", key.name),
+                kind: key.type_name(),
+                value: self.shown(loaded, section, key).cloned().unwrap_or_default(),
+                origin: loaded.origin(section, key.name).unwrap_or(DEFAULT).to_owned(),
+                default: default.clone(),
+                environment: names(section, key).into_iter().map(|(name, _)| name).collect(),
+                doc: key.doc.clone(),
+            })
+            .collect()
+    }
+
+    /// One of them, by `section.key` or one of its environment names.
+    pub fn setting(&self, loaded: &Loaded, wanted: &str) -> Option<Setting> {
+        let is_wanted = |setting: &Setting| setting.key == wanted || setting.environment.iter().any(|n| n == wanted);
+        self.settings(loaded).into_iter().find(is_wanted)
+    }
+
     /// The effective values with where they come from, in the form of a `cairn.toml`. Secrets stay hidden.
     pub fn print(&self, loaded: &Loaded) -> String {
         let mut text = String::new();
-        for (section, _, keys) in self.sections() {
-            let _ = writeln!(text, "[{section}]");
-            for (key, _) in keys {
-                let value = self.shown(loaded, section, key).map_or_else(String::new, toml);
-                let origin = loaded.origin(section, key.name).unwrap_or("default");
-                let line = if value.is_empty() {
-                    format!("# {} is not set", key.name)
-                } else {
-                    format!("{} = {value}", key.name)
-                };
-                let _ = writeln!(text, "{line:<48} # {origin}");
+        let mut current = "";
+        let settings = self.settings(loaded);
+        for setting in &settings {
+            let (section, key) = setting.key.split_once('.').unwrap_or_default();
+            if section != current {
+                let _ = write!(text, "{}[{section}]\n", if current.is_empty() { "" } else { "\n" });
+                current = section;
             }
-            text.push('\n');
+            let value = toml(&setting.value);
+            // A secret cannot stand in a file: what is printed can be read again.
+            let line = match setting.kind {
+                _ if value.is_empty() => format!("# {key} is not set"),
+                "secret" => format!("# {key} is set and hidden"),
+                _ => format!("{key} = {value}"),
+            };
+            let _ = writeln!(text, "{line:<48} # {}", setting.origin);
         }
         text
     }
 
-    /// All about one key, `section.key` or one of its environment names: what it means, how it is set, and to what.
+    /// All about one key: what it means, how it is set, and to what.
     pub fn explain(&self, loaded: &Loaded, wanted: &str) -> Option<String> {
-        let (section, key) = self.keys().find(|(section, key)| {
-            format!("{section}.{}", key.name) == wanted || names(section, key).iter().any(|(name, _)| name == wanted)
-        })?;
-        let value = self.shown(loaded, section, key).map_or_else(String::new, toml);
-        let mut text = format!("{section}.{}: {}\n\n{}\n\n", key.name, key.type_name(), key.doc);
-        let _ = writeln!(text, "value:       {}", if value.is_empty() { "not set" } else { &value });
-        let _ = writeln!(text, "comes from:  {}", loaded.origin(section, key.name).unwrap_or("its default"));
-        let _ = writeln!(text, "environment: {}", environment(section, key));
+        let setting = self.setting(loaded, wanted)?;
+        let mut text = format!("{}\n\n{}\n\n", setting.line(), setting.doc);
+        let _ = writeln!(text, "type:        {}", setting.kind);
+        let _ = writeln!(text, "default:     {}", plain(&setting.default));
+        let _ = writeln!(text, "environment: {}", setting.environment.join(", "));
         Some(text)
     }
 
@@ -65,6 +109,13 @@ impl Registry {
     }
 }
 
+impl Setting {
+    /// In one line: the value in force and where it comes from.
+    pub fn line(&self) -> String {
+        format!("{} = {} ({})", self.key, plain(&self.value), self.origin)
+    }
+}
+
 fn environment(section: &str, key: &Key) -> String {
     names(section, key).iter().map(|(name, _)| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
@@ -75,5 +126,15 @@ fn toml(value: &Value) -> String {
         Value::Null => String::new(),
         Value::Array(items) => format!("[{}]", items.iter().map(toml).collect::<Vec<_>>().join(", ")),
         other => other.to_string(),
+    }
+}
+
+/// A value in a sentence.
+fn plain(value: &Value) -> String {
+    match value {
+        Value::Null => "not set".to_owned(),
+        Value::String(text) if text.is_empty() => "empty".to_owned(),
+        Value::String(text) => text.clone(),
+        other => toml(other),
     }
 }

@@ -8,6 +8,7 @@ use cairn_contract::cairn::options::v1::Dialect;
 use cairn_kernel::{Code, Name, Principal};
 use http::Request;
 use http::request::Parts;
+use parking_lot::Mutex;
 use tonic::body::Body;
 
 use super::callers::Callers;
@@ -81,6 +82,7 @@ impl Admission {
             deadline: head.deadline,
             after: None,
             access: Arc::clone(&self.access),
+            refused: Mutex::default(),
         };
         let mut message = Bytes::new();
         match self.examine(&mut inner, head, parts, body, &mut message).await {
@@ -120,13 +122,14 @@ impl Admission {
 
     fn decide(&self, inner: &mut Inner) -> Result<(), Refusal> {
         let method = inner.method;
-        let reach =
-            if method.is_filtered || method.dialect == Dialect::Mlflow { Reach::Somewhere } else { Reach::Exact };
-        let decision = self.access.decide(&inner.principal, &method.permission, &inner.resource, reach);
+        let decision = self.access.decide(&inner.principal, &method.permission, &inner.resource, reach(method));
         inner.decision_id = Some(decision.id.clone());
         match decision.denial {
             None => Ok(()),
-            Some(denial) => Err(denied(denial, &decision, &method.permission, &inner.resource, &inner.principal)),
+            Some(denial) => {
+                inner.note(&decision);
+                Err(denied(denial, &decision, &method.permission, &inner.resource, &inner.principal))
+            }
         }
     }
 }
@@ -140,6 +143,11 @@ pub(crate) fn forward(mut parts: Parts, ctx: &Ctx, body: Body, is_inflated: bool
     Request::from_parts(parts, body)
 }
 
+/// How much of its resource a method asks for.
+pub(crate) fn reach(method: &Method) -> Reach {
+    if method.is_filtered || method.dialect == Dialect::Mlflow { Reach::Somewhere } else { Reach::Exact }
+}
+
 fn resource(method: &Method, message: &[u8], ambient: Option<&Name>) -> Result<Name, Refusal> {
     let ambient = ambient.map(Name::as_str);
     let text = method
@@ -148,7 +156,7 @@ fn resource(method: &Method, message: &[u8], ambient: Option<&Name>) -> Result<N
     Ok(text.parse::<Name>()?)
 }
 
-/// What a caller is told that may not. Not allowed and not there look the same.
+/// What a caller is told that may not. Not allowed and not there look the same, but to those who may see the project.
 pub(crate) fn denied(
     denial: Denial,
     decision: &Decision,
@@ -156,27 +164,30 @@ pub(crate) fn denied(
     resource: &Name,
     principal: &Principal,
 ) -> Refusal {
-    match denial {
-        Denial::Stale => Refusal::new(
-            Code::Unavailable,
-            "POLICY_STALE",
-            "access changes have not been heard of for too long to decide safely",
-        )
-        .after(Duration::from_secs(1)),
-        Denial::PrincipalDisabled => Refusal::new(
-            Code::Unauthenticated,
-            "CREDENTIAL_REVOKED",
-            format!("{principal} is disabled, or its credential has been revoked"),
-        )
-        .with("principal", principal)
-        .with("decision_id", &decision.id),
-        Denial::NotGranted | Denial::OutOfScope | Denial::ProjectClosed => Refusal::new(
-            Code::PermissionDenied,
-            "ACCESS_DENIED",
-            format!("{permission} on {resource} is not allowed (or it might not exist)"),
-        )
-        .with("permission", permission)
-        .with("resource", resource)
-        .with("decision_id", &decision.id),
-    }
+    let project = || resource.project().map_or_else(|| resource.to_string(), |project| project.to_string());
+    let refusal = match denial {
+        Denial::Stale => {
+            let message = "access changes have not been heard of for too long to decide safely";
+            return Refusal::new(Code::Unavailable, "POLICY_STALE", message).after(Duration::from_secs(1));
+        }
+        Denial::PrincipalDisabled => {
+            let message = format!("{principal} is disabled, or its credential has been revoked");
+            Refusal::new(Code::Unauthenticated, "CREDENTIAL_REVOKED", message).with("principal", principal)
+        }
+        Denial::ProjectDeleted => {
+            let message = format!("{} is deleted; restore it first", project());
+            Refusal::new(Code::FailedPrecondition, "PROJECT_DELETED", message).with("project", project())
+        }
+        Denial::ProjectUnknown => {
+            let message = format!("there is no project {}", project());
+            Refusal::new(Code::NotFound, "PROJECT_NOT_FOUND", message).with("project", project())
+        }
+        Denial::NotGranted | Denial::OutOfScope => {
+            let message = format!("{permission} on {resource} is not allowed (or it might not exist)");
+            Refusal::new(Code::PermissionDenied, "ACCESS_DENIED", message)
+                .with("permission", permission)
+                .with("resource", resource)
+        }
+    };
+    refusal.with("decision_id", &decision.id)
 }

@@ -15,6 +15,15 @@ crate::settings! {
         tokens_max: u64 = 10_000;
         /// Largest request, in bytes, whose text is kept in the audit log; of larger ones it keeps the digest.
         audit_text_bytes_max: usize = 64 * 1024;
+        /// Requests per second for each project (tenant), whoever sends them; what lies in no project counts for its
+        /// caller.
+        project_rate_max: u32 = 100_000;
+        /// How many seconds' worth of a project's requests may come at once.
+        project_burst_seconds: u32 = 2;
+        /// Calls that run at once in this process, streams apart. When there are more, projects take turns.
+        calls_at_once_max: usize = 1_024;
+        /// How many calls of one project may wait for their turn.
+        project_waiting_max: usize = 10_000;
         /// How many addresses and reasons of refused strangers are counted apart in one minute.
         strangers_max: usize = 1_000;
     }
@@ -31,5 +40,12 @@ fn problems(limits: &Limits) -> Vec<String> {
     if limits.deadline_ms_default == 0 || limits.deadline_ms_default > limits.deadline_ms_max {
         problems.push("deadline_ms_default must be between 1 and deadline_ms_max".to_owned());
     }
+    let numbers = [
+        ("project_rate_max", limits.project_rate_max as usize),
+        ("project_burst_seconds", limits.project_burst_seconds as usize),
+        ("calls_at_once_max", limits.calls_at_once_max),
+        ("project_waiting_max", limits.project_waiting_max),
+    ];
+    problems.extend(numbers.iter().filter(|(_, number)| *number == 0).map(|(key, _)| format!("{key} must not be 0")));
     problems
 }

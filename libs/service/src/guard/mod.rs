@@ -13,6 +13,8 @@ mod line;
 mod outcome;
 mod record;
 mod strangers;
+mod tenants;
+mod turns;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -32,17 +34,18 @@ use tokio_util::task::TaskTracker;
 use tonic::body::Body;
 use tonic::service::Routes;
 use tower::{Layer, Service};
-use tracing::{Instrument, info_span};
+use tracing::{Instrument, debug_span, info_span};
 
 use self::admission::{Admission, Refused};
 use self::callers::Callers;
 use self::line::{Line, watched};
 use self::outcome::Outcome;
 use self::strangers::Strangers;
+use self::tenants::{Tenants, in_place, is_in_place};
 use crate::telemetry::Traceparent;
 use crate::{Ctx, Deps, Refusal};
 
-pub(crate) use self::admission::denied;
+pub(crate) use self::admission::{denied, reach};
 pub(crate) use self::head::grpc_timeout;
 pub use self::head::{AFTER, POSITION, PRINCIPAL, PROJECT, REQUEST_ID, SOURCE};
 pub use self::limits::Limits;
@@ -70,6 +73,7 @@ struct Shared {
     store: Arc<dyn EventStore>,
     clock: Arc<dyn Clock>,
     strangers: Arc<Strangers>,
+    tenants: Tenants,
     text_bytes_max: usize,
     limits: Limits,
     changes: TaskTracker,
@@ -92,6 +96,7 @@ impl GuardLayer {
             store: Arc::clone(&deps.store),
             clock: Arc::clone(&deps.clock),
             strangers: Arc::new(strangers),
+            tenants: Tenants::new(&limits),
             text_bytes_max: limits.audit_text_bytes_max,
             limits,
             changes: TaskTracker::new(),
@@ -133,13 +138,14 @@ impl Service<Request<Body>> for Guard {
 impl Shared {
     async fn answer(self: Arc<Self>, routes: Routes, request: Request<Body>) -> Response<Body> {
         let path = request.uri().path();
+        let is_nested = is_in_place();
         match self.contract.method(path) {
-            Some(method) if method.is_read => self.visit(method, routes, request).await,
+            Some(method) if method.is_read => self.visit(method, routes, request, is_nested).await,
             // A change that was let in is finished and recorded even if its caller hangs up meanwhile: hanging up must
             // not be a way to change something unrecorded.
             Some(method) => {
                 let shared = Arc::clone(&self);
-                let change = self.changes.spawn(async move { shared.visit(method, routes, request).await });
+                let change = self.changes.spawn(async move { shared.visit(method, routes, request, is_nested).await });
                 change.await.unwrap_or_else(|fault| outcome::answer(Refusal::internal(fault)))
             }
             None if path.starts_with("/grpc.health.v1.Health/") => run(routes, request).await,
@@ -148,7 +154,13 @@ impl Shared {
     }
 
     /// One call, from its head to its line in the log.
-    async fn visit(&self, method: &'static Method, routes: Routes, request: Request<Body>) -> Response<Body> {
+    async fn visit(
+        &self,
+        method: &'static Method,
+        routes: Routes,
+        request: Request<Body>,
+        is_nested: bool,
+    ) -> Response<Body> {
         let (parts, body) = request.into_parts();
         let head = head::Head::read(method, &parts.headers, &parts.extensions, &self.limits);
         let span = info_span!("rpc", otel.name = %method.name, otel.kind = "server", rpc.method = %method.path);
@@ -159,13 +171,15 @@ impl Shared {
         let mut line = Line::begin(method, &head, traceparent);
 
         async move {
-            let admitted = timeout_at(head.deadline, self.admission.admit(method, &head, traceparent, &parts, body));
+            let admitted = self.admission.admit(method, &head, traceparent, &parts, body);
+            let admitted = timeout_at(head.deadline, admitted.instrument(debug_span!("authorize")));
             let admitted = admitted.await.unwrap_or_else(|_| Err(Refused::before(late())));
             let (seen, answer) = match admitted {
                 Ok(admitted) => {
                     line.knows(&admitted.ctx, &admitted.message);
                     let request = admission::forward(parts, &admitted.ctx, admitted.body, admitted.is_inflated);
-                    let answer = timeout_at(head.deadline, run(routes, request)).await;
+                    let work = self.serve(&admitted.ctx, routes, request, is_nested);
+                    let answer = timeout_at(head.deadline, work).await;
                     let answer = answer.unwrap_or_else(|_| outcome::answer(late()));
                     (Some((admitted.ctx, admitted.message)), answer)
                 }
@@ -191,13 +205,24 @@ impl Shared {
             }
             let answer = outcome::presentable(answer, line.request_id(), line.trace_id());
             if outcome.is_ok() && method.descriptor.is_server_streaming() {
-                return watched(answer, line);
+                let ctx = seen.map(|(ctx, _)| ctx).filter(|_| !method.is_public);
+                return watched(answer, line, ctx);
             }
             line.end(&outcome);
             answer
         }
         .instrument(span)
         .await
+    }
+
+    /// Calls the service once it is the tenant's turn.
+    async fn serve(&self, ctx: &Ctx, routes: Routes, request: Request<Body>, is_nested: bool) -> Response<Body> {
+        // What a call in its place asks for runs in that place.
+        let place = if is_nested { Ok(None) } else { self.tenants.enter(ctx).await };
+        match place {
+            Ok(place) => in_place(place, run(routes, request)).await,
+            Err(refusal) => outcome::answer(refusal),
+        }
     }
 
     /// Writes down what the contract and the outcome ask for, and waits until it is durable.

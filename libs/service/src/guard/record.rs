@@ -1,8 +1,9 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
+use cairn_access::Denial;
 use cairn_contract::cairn::ledger::events::v1::{
-    AccessDenied, Call, CommandRejected, ReadRecorded, RequestRecorded, RequestText,
+    AccessDenied, AccessFacts, Call, CommandRejected, ReadRecorded, RequestRecorded, RequestText, access_facts,
 };
 use cairn_contract::cairn::options::v1::Audit;
 use cairn_contract::redact;
@@ -34,6 +35,7 @@ pub(crate) fn of_call(ctx: &Ctx, message: &Bytes, outcome: &Outcome, text_bytes_
             permission: outcome.value("permission").unwrap_or(&method.permission).to_owned(),
             reason: outcome.reason.clone(),
             message: outcome.message.clone(),
+            facts: outcome.value("decision_id").and_then(|id| facts(ctx, id)),
         };
         events.push(event(&denied, &metadata));
     } else if !method.is_read && is_rejection(outcome.code) {
@@ -121,6 +123,36 @@ fn call(ctx: &Ctx, resource: Option<&str>, decision_id: Option<&str>) -> Call {
         source_address: metadata.source_address.unwrap_or_default(),
         decision_id: decision_id.map(str::to_owned).or(metadata.decision_id).unwrap_or_default(),
     }
+}
+
+/// What the refusal with this id rests on, if access gave it in this call.
+fn facts(ctx: &Ctx, decision_id: &str) -> Option<AccessFacts> {
+    let refused = ctx.inner.refused.lock();
+    let (_, facts) = refused.as_ref().filter(|(id, _)| id == decision_id)?;
+    let denial = match facts.denial {
+        Denial::NotGranted => access_facts::Denial::NotGranted,
+        Denial::OutOfScope => access_facts::Denial::OutOfScope,
+        Denial::PrincipalDisabled => access_facts::Denial::PrincipalDisabled,
+        // Told as what they are, and recorded as that.
+        Denial::Stale | Denial::ProjectDeleted | Denial::ProjectUnknown => access_facts::Denial::Unspecified,
+    };
+    let grants = facts.grants.iter().map(|considered| access_facts::Grant {
+        binding: considered.grant.binding.clone(),
+        role: considered.grant.role.as_ref().map(|role| role.name.clone()).unwrap_or_default(),
+        resource: considered.grant.resource.to_string(),
+        expire_time: considered.grant.expire_time.map(timestamp),
+        holds_permission: considered.holds_permission,
+        covers_resource: considered.covers_resource,
+        expired: considered.is_expired,
+    });
+    Some(AccessFacts {
+        denial: denial.into(),
+        grants: grants.collect(),
+        grant_count: u32::try_from(facts.grant_count).unwrap_or(u32::MAX),
+        scopes: facts.scopes.clone(),
+        permissions: facts.permissions.clone(),
+        policy_position: facts.policy,
+    })
 }
 
 fn text(input: &MessageDescriptor, message: &Bytes, bytes_max: usize) -> RequestText {

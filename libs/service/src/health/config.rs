@@ -13,7 +13,7 @@ crate::settings! {
         disk_warning_share: f64 = 0.85;
         /// Share of the data folder's disk, beyond which it is unhealthy.
         disk_critical_share: f64 = 0.95;
-        /// With this many bytes available a disk is well, whatever share of it is used.
+        /// With this many bytes available a disk is well, whatever share of it is used. 0: only the shares count.
         disk_plenty_bytes: u64 = 4 * 1024 * 1024 * 1024;
         /// Largest lag of a view, in events, before this process is not ready.
         lag_max: u64 = 10_000;

@@ -23,7 +23,7 @@ impl DiskCheck {
         let used = 1.0 - available as f64 / total.max(1) as f64;
         let state = match used {
             // The last twentieth of a large disk is more than all of a small one.
-            _ if available >= self.plenty_bytes => State::Healthy,
+            _ if self.plenty_bytes > 0 && available >= self.plenty_bytes => State::Healthy,
             used if used >= self.critical_share => State::Unhealthy,
             used if used >= self.warning_share => State::Warning,
             _ => State::Healthy,
@@ -74,6 +74,8 @@ mod tests {
         let check = DiskCheck::new("/", &Config::default());
         assert_eq!(check.judge(1 << 40, 5 << 30).0, State::Healthy);
         assert_eq!(check.judge(1 << 40, 3 << 30).0, State::Unhealthy);
+        let by_share = DiskCheck::new("/", &Config { disk_plenty_bytes: 0, ..Config::default() });
+        assert_eq!(by_share.judge(1 << 40, 5 << 30).0, State::Unhealthy, "nothing is plenty");
     }
 
     #[tokio::test]

@@ -45,15 +45,25 @@ impl MemoryCheck {
         None
     }
 
-    /// Version 1, as containers see it.
+    /// Version 1: the nearest group upwards that has a limit. In a container the path may be that of the host, which is
+    /// not there; then the container's own group is the topmost.
     fn legacy(&self) -> Option<Usage> {
-        let folder = self.cgroups.join("memory");
-        let limit = number(&folder.join("memory.limit_in_bytes"))?;
-        // Without a limit it says the largest number of pages there could be.
-        let is_limited = limit < self.machine()?.limit;
-        let used = number(&folder.join("memory.usage_in_bytes"))?;
-        let used = used.saturating_sub(reclaimable(&folder, "total_inactive_file"));
-        is_limited.then_some(Usage { used, limit })
+        let groups = fs::read_to_string(self.proc.join("self/cgroup")).ok()?;
+        let group = groups.lines().find_map(|line| {
+            let (controllers, path) = line.split_once(':')?.1.split_once(":/")?;
+            controllers.split(',').any(|controller| controller == "memory").then_some(path)
+        })?;
+        let most = self.machine()?.limit;
+        let mut folder = self.cgroups.join("memory").join(group);
+        while folder.starts_with(self.cgroups.join("memory")) {
+            // Without a limit it says the largest number of pages there could be.
+            if let Some(limit) = number(&folder.join("memory.limit_in_bytes")).filter(|limit| *limit < most) {
+                let used = number(&folder.join("memory.usage_in_bytes"))?;
+                return Some(Usage { used: used.saturating_sub(reclaimable(&folder, "total_inactive_file")), limit });
+            }
+            folder.pop();
+        }
+        None
     }
 
     fn machine(&self) -> Option<Usage> {
@@ -152,7 +162,13 @@ mod tests {
             ]
         };
         let (_root, limited) = machine(&files(200 * MIB));
-        assert_eq!(limited.usage(), Some(Usage { used: 90 * MIB, limit: 200 * MIB }));
+        assert_eq!(limited.usage(), Some(Usage { used: 90 * MIB, limit: 200 * MIB }), "the host's path is not there");
+        let own = [
+            ("cgroup/memory/pods/memory.limit_in_bytes", (150 * MIB).to_string()),
+            ("cgroup/memory/pods/memory.usage_in_bytes", (50 * MIB).to_string()),
+        ];
+        let (_root, nearest) = machine(&[files(200 * MIB), own.to_vec()].concat());
+        assert_eq!(nearest.usage(), Some(Usage { used: 50 * MIB, limit: 150 * MIB }));
         let (_root, unlimited) = machine(&files(9_223_372_036_854_771_712));
         assert_eq!(unlimited.usage().unwrap().limit, 16 << 30);
     }

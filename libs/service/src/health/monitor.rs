@@ -28,6 +28,8 @@ struct Inner {
     check_timeout: Duration,
     recover_after: u32,
     parts: Mutex<Vec<Part>>,
+    /// Held by the round under way: two at once would count one state twice, and the slower one would be shown last.
+    rounds: tokio::sync::Mutex<()>,
     /// When the event loop last had time for us.
     beat: Mutex<Instant>,
     stopping: CancellationToken,
@@ -48,6 +50,7 @@ impl Health {
             check_timeout: Duration::from_millis(config.check_timeout_ms),
             recover_after: config.recover_after,
             parts: Mutex::default(),
+            rounds: tokio::sync::Mutex::default(),
             beat: Mutex::new(Instant::now()),
             stopping: CancellationToken::new(),
             reporter,
@@ -78,9 +81,12 @@ impl Health {
                 () = stop.cancelled() => break,
                 _ = beat.tick() => *self.inner.beat.lock() = Instant::now(),
                 _ = interval.tick() => {
-                    // Apart, so that a slow check does not look like an event loop that stands still.
-                    let health = self.clone();
-                    tokio::spawn(async move { health.round().await });
+                    // Apart, so that a slow check does not look like an event loop that stands still. A round that is
+                    // still under way is not joined by another.
+                    if self.inner.rounds.try_lock().is_ok() {
+                        let health = self.clone();
+                        tokio::spawn(async move { health.round().await });
+                    }
                 }
             }
         }
@@ -88,6 +94,7 @@ impl Health {
 
     /// Asks every part once, all at the same time.
     pub async fn round(&self) {
+        let _round = self.inner.rounds.lock().await;
         let checks: Vec<_> = self.inner.parts.lock().iter().map(|part| Arc::clone(&part.check)).collect();
         let asked = checks.into_iter().map(|check| async move {
             let answered = tokio::time::timeout(self.inner.check_timeout, check.check()).await;

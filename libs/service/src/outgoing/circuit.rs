@@ -14,7 +14,11 @@ use tower::{Layer, Service, ServiceExt};
 use tracing::{info, warn};
 
 use super::Config;
+use super::deadline::Deadline;
 use crate::Refusal;
+
+/// Why a call is refused while none is tried.
+pub(super) const CIRCUIT_OPEN: &str = "CIRCUIT_OPEN";
 
 /// Whether calls are let through. A pure state machine: told the time, never asking for it.
 #[derive(Debug)]
@@ -151,15 +155,43 @@ where
         Box::pin(async move {
             if let Err(wait) = layer.admit() {
                 let message = format!("calls to {} failed so often that none is tried for a while", layer.upstream);
-                let refusal = Refusal::new(kernel::Code::Unavailable, "CIRCUIT_OPEN", message)
+                let refusal = Refusal::new(kernel::Code::Unavailable, CIRCUIT_OPEN, message)
                     .with("upstream", layer.upstream)
                     .after(wait);
                 return Ok(Status::from(refusal).into_http());
             }
+            let attempt = Attempted { deadline: request.extensions().get::<Deadline>().copied(), layer: Some(layer) };
             let answer = inner.oneshot(request).await?;
-            layer.record(code_of(&answer));
+            attempt.answered(code_of(&answer));
             Ok(answer)
         })
+    }
+}
+
+/// An attempt that nobody has heard of yet.
+struct Attempted {
+    layer: Option<CircuitLayer>,
+    deadline: Option<Deadline>,
+}
+
+impl Attempted {
+    fn answered(mut self, code: Code) {
+        let is_late = self.deadline.is_some_and(|deadline| deadline.ended(code));
+        if let Some(layer) = self.layer.take() {
+            layer.record(if is_late { Code::DeadlineExceeded } else { code });
+        }
+    }
+}
+
+impl Drop for Attempted {
+    /// Given up before an answer came. At the deadline that is a failure like any other: what hangs must open the circuit
+    /// too. Before it, the caller went away, which says nothing of the other side.
+    fn drop(&mut self) {
+        if let Some(layer) = self.layer.take()
+            && self.deadline.is_some_and(|deadline| Instant::now() >= deadline.0)
+        {
+            layer.record(Code::DeadlineExceeded);
+        }
     }
 }
 

@@ -23,9 +23,10 @@ const HEADER: &str = "grpc-timeout";
 pub(super) struct Deadline(pub Instant);
 
 impl Deadline {
-    /// Whether the other side may think it has passed: the time left is cut to milliseconds on its way.
-    fn is_near(self) -> bool {
-        self.0.saturating_duration_since(Instant::now()) < Duration::from_millis(10)
+    /// Whether an answer says that it has passed: some servers call it `CANCELLED` when it does on their side first,
+    /// since the time left is cut to milliseconds on its way.
+    pub fn ended(self, code: tonic::Code) -> bool {
+        code == Cancelled && self.0.saturating_duration_since(Instant::now()) < Duration::from_millis(10)
     }
 
     /// Tells the other side how much time is left.
@@ -86,8 +87,7 @@ where
         let inner = self.inner.clone();
         Box::pin(async move {
             match tokio::time::timeout_at(deadline.0, inner.oneshot(request)).await {
-                // Some servers call it so when the deadline passes on their side first.
-                Ok(Ok(answer)) if code_of(&answer) == Cancelled && deadline.is_near() => Ok(late()),
+                Ok(Ok(answer)) if deadline.ended(code_of(&answer)) => Ok(late()),
                 Ok(answered) => answered,
                 Err(_) => Ok(late()),
             }

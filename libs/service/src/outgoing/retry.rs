@@ -20,6 +20,7 @@ use tower::{Layer, Service, ServiceExt};
 
 use super::Config;
 use super::backoff::Backoff;
+use super::circuit::CIRCUIT_OPEN;
 use super::deadline::Deadline;
 use crate::Refusal;
 
@@ -179,7 +180,12 @@ impl Policy<Request<Bytes>, Response<Body>, Infallible> for Attempts {
 
 /// How long the other side wants us to wait before the same call may succeed; nothing if it will not.
 fn asked_to_wait(status: &Status) -> Option<Duration> {
-    let asked = status.get_error_details().retry_info().and_then(|info| info.retry_delay);
+    let details = status.get_error_details();
+    // An open circuit is there to refuse at once: waiting for it would hold up all callers, to come back together.
+    if details.error_info().is_some_and(|info| info.reason == CIRCUIT_OPEN) {
+        return None;
+    }
+    let asked = details.retry_info().and_then(|info| info.retry_delay);
     match status.code() {
         Code::Unavailable => Some(asked.unwrap_or_default()),
         Code::ResourceExhausted | Code::Aborted => asked,

@@ -1,6 +1,13 @@
+use std::time::Duration;
+
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
+use tokio_util::sync::CancellationToken;
+
 use super::openmetrics;
+
+/// How often samples are folded into their buckets when nobody reads them.
+const FOLD_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Upper bounds of duration histograms, in seconds: a cached read to a call that waits for its deadline.
 const SECONDS: &[f64] = &[0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
@@ -24,6 +31,15 @@ impl Metrics {
         let builder = PrometheusBuilder::new().set_buckets_for_metric(Matcher::Suffix("_seconds".into()), SECONDS)?;
         let recorder = builder.build_recorder();
         Ok((Self { handle: recorder.handle() }, recorder))
+    }
+
+    /// Folds samples of histograms into their buckets until `stop`. Without it they pile up, one for each call, for as
+    /// long as no scraper reads them.
+    pub async fn keep_small(&self, stop: CancellationToken) {
+        let mut interval = tokio::time::interval(FOLD_INTERVAL);
+        while stop.run_until_cancelled(interval.tick()).await.is_some() {
+            self.handle.run_upkeep();
+        }
     }
 
     /// All metrics, in the format that the scraper's `Accept` header prefers: Prometheus text, or OpenMetrics.

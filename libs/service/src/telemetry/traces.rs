@@ -6,8 +6,8 @@ use opentelemetry::trace::TracerProvider;
 use opentelemetry_otlp::WithExportConfig;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
-use tracing::Subscriber;
-use tracing_subscriber::filter::LevelFilter;
+use tracing::{Level, Subscriber};
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -93,7 +93,8 @@ where
         LogFormat::Auto => std::io::stderr().is_terminal(),
     };
     let lines: Box<dyn Layer<Registry> + Send + Sync> = if is_text {
-        fmt::layer().with_writer(writer).with_ansi(std::io::stderr().is_terminal()).boxed()
+        let is_plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        fmt::layer().with_writer(writer).with_ansi(std::io::stderr().is_terminal() && !is_plain).boxed()
     } else {
         fmt::layer()
             .with_writer(writer)
@@ -106,7 +107,14 @@ where
     let lines = lines.with_filter(EnvFilter::try_new(&config.log_filter)?);
     let spans = traces.map(|provider| {
         let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("cairn"));
-        layer.with_filter(LevelFilter::INFO)
+        // The steps of a call are spans below the level of log lines: without a collector they cost nothing. Of events
+        // only those become part of a trace that are worth a line.
+        let is_wanted = filter_fn(|metadata| {
+            let is_step =
+                metadata.is_span() && metadata.target().starts_with("cairn") && *metadata.level() <= Level::DEBUG;
+            is_step || *metadata.level() <= Level::INFO
+        });
+        layer.with_filter(is_wanted.with_max_level_hint(Level::DEBUG))
     });
     Ok(tracing_subscriber::registry().with(lines).with(spans))
 }

@@ -55,8 +55,7 @@ fn load(toml: &str, variables: &[(&str, &str)]) -> Result<Loaded, Problems> {
 fn sources(folder: &TempDir, toml: &str, variables: &[(&str, &str)]) -> Sources {
     let file = folder.path().join("cairn.toml");
     fs::write(&file, toml).unwrap();
-    let environment = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-    Sources { file: Some(file), environment: environment.collect() }
+    Sources::new().with_file(file).with_environment(variables.iter().copied())
 }
 
 fn problems(toml: &str, variables: &[(&str, &str)]) -> Vec<String> {
@@ -65,7 +64,7 @@ fn problems(toml: &str, variables: &[(&str, &str)]) -> Vec<String> {
 
 #[test]
 fn nothing_needs_to_be_configured() {
-    let loaded = registry().load(&Sources::default()).unwrap();
+    let loaded = registry().load(&Sources::new()).unwrap();
     assert_eq!(loaded.get::<Edge>().http_port, 3001);
     assert_eq!(loaded.origin("edge", "http_port"), None);
 }
@@ -96,8 +95,8 @@ fn every_key_can_be_set_by_the_environment_alone_s1_50() {
         ("auth.days_max", "3"),
     ]);
     let long = |key: &str| format!("CAIRN__{}", key.to_uppercase().replace('.', "__"));
-    let environment = values.iter().map(|(key, value)| (long(key), (*value).to_owned())).collect();
-    let loaded = registry().load(&Sources { file: None, environment }).unwrap();
+    let environment = values.iter().map(|(key, value)| (long(key), *value));
+    let loaded = registry().load(&Sources::new().with_environment(environment)).unwrap();
     let (edge, auth) = (loaded.get::<Edge>(), loaded.get::<Auth>());
     assert_eq!((edge.host.as_str(), edge.http_port), ("0.0.0.0", 8080));
     assert_eq!(edge.origins, ["https://a.example", "https://b.example"]);
@@ -107,7 +106,7 @@ fn every_key_can_be_set_by_the_environment_alone_s1_50() {
     for key in values.keys() {
         let explained = registry().explain(&loaded, key).unwrap();
         assert!(explained.contains(&long(key)), "{explained}");
-        assert!(explained.contains(&format!("comes from:  environment variable {}", long(key))), "{explained}");
+        assert!(explained.contains(&format!("(environment variable {})", long(key))), "{explained}");
     }
 }
 
@@ -145,7 +144,7 @@ fn values_that_only_fit_together_are_checked_together() {
 
 #[test]
 fn a_file_that_was_named_must_be_there_and_be_toml() {
-    let missing = Sources { file: Some("/nonexistent/cairn.toml".into()), ..Sources::default() };
+    let missing = Sources::new().with_file("/nonexistent/cairn.toml");
     assert!(registry().load(&missing).is_err());
     let found = problems("[edge\n", &[]);
     assert!(found[0].contains("cairn.toml"), "{found:?}");
@@ -187,8 +186,38 @@ fn what_another_product_promised_and_this_one_cannot_is_refused() {
         let found = problems("", &[(name, "somewhere")]);
         assert!(found.len() == 1 && found[0].starts_with(&format!("{name} is set, but")), "{found:?}");
     }
-    assert_eq!(problems("", &[("INGEST_MODE", "direct")]), [""; 0]);
-    assert_eq!(problems("", &[("INGEST_MODE", "queued")]).len(), 1);
+}
+
+#[test]
+fn a_short_name_that_is_nearly_right_is_refused_and_a_strangers_is_none_of_ours() {
+    let found = problems("", &[("CAIRN_AUTH_DISABLE", "true"), ("MLRUN_API_KYE", "x")]);
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(found[0].starts_with("CAIRN_AUTH_DISABLE sets no key; did you mean CAIRN_AUTH_DISABLED?"), "{found:?}");
+    assert!(found[1].contains("did you mean MLRUN_API_KEY?"), "{found:?}");
+    // A cluster names services so, and a command line has names of its own.
+    let strangers = [("CAIRN_SERVICE_HOST", "x"), ("CAIRN_PORT", "x"), ("CAIRN_URL", "x"), ("API_PORT", "x")];
+    assert_eq!(problems("", &strangers), [""; 0]);
+}
+
+#[test]
+fn a_flag_is_the_strongest_and_is_checked_like_the_others() {
+    let flag = |path: &str, value: &str| {
+        let sources = Sources::new().with_environment([("API_HTTP_PORT", "1")]).with_flag("--set", path, value);
+        registry().load(&sources).map_err(|problems| problems.0.join("; "))
+    };
+    let loaded = flag("edge.http_port", "2").unwrap();
+    assert_eq!(loaded.get::<Edge>().http_port, 2);
+    assert_eq!(registry().setting(&loaded, "API_HTTP_PORT").unwrap().line(), "edge.http_port = 2 (flag --set)");
+    assert_eq!(flag("edge.origins", "https://a, https://b").unwrap().get::<Edge>().origins, ["https://a", "https://b"]);
+    for (path, value, said) in [
+        ("edge.htpp_port", "2", "there is no key edge.htpp_port (in flag --set); did you mean http_port?"),
+        ("egde.http_port", "2", "there is no section egde"),
+        ("edge.http_port", "many", "invalid type"),
+        ("auth.bootstrap_key", "0123456789abcdef", "is a secret: put it into a file"),
+    ] {
+        let problem = flag(path, value).err().unwrap();
+        assert!(problem.contains(said), "{problem}");
+    }
 }
 
 #[test]

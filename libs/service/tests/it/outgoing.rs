@@ -224,6 +224,24 @@ fn a_circuit_opens_after_failures_and_closes_after_a_good_probe_s3_43() {
 }
 
 #[tokio::test]
+async fn a_circuit_opens_for_what_hangs_as_for_what_fails_but_not_for_callers_that_go_away() {
+    let config = Config { circuit_failures_max: 2, ..config() };
+    let suite = suite(&config, &[Does::Hangs]).await;
+    for _ in 0..3 {
+        let gone = tokio::time::timeout(Duration::from_millis(20), suite.call("GetLion", about_leo("meat"))).await;
+        assert!(gone.is_err(), "it hangs");
+    }
+    for _ in 0..2 {
+        let mut request = about_leo("meat");
+        request.set_timeout(Duration::from_millis(30));
+        let late = suite.call("GetLion", request).await.unwrap_err();
+        assert_eq!(late.code(), tonic::Code::DeadlineExceeded);
+    }
+    let refused = suite.call("GetLion", about_leo("meat")).await.unwrap_err();
+    assert_eq!(refused.get_error_details().error_info().unwrap().reason, "CIRCUIT_OPEN");
+}
+
+#[tokio::test]
 async fn what_cannot_be_reached_is_unavailable() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());

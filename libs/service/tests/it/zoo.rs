@@ -165,7 +165,16 @@ impl Zoo {
         Self::with_access(store, access)
     }
 
+    pub fn with_limits(limits: Limits) -> Self {
+        let access = Access::fixed(world(), Arc::new(SystemClock), Arc::new(Keyring::generate()));
+        Self::with(Arc::new(Memory::new()), access, limits)
+    }
+
     pub fn with_access(store: Arc<dyn EventStore>, access: Arc<Access>) -> Self {
+        Self::with(store, access, Limits::default())
+    }
+
+    fn with(store: Arc<dyn EventStore>, access: Arc<Access>, limits: Limits) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let deps = Deps {
             commands: Commands::new(Arc::clone(&store), Arc::clone(&clock), 0),
@@ -175,7 +184,7 @@ impl Zoo {
             views_folder: std::env::temp_dir(),
         };
         let gate = Arc::new(Gate::default());
-        let layer = GuardLayer::with_contract(contract(), &deps, Limits::default());
+        let layer = GuardLayer::with_contract(contract(), &deps, limits);
         let process = InProcess::new(layer, [Routes::new(Keeper { gate: Arc::clone(&gate) })]);
         Self { store, access, gate, process }
     }

@@ -3,6 +3,8 @@ use std::sync::Arc;
 use cairn_access::{Denial, Grant, Reach, Roles};
 use cairn_contract::cairn::auth::v1 as proto;
 use cairn_contract::cairn::auth::v1::access_service_server::AccessService;
+use cairn_contract::cairn::ledger::events::v1::{AccessDenied, access_facts};
+use cairn_eventstore::Recorded;
 use cairn_kernel::{Name, Principal, PrincipalKind};
 use cairn_service::{Ctx, Refusal, Reply, field, refuse};
 use tonic::{Request, Response, Status};
@@ -36,7 +38,7 @@ impl AccessRules {
 impl AccessService for AccessRules {
     async fn list_roles(&self, request: Request<proto::ListRolesRequest>) -> Reply<proto::ListRolesResponse> {
         let (_, request) = Ctx::accept(request)?;
-        let page = Page::read(request.page_size, &request.page_token)?;
+        let page = Page::read("roles", &[], request.page_size, &request.page_token)?;
         // From the least to the most powerful, so a page goes on after a place rather than after a name.
         let roles = Roles::built_in().granted();
         let start = roles.iter().position(|role| role.name == page.after).map_or(0, |at| at + 1);
@@ -88,7 +90,8 @@ impl AccessService for AccessRules {
 
     async fn list_bindings(&self, request: Request<proto::ListBindingsRequest>) -> Reply<proto::ListBindingsResponse> {
         let (ctx, request) = Ctx::accept(request)?;
-        let page = Page::read(request.page_size, &request.page_token)?;
+        let filter = [request.principal.as_str(), &request.role, &request.resource];
+        let page = Page::read("bindings", &filter, request.page_size, &request.page_token)?;
         let resource = match request.resource.as_str() {
             "" => Name::ROOT,
             text => field("resource", text)?,
@@ -121,6 +124,7 @@ impl AccessService for AccessRules {
         };
         let (world, now) = (self.0.access.world(), self.0.now());
         let decision = self.0.access.decide(&principal, &request.permission, &resource, Reach::Exact);
+        let is_closed = world.is_closed(&request.permission, &resource);
         let grants = world.grants(&principal.name).take(GRANTS_MAX);
         let grants = grants.map(|grant| proto::check_permission_response::Grant {
             binding: grant.binding.clone(),
@@ -133,11 +137,28 @@ impl AccessService for AccessRules {
         });
         Ok(Response::new(proto::CheckPermissionResponse {
             allowed: decision.is_allowed(),
-            denial: denial(decision.denial).into(),
+            denial: denial(decision.denial, is_closed).into(),
             binding: decision.binding.unwrap_or_default(),
             grants: grants.collect(),
             policy_position: decision.policy.to_string(),
         }))
+    }
+
+    async fn explain_decision(
+        &self,
+        request: Request<proto::ExplainDecisionRequest>,
+    ) -> Reply<proto::ExplainDecisionResponse> {
+        let (ctx, request) = Ctx::accept(request)?;
+        let id = request.name.strip_prefix("decisions/").filter(|id| !id.is_empty() && !id.contains('/'));
+        let id = id.ok_or_else(|| refuse(Refusal::invalid("name", "must be decisions/{decision}")))?;
+        let unknown = || rejected(Rejection::DecisionNotFound(id.to_owned()));
+        let found = self.0.refusals.find(self.0.commands.store(), id, ctx.deadline()).await?;
+        let (denied, recorded) = found.ok_or_else(unknown)?;
+        let call = denied.call.clone().unwrap_or_default();
+        // What is not the caller's to know looks as if it were not there.
+        let resource: Name = call.resource.parse().map_err(|_| unknown())?;
+        ctx.require("auth.decisions.explain", &resource).map_err(|_| unknown())?;
+        Ok(Response::new(explanation(denied, &recorded)))
     }
 
     async fn who_am_i(&self, request: Request<proto::WhoAmIRequest>) -> Reply<proto::WhoAmIResponse> {
@@ -170,14 +191,55 @@ fn role_name(grant: &Grant) -> String {
     grant.role.as_ref().map(|role| role.name.clone()).unwrap_or_default()
 }
 
-fn denial(denial: Option<Denial>) -> proto::check_permission_response::Denial {
+fn denial(denial: Option<Denial>, is_closed: bool) -> proto::check_permission_response::Denial {
     use proto::check_permission_response::Denial as Told;
     match denial {
         None => Told::Unspecified,
+        Some(Denial::ProjectDeleted | Denial::ProjectUnknown) => Told::ProjectClosed,
+        // Told to whoever asks here, though the principal itself would not learn it.
+        Some(Denial::NotGranted) if is_closed => Told::ProjectClosed,
         Some(Denial::NotGranted) => Told::NotGranted,
         Some(Denial::OutOfScope) => Told::OutOfScope,
         Some(Denial::PrincipalDisabled) => Told::PrincipalDisabled,
-        Some(Denial::ProjectClosed) => Told::ProjectClosed,
         Some(Denial::Stale) => Told::Stale,
+    }
+}
+
+/// A recorded refusal, in the words of the contract.
+fn explanation(denied: AccessDenied, recorded: &Recorded) -> proto::ExplainDecisionResponse {
+    use proto::explain_decision_response::{Denial as Told, Grant};
+    let call = denied.call.unwrap_or_default();
+    let facts = denied.facts.unwrap_or_default();
+    let told = match facts.denial() {
+        access_facts::Denial::Unspecified => Told::Unspecified,
+        access_facts::Denial::NotGranted => Told::NotGranted,
+        access_facts::Denial::OutOfScope => Told::OutOfScope,
+        access_facts::Denial::PrincipalDisabled => Told::PrincipalDisabled,
+    };
+    let grants = facts.grants.into_iter().map(|grant| Grant {
+        binding: grant.binding,
+        role: grant.role,
+        resource: grant.resource,
+        expire_time: grant.expire_time,
+        holds_permission: grant.holds_permission,
+        covers_resource: grant.covers_resource,
+        expired: grant.expired,
+    });
+    proto::ExplainDecisionResponse {
+        name: format!("decisions/{}", call.decision_id),
+        principal: call.principal,
+        permission: denied.permission,
+        resource: call.resource,
+        method: call.method,
+        request_id: call.request_id,
+        decide_time: Some(timestamp(recorded.time)),
+        denial: told.into(),
+        message: denied.message,
+        grants: grants.collect(),
+        grant_count: i32::try_from(facts.grant_count).unwrap_or(i32::MAX),
+        scopes: facts.scopes,
+        permissions: facts.permissions,
+        policy_position: facts.policy_position.to_string(),
+        position: recorded.position.to_string(),
     }
 }

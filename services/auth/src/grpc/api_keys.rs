@@ -128,7 +128,8 @@ impl ApiKeyService for ApiKeys {
     async fn list_api_keys(&self, request: Request<proto::ListApiKeysRequest>) -> Reply<proto::ListApiKeysResponse> {
         let (ctx, request) = Ctx::accept(request)?;
         let owner: PrincipalName = field("parent", &request.parent)?;
-        let page = Page::read(request.page_size, &request.page_token)?;
+        let revoked = if request.show_revoked { "revoked too" } else { "" };
+        let page = Page::read("apiKeys", &[owner.as_str(), revoked], request.page_size, &request.page_token)?;
         self.0.catch_up(&ctx).await?;
         let found = self.0.query.keys(owner.as_str(), &page, request.show_revoked, self.0.now()).await;
         let (api_keys, next_page_token) = page.cut(found.map_err(refuse)?, |key| &key.name);

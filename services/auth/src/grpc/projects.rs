@@ -57,7 +57,8 @@ impl ProjectService for Projects {
 
     async fn list_projects(&self, request: Request<proto::ListProjectsRequest>) -> Reply<proto::ListProjectsResponse> {
         let (ctx, request) = Ctx::accept(request)?;
-        let page = Page::read(request.page_size, &request.page_token)?;
+        let deleted = if request.show_deleted { "deleted too" } else { "" };
+        let page = Page::read("projects", &[deleted], request.page_size, &request.page_token)?;
         self.0.catch_up(&ctx).await?;
         let visible = ctx.visible("auth.projects.list", &Name::ROOT);
         let found = self.0.query.projects(&visible, &page, request.show_deleted).await.map_err(refuse)?;

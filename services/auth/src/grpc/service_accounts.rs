@@ -96,10 +96,11 @@ impl ServiceAccountService for ServiceAccounts {
         request: Request<proto::ListServiceAccountsRequest>,
     ) -> Reply<proto::ListServiceAccountsResponse> {
         let (ctx, request) = Ctx::accept(request)?;
-        let page = Page::read(request.page_size, &request.page_token)?;
+        let state = request.state();
+        let page = Page::read("serviceAccounts", &[state.as_str_name()], request.page_size, &request.page_token)?;
         self.0.catch_up(&ctx).await?;
         let visible = ctx.visible("auth.serviceAccounts.list", &Name::ROOT);
-        let found = self.0.query.service_accounts(&visible, &page, request.state()).await.map_err(refuse)?;
+        let found = self.0.query.service_accounts(&visible, &page, state).await.map_err(refuse)?;
         let (service_accounts, next_page_token) = page.cut(found, |account| &account.name);
         Ok(Response::new(proto::ListServiceAccountsResponse { service_accounts, next_page_token }))
     }

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use cairn_access::{ACCESS_TOKEN_LIFE_MAX, ApiKey};
+use cairn_access::ApiKey;
 use cairn_contract::cairn::auth::v1 as proto;
 use cairn_contract::cairn::auth::v1::token_service_server::TokenService;
 use cairn_kernel::Name;
@@ -34,11 +34,12 @@ impl TokenService for TokenDesk {
         }
         let scopes = if wanted.is_empty() { held } else { wanted };
         let scopes: Vec<String> = scopes.iter().map(ToString::to_string).collect();
-        let expire_time = self.0.now().after(ACCESS_TOKEN_LIFE_MAX);
+        let life = self.0.access.token_life();
+        let expire_time = self.0.now().after(life);
         Ok(Response::new(proto::ExchangeTokenResponse {
-            access_token: self.0.access.issue(&principal, &scopes, ACCESS_TOKEN_LIFE_MAX),
+            access_token: self.0.access.issue(&principal, &scopes, life),
             token_type: "Bearer".into(),
-            expires_in: i32::try_from(ACCESS_TOKEN_LIFE_MAX.as_secs()).expect("ten minutes fit"),
+            expires_in: i32::try_from(life.as_secs()).expect("ten minutes fit"),
             expire_time: Some(timestamp(expire_time)),
         }))
     }

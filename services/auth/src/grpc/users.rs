@@ -57,8 +57,8 @@ impl UserService for Users {
         let person = person(&request.user.unwrap_or_default())?;
         let order = ctx.order(&request.request_id);
         let user = UserName::stored(format!("users/u-{}", made_id(&order)));
-        // First, because this can be refused. If the rest fails nobody refers to it, and a repeat writes the same.
-        self.0.people.keep(user.to_string(), person).await.map_err(refuse)?;
+        // First, because this can be refused. If the rest fails nobody refers to it, and a repeat finds it.
+        self.0.people.keep_new(user.to_string(), person).await.map_err(refuse)?;
         let command = Command { user: user.clone(), act: Act::Create };
         let stream = stream::<User>(&user);
         let at = match self.0.execute::<User>(&ctx, &request.request_id, &stream, "", command).await {
@@ -70,7 +70,13 @@ impl UserService for Users {
                 return Err(status);
             }
         };
-        Ok(ctx.reply(self.show(&user).await?, at))
+        let mut made = self.show(&user).await?;
+        if made.state() == proto::user::State::Deleted {
+            // A repeat that comes after the user was deleted must not bring back what was forgotten.
+            self.0.people.forget(user.to_string()).await.map_err(refuse)?;
+            (made.display_name, made.email) = (String::new(), String::new());
+        }
+        Ok(ctx.reply(made, at))
     }
 
     async fn get_user(&self, request: Request<proto::GetUserRequest>) -> Reply<proto::User> {
@@ -82,10 +88,11 @@ impl UserService for Users {
 
     async fn list_users(&self, request: Request<proto::ListUsersRequest>) -> Reply<proto::ListUsersResponse> {
         let (ctx, request) = Ctx::accept(request)?;
-        let page = Page::read(request.page_size, &request.page_token)?;
+        let state = request.state();
+        let page = Page::read("users", &[state.as_str_name()], request.page_size, &request.page_token)?;
         self.0.catch_up(&ctx).await?;
         let visible = ctx.visible("auth.users.list", &Name::ROOT);
-        let found = self.0.query.users(&visible, &page, request.state()).await.map_err(refuse)?;
+        let found = self.0.query.users(&visible, &page, state).await.map_err(refuse)?;
         let (mut users, next_page_token) = page.cut(found, |user| &user.name);
         let names = users.iter().map(|user| user.name.clone()).collect();
         let mut people = self.0.people.find_all(names).await.map_err(refuse)?;

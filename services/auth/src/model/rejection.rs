@@ -44,6 +44,8 @@ pub enum Rejection {
     LastAdministrator,
     #[error("{0} is disabled, deleted or unknown")]
     PrincipalDisabled(PrincipalName),
+    #[error("no refusal {0} is on record (or it concerns a resource that the caller does not manage)")]
+    DecisionNotFound(String),
     #[error("{principal} has {limit} {what}, as many as there may be")]
     TooMany { principal: PrincipalName, what: &'static str, limit: usize },
 }
@@ -93,6 +95,7 @@ impl Fault for Rejection {
             Self::PrincipalDisabled(principal) => {
                 (FailedPrecondition, "PRINCIPAL_DISABLED", with("principal", principal))
             }
+            Self::DecisionNotFound(id) => (NotFound, "DECISION_NOT_FOUND", with("decision", id)),
             Self::TooMany { principal, what, limit } => {
                 let mut values = with("principal", principal);
                 values.extend([("what", (*what).to_owned()), ("limit", limit.to_string())]);

@@ -1,7 +1,7 @@
 use cairn_contract::cairn::auth::v1::Binding;
 use cairn_kernel::Name;
 use cairn_projection::QueryFault;
-use cairn_projection::rusqlite::{Connection, Error, OptionalExtension, Row, named_params};
+use cairn_projection::rusqlite::{Connection, Error, Row, named_params};
 
 use super::{Query, VISIBLE, Visible, moment};
 use crate::page::Page;
@@ -21,12 +21,7 @@ pub struct BindingFilter {
 impl Query {
     /// One binding, withdrawn or not.
     pub async fn binding(&self, name: &str) -> Result<Option<Binding>, QueryFault> {
-        let name = name.to_owned();
-        let query = move |connection: &Connection| {
-            let sql = format!("SELECT {COLUMNS} FROM bindings WHERE name = ?1");
-            connection.prepare_cached(&sql)?.query_row([name], read).optional()
-        };
-        self.model.query(query).await
+        self.one("bindings", COLUMNS, name, read).await
     }
 
     /// A page of the bindings that lie at or below `visible` and have not been withdrawn.

@@ -7,7 +7,7 @@ use super::{Query, moment};
 use crate::page::Page;
 
 const COLUMNS: &str = "name, revision, title, scopes, permissions, expire_time, previous_secret_expire_time, \
-                       revoke_time, is_bootstrap, create_time";
+                       revoke_time, is_bootstrap, create_time, last_use_time";
 
 impl Query {
     /// One key as it is at `now`, without its secret, which nobody has.
@@ -69,5 +69,6 @@ fn read(row: &Row<'_>, now: Time) -> Result<ApiKey, Error> {
         create_time: moment(row.get(9)?),
         revoke_time: revoke_time.and_then(|time| moment(time.micros())),
         bootstrap: row.get(8)?,
+        last_use_time: row.get::<_, Option<i64>>(10)?.and_then(moment),
     })
 }

@@ -9,9 +9,11 @@ mod users;
 pub use bindings::BindingFilter;
 
 use cairn_kernel::{Name, Time};
-use cairn_projection::ReadModel;
+use cairn_projection::rusqlite::{Connection, Error, OptionalExtension, Row, named_params};
+use cairn_projection::{QueryFault, ReadModel};
 use prost_types::Timestamp;
 
+use crate::page::Page;
 use crate::stored::timestamp;
 
 /// What the service answers from.
@@ -24,6 +26,58 @@ impl Query {
     pub fn new(model: ReadModel) -> Self {
         Self { model }
     }
+
+    /// One row by its name, whatever its state.
+    async fn one<T: Send + 'static>(
+        &self,
+        table: &'static str,
+        columns: &'static str,
+        name: &str,
+        read: fn(&Row<'_>) -> Result<T, Error>,
+    ) -> Result<Option<T>, QueryFault> {
+        let name = name.to_owned();
+        let query = move |connection: &Connection| {
+            let sql = format!("SELECT {columns} FROM {table} WHERE name = ?1");
+            connection.prepare_cached(&sql)?.query_row([name], read).optional()
+        };
+        self.model.query(query).await
+    }
+
+    /// A page of the principals of one kind that lie at or below `visible`: those in one state, or all but the deleted.
+    async fn principals<T: Send + 'static>(
+        &self,
+        table: &'static str,
+        columns: &'static str,
+        (visible, page, state): (&[Name], &Page, String),
+        read: fn(&Row<'_>) -> Result<T, Error>,
+    ) -> Result<Vec<T>, QueryFault> {
+        let (visible, after, rows) = (Visible::of(visible), page.after.clone(), page.rows());
+        let query = move |connection: &Connection| {
+            let sql = format!(
+                "SELECT {columns} FROM {table} WHERE name > :after \
+                 AND CASE WHEN :state = '' THEN state <> 'deleted' ELSE state = :state END \
+                 AND {VISIBLE} ORDER BY name LIMIT :rows"
+            );
+            let mut select = connection.prepare_cached(&sql)?;
+            let parameters = named_params! {
+                ":after": after, ":state": state, ":rows": rows,
+                ":is_all": visible.is_all, ":prefixes": visible.prefixes,
+            };
+            select.query_map(parameters, read)?.collect()
+        };
+        self.model.query(query).await
+    }
+}
+
+/// The word that a state is kept as: `disabled` for `STATE_DISABLED`, nothing for none in particular.
+fn word_of(state: &str) -> String {
+    let word = state.strip_prefix("STATE_").unwrap_or(state).to_lowercase();
+    if word == "unspecified" { String::new() } else { word }
+}
+
+/// The name of the state that a word stands for.
+fn state_of(word: &str) -> String {
+    format!("STATE_{}", word.to_uppercase())
 }
 
 /// The names that a caller may see, ready for a query: all of them, or those at or below some prefixes.

@@ -1,7 +1,7 @@
 use cairn_contract::cairn::auth::v1::{Project, project::State};
 use cairn_kernel::Name;
 use cairn_projection::QueryFault;
-use cairn_projection::rusqlite::{Connection, Error, OptionalExtension, Row, named_params};
+use cairn_projection::rusqlite::{Connection, Error, Row, named_params};
 
 use super::{Query, VISIBLE, Visible, moment};
 use crate::page::Page;
@@ -11,12 +11,7 @@ const COLUMNS: &str = "name, revision, title, description, state, create_time, u
 impl Query {
     /// One project, deleted or not.
     pub async fn project(&self, name: &str) -> Result<Option<Project>, QueryFault> {
-        let name = name.to_owned();
-        let query = move |connection: &Connection| {
-            let sql = format!("SELECT {COLUMNS} FROM projects WHERE name = ?1");
-            connection.prepare_cached(&sql)?.query_row([name], read).optional()
-        };
-        self.model.query(query).await
+        self.one("projects", COLUMNS, name, read).await
     }
 
     /// A page of the projects that lie at or below `visible`.

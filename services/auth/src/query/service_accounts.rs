@@ -1,22 +1,18 @@
 use cairn_contract::cairn::auth::v1::{ServiceAccount, service_account::State};
 use cairn_kernel::Name;
 use cairn_projection::QueryFault;
-use cairn_projection::rusqlite::{Connection, Error, OptionalExtension, Row, named_params};
+use cairn_projection::rusqlite::{Error, Row};
 
-use super::{Query, VISIBLE, Visible, moment};
+use super::{Query, moment, state_of, word_of};
 use crate::page::Page;
 
+const TABLE: &str = "service_accounts";
 const COLUMNS: &str = "name, revision, title, description, state, create_time, update_time";
 
 impl Query {
     /// One service account, deleted or not.
     pub async fn service_account(&self, name: &str) -> Result<Option<ServiceAccount>, QueryFault> {
-        let name = name.to_owned();
-        let query = move |connection: &Connection| {
-            let sql = format!("SELECT {COLUMNS} FROM service_accounts WHERE name = ?1");
-            connection.prepare_cached(&sql)?.query_row([name], read).optional()
-        };
-        self.model.query(query).await
+        self.one(TABLE, COLUMNS, name, read).await
     }
 
     /// A page of the service accounts that lie at or below `visible`: those in one state, or all but the deleted.
@@ -26,49 +22,18 @@ impl Query {
         page: &Page,
         state: State,
     ) -> Result<Vec<ServiceAccount>, QueryFault> {
-        let (visible, after, rows) = (Visible::of(visible), page.after.clone(), page.rows());
-        let state = word(state);
-        let query = move |connection: &Connection| {
-            let sql = format!(
-                "SELECT {COLUMNS} FROM service_accounts WHERE name > :after \
-                 AND CASE WHEN :state = '' THEN state <> 'deleted' ELSE state = :state END \
-                 AND {VISIBLE} ORDER BY name LIMIT :rows"
-            );
-            let mut select = connection.prepare_cached(&sql)?;
-            let found = select.query_map(
-                named_params! {
-                    ":after": after, ":state": state, ":rows": rows,
-                    ":is_all": visible.is_all, ":prefixes": visible.prefixes,
-                },
-                read,
-            )?;
-            found.collect()
-        };
-        self.model.query(query).await
-    }
-}
-
-fn word(state: State) -> &'static str {
-    match state {
-        State::Unspecified => "",
-        State::Active => "active",
-        State::Disabled => "disabled",
-        State::Deleted => "deleted",
+        self.principals(TABLE, COLUMNS, (visible, page, word_of(state.as_str_name())), read).await
     }
 }
 
 fn read(row: &Row<'_>) -> Result<ServiceAccount, Error> {
-    let state = match row.get_ref(4)?.as_str()? {
-        "disabled" => State::Disabled,
-        "deleted" => State::Deleted,
-        _ => State::Active,
-    };
+    let state = State::from_str_name(&state_of(row.get_ref(4)?.as_str()?));
     Ok(ServiceAccount {
         name: row.get(0)?,
         etag: row.get::<_, i64>(1)?.to_string(),
         title: row.get(2)?,
         description: row.get(3)?,
-        state: state.into(),
+        state: state.unwrap_or_default().into(),
         create_time: moment(row.get(5)?),
         update_time: moment(row.get(6)?),
     })

@@ -14,7 +14,7 @@ use prost::{Message, Name};
 use prost_types::Timestamp;
 
 /// Reads a stored message.
-fn read<M: Message + Default + Name>(payload: &[u8]) -> Result<M, DecodeFault> {
+pub(crate) fn read<M: Message + Default + Name>(payload: &[u8]) -> Result<M, DecodeFault> {
     M::decode(payload).map_err(|fault| malformed(&M::full_name(), fault))
 }
 

@@ -1,5 +1,6 @@
 use cairn_contract::cairn::auth::v1 as proto;
 use tonic::Code;
+use tonic_types::StatusExt;
 
 use crate::suite::{Suite, reason};
 
@@ -120,4 +121,41 @@ async fn a_check_answers_as_a_decision_would_and_says_why() {
     let request = proto::CheckPermissionRequest { permission: "x".into(), resource: "*".into(), ..Default::default() };
     let nosy = suite.access().check_permission(suite.by_user(&ada, request)).await.unwrap_err();
     assert_eq!(nosy.code(), Code::PermissionDenied);
+}
+
+#[tokio::test]
+async fn a_refusal_is_explained_from_what_it_rested_on_to_those_who_manage_the_resource() {
+    let suite = Suite::begun().await;
+    let ada = suite.user(Some(("roles/viewer", "projects/default"))).await;
+    let manager = suite.user(Some(("roles/manager", "projects/default"))).await;
+    let update = proto::UpdateProjectRequest {
+        project: Some(proto::Project { name: "projects/default".into(), title: "mine".into(), ..Default::default() }),
+        ..Default::default()
+    };
+    let refused = suite.projects().update_project(suite.by_user(&ada, update)).await.unwrap_err();
+    let id = refused.get_details_error_info().unwrap().metadata["decision_id"].clone();
+    // What happens afterwards changes nothing of what it rested on.
+    suite.grant(&ada, "roles/manager", "projects/default").await.unwrap();
+    let ask = |name: &str| proto::ExplainDecisionRequest { name: name.to_owned() };
+    let name = format!("decisions/{id}");
+    let told = suite.access().explain_decision(suite.by_user(&manager, ask(&name))).await.unwrap().into_inner();
+    assert_eq!((&told.name, &told.principal), (&name, &ada));
+    assert_eq!((told.permission.as_str(), told.resource.as_str()), ("auth.projects.update", "projects/default"));
+    assert_eq!(told.method, "/cairn.auth.v1.ProjectService/UpdateProject");
+    assert_eq!(told.denial(), proto::explain_decision_response::Denial::NotGranted);
+    let [grant] = told.grants.as_slice() else { panic!("{told:?}") };
+    assert_eq!((grant.role.as_str(), grant.resource.as_str()), ("roles/viewer", "projects/default"));
+    assert_eq!((grant.holds_permission, grant.covers_resource, grant.expired), (false, true, false));
+    assert!(told.policy_position.parse::<u64>().unwrap() < told.position.parse().unwrap());
+
+    let other = suite.user(Some(("roles/viewer", "projects/default"))).await;
+    let nosy = suite.access().explain_decision(suite.by_user(&other, ask(&name))).await.unwrap_err();
+    assert_eq!(reason(&nosy), "ACCESS_DENIED");
+    // Whoever manages something else cannot tell it from one that is not there.
+    suite.open("elsewhere").await;
+    let elsewhere = suite.user(Some(("roles/manager", "projects/elsewhere"))).await;
+    for name in [name.as_str(), "decisions/none"] {
+        let refused = suite.access().explain_decision(suite.by_user(&elsewhere, ask(name))).await.unwrap_err();
+        assert_eq!(reason(&refused), "DECISION_NOT_FOUND");
+    }
 }

@@ -142,3 +142,60 @@ fn jwt_kid(token: &str) -> String {
     let header = String::from_utf8(header).unwrap();
     header.split("\"kid\":\"").nth(1).unwrap().split('"').next().unwrap().to_owned()
 }
+
+#[tokio::test]
+async fn a_token_ends_with_the_secret_it_was_got_with() {
+    let suite = Suite::begun().await;
+    let ada = suite.user(None).await;
+    let key = made(&suite, &ada, proto::ApiKey::default()).await.unwrap();
+    let exchange = async |secret: &str| {
+        let request = proto::ExchangeTokenRequest { api_key: secret.to_owned(), scopes: vec![] };
+        let answer = suite.tokens().exchange_token(tonic::Request::new(request)).await.unwrap();
+        suite.ground.clock.advance(Duration::from_millis(5));
+        answer.into_inner().access_token
+    };
+    let rotate = async |seconds: i64| {
+        let grace = Some(prost_types::Duration { seconds, nanos: 0 });
+        let request = proto::RotateApiKeyRequest { name: key.name.clone(), grace, ..Default::default() };
+        suite.keys().rotate_api_key(suite.by_user(&ada, request)).await.unwrap().into_inner().secret
+    };
+    let accepts = |token: &str| suite.deps.access.authenticate(token).map(|principal| principal.name);
+
+    let first = exchange(&key.secret).await;
+    let second = exchange(&rotate(60).await).await;
+    assert_eq!((accepts(&first), accepts(&second)), (Ok(ada.clone()), Ok(ada.clone())), "both secrets hold");
+    suite.ground.clock.advance(Duration::from_secs(60));
+    assert_eq!(accepts(&first), Err(AuthenticationFault::Revoked), "the first secret is over");
+    assert_eq!(accepts(&second), Ok(ada.clone()));
+    let third = exchange(&rotate(0).await).await;
+    assert_eq!((accepts(&second), accepts(&third)), (Err(AuthenticationFault::Revoked), Ok(ada)));
+}
+
+#[tokio::test]
+async fn when_a_key_was_last_used_is_known_to_the_hour_and_leaves_its_etag() {
+    let suite = Suite::begun().await;
+    let ada = suite.user(None).await;
+    let key = made(&suite, &ada, proto::ApiKey::default()).await.unwrap();
+    assert_eq!(key.last_use_time, None);
+    let uses = async || suite.events("ApiKeyUsed").await.len();
+    suite.deps.access.authenticate(&key.secret).unwrap();
+    let first = suite.hears("ApiKeyUsed").await;
+    suite.deps.access.authenticate(&key.secret).unwrap();
+    suite.ground.clock.advance(Duration::from_secs(3_599));
+    suite.deps.access.authenticate(&key.secret).unwrap();
+    suite.ground.clock.advance(Duration::from_secs(1));
+    let now = suite.ground.clock.now();
+    suite.deps.access.authenticate(&key.secret).unwrap();
+    let mut head = suite.deps.store.head();
+    while uses().await < 2 {
+        head.changed().await.unwrap();
+    }
+    let mut get = suite.by_user(&ada, proto::GetApiKeyRequest { name: key.name.clone() });
+    let position = (*head.borrow_and_update()).to_string();
+    get.metadata_mut().insert("cairn-after", position.parse().unwrap());
+    let shown = suite.keys().get_api_key(get).await.unwrap().into_inner();
+    assert_eq!(shown.last_use_time.unwrap().seconds, now.seconds_and_nanos().0);
+    assert_eq!(shown.etag, key.etag, "a use is no change");
+    assert_eq!(uses().await, 2, "one for each hour, of four uses");
+    assert!(first.position < *head.borrow());
+}

@@ -56,3 +56,22 @@ async fn a_user_sees_themselves_and_not_the_others() {
     let all = suite.users().list_users(suite.by_admin(list)).await.unwrap().into_inner().users;
     assert_eq!(all.len(), 3, "the administrator and these two");
 }
+
+#[tokio::test]
+async fn a_repeat_that_says_something_else_changes_nothing_and_brings_nobody_back() {
+    let suite = Suite::begun().await;
+    let request = |email: &str| proto::CreateUserRequest { request_id: "r-1".into(), ..canary(email) };
+    let made = suite.users().create_user(suite.by_admin(request("one@example.org"))).await.unwrap().into_inner();
+    let other = suite.users().create_user(suite.by_admin(request("two@example.org"))).await.unwrap_err();
+    assert_eq!(reason(&other), "REQUEST_ID_REUSED");
+    let get = || proto::GetUserRequest { name: made.name.clone() };
+    let shown = suite.users().get_user(suite.by_admin(get())).await.unwrap().into_inner();
+    assert_eq!(shown.email, "one@example.org");
+
+    let delete = proto::DeleteUserRequest { name: made.name.clone(), ..Default::default() };
+    suite.users().delete_user(suite.by_admin(delete)).await.unwrap();
+    let again = suite.users().create_user(suite.by_admin(request("one@example.org"))).await.unwrap().into_inner();
+    assert_eq!((again.email.as_str(), again.display_name.as_str()), ("", ""));
+    let people = std::fs::read(suite.ground.folder.path().join("auth-people.sqlite")).unwrap();
+    assert!(!String::from_utf8_lossy(&people).to_lowercase().contains("canary"));
+}

@@ -9,7 +9,7 @@ use cairn_contract::cairn::auth::v1::api_key_service_client::ApiKeyServiceClient
 use cairn_contract::cairn::auth::v1::project_service_client::ProjectServiceClient;
 use cairn_contract::cairn::auth::v1::token_service_client::TokenServiceClient;
 use cairn_contract::cairn::auth::v1::user_service_client::UserServiceClient;
-use cairn_contract::cairn::auth::v1::{Binding, CreateBindingRequest, CreateUserRequest, User};
+use cairn_contract::cairn::auth::v1::{Binding, CreateBindingRequest, CreateProjectRequest, CreateUserRequest, User};
 use cairn_eventstore::{Commands, Direction, EventStore, Filter, Memory, Recorded};
 use cairn_kernel::{Clock, Position, Principal, PrincipalKind, SimClock};
 use cairn_service::guard::{GuardLayer, Limits, PRINCIPAL};
@@ -132,6 +132,12 @@ impl Suite {
             self.grant(&name, role, resource).await.unwrap();
         }
         name
+    }
+
+    /// Opens another project.
+    pub async fn open(&self, id: &str) {
+        let request = CreateProjectRequest { project_id: id.into(), ..Default::default() };
+        self.projects().create_project(self.by_admin(request)).await.unwrap();
     }
 
     /// Gives a role, as the first administrator.

@@ -4,7 +4,7 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 
 use super::output::Column;
-use super::session::{Session, given};
+use super::session::{Items, Session, given};
 
 const COLUMNS: &[Column] = &[("NAME", "name"), ("STATE", "state"), ("CREATED", "create_time")];
 
@@ -13,7 +13,6 @@ pub struct Kind {
     service: &'static str,
     noun: &'static str,
     collection: &'static str,
-    items: &'static str,
     field: &'static str,
     title: &'static str,
     /// Whether the caller chooses the id. A person's is made by the server, so that it says nothing of them.
@@ -25,7 +24,6 @@ pub const USERS: Kind = Kind {
     service: "auth.v1.UserService",
     noun: "User",
     collection: "users",
-    items: "users",
     field: "user",
     title: "display_name",
     is_named_by_caller: false,
@@ -36,7 +34,6 @@ pub const SERVICE_ACCOUNTS: Kind = Kind {
     service: "auth.v1.ServiceAccountService",
     noun: "ServiceAccount",
     collection: "serviceAccounts",
-    items: "service_accounts",
     field: "service_account",
     title: "title",
     is_named_by_caller: true,
@@ -59,13 +56,25 @@ pub enum Command {
         title: Option<String>,
     },
     /// Shows an account.
-    Get { id: String },
+    Get {
+        /// Its id, or full name.
+        id: String,
+    },
     /// Refuses the account and all its keys, everywhere, within a second.
-    Disable { id: String },
+    Disable {
+        /// Its id, or full name.
+        id: String,
+    },
     /// Lets a disabled account in again.
-    Enable { id: String },
+    Enable {
+        /// Its id, or full name.
+        id: String,
+    },
     /// Removes the account for good.
-    Delete { id: String },
+    Delete {
+        /// Its id, or full name.
+        id: String,
+    },
 }
 
 pub async fn run(session: Session, kind: Kind, command: Command) -> anyhow::Result<()> {
@@ -76,7 +85,7 @@ pub async fn run(session: Session, kind: Kind, command: Command) -> anyhow::Resu
     match command {
         Command::List { limit } => {
             let rpc = format!("{}/List{}s", kind.service, kind.noun);
-            session.output.list(&session.list(&rpc, json!({}), kind.items, limit).await?, COLUMNS)
+            session.show(&rpc, json!({}), Items::new(COLUMNS), limit).await
         }
         Command::Create { id, title } => {
             let request = match kind.is_named_by_caller {

@@ -1,5 +1,6 @@
 //! `cairn artifacts`: files of a run.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -12,8 +13,9 @@ use tokio::fs::File;
 use tokio::io::AsyncWriteExt;
 use tokio_util::io::ReaderStream;
 
+use super::exit::Missing;
 use super::output::{Column, line};
-use super::session::{Session, given};
+use super::session::{Items, Session, given};
 use super::{artifact_parts, runs};
 
 const SERVICE: &str = "experiments.v1.ArtifactService";
@@ -36,6 +38,7 @@ const PART_BYTES: usize = 256 * 1024;
 pub enum Command {
     /// Lists the files of a run.
     List {
+        /// Its id, or full name.
         run: String,
         /// Only below this folder.
         #[arg(long)]
@@ -44,7 +47,9 @@ pub enum Command {
     /// Puts a file, or everything in a folder, to a run. Large files go in parts: the same command again goes on where
     /// it was interrupted.
     Upload {
+        /// Its id, or full name.
         run: String,
+        /// What to send: a file, or a folder with all that is in it.
         file: PathBuf,
         /// Where it goes within the run; the file's own name if not given.
         #[arg(long)]
@@ -52,7 +57,9 @@ pub enum Command {
     },
     /// Gets a file of a run.
     Download {
+        /// Its id, or full name.
         run: String,
+        /// Where it lies within the run.
         path: String,
         /// Where it goes; the file's own name, here, if not given.
         #[arg(long)]
@@ -60,27 +67,42 @@ pub enum Command {
     },
     /// Prints an address from which anybody can download the file for a while.
     Url {
+        /// Its id, or full name.
         run: String,
+        /// Where it lies within the run.
         path: String,
         /// For how long.
         #[arg(long, value_parser = humantime::parse_duration, default_value = "15m")]
         lifetime: std::time::Duration,
     },
     /// Deletes a file of a run.
-    Delete { run: String, path: String },
+    Delete {
+        /// Its id, or full name.
+        run: String,
+        /// Where it lies within the run.
+        path: String,
+    },
 }
 
 pub async fn run(session: Session, command: Command) -> anyhow::Result<()> {
     match command {
         Command::List { run, folder } => {
             let request = given(json!({"parent": runs::name(&session, &run).await?, "folder": folder}));
-            let found = session.list(&format!("{SERVICE}/ListArtifacts"), request, "artifacts", usize::MAX).await?;
-            session.output.list(&found, COLUMNS)
+            let items = Items::new(COLUMNS);
+            session.show(&format!("{SERVICE}/ListArtifacts"), request, items, usize::MAX).await
         }
         Command::Upload { run, file, to } => {
             let parent = runs::name(&session, &run).await?;
-            let name = file.file_name().with_context(|| format!("{} has no name", file.display()))?.to_string_lossy();
-            let to = to.unwrap_or_else(|| name.into_owned());
+            let to = match to {
+                Some(to) => to,
+                // Not of the argument itself: that may be `.`, or end in `..`.
+                None => {
+                    let full = file.canonicalize().with_context(|| format!("cannot read {}", file.display()))?;
+                    let name = full.file_name().and_then(OsStr::to_str);
+                    name.with_context(|| format!("{} has no name to store it under: say --to", file.display()))?
+                        .to_owned()
+                }
+            };
             let mut stored = vec![];
             for (file, path) in files(&file, &to)? {
                 stored.push(upload(&session, &parent, &file, &path).await?);
@@ -117,9 +139,9 @@ pub async fn run(session: Session, command: Command) -> anyhow::Result<()> {
 async fn find(session: &Session, run: &str, path: &str) -> anyhow::Result<Value> {
     let folder = path.rsplit_once('/').map(|(folder, _)| folder);
     let request = given(json!({"parent": runs::name(session, run).await?, "folder": folder}));
-    let found = session.list(&format!("{SERVICE}/ListArtifacts"), request, "artifacts", usize::MAX).await?;
+    let found = session.list(&format!("{SERVICE}/ListArtifacts"), request, usize::MAX).await?;
     let artifact = found.into_iter().find(|artifact| artifact["path"] == path);
-    artifact.with_context(|| format!("run {run} has no file {path}"))
+    artifact.ok_or_else(|| Missing(format!("run {run} has no file {path}")).into())
 }
 
 /// The files to send: one, or all below a folder, each with its path in the run.
@@ -135,7 +157,9 @@ fn files(from: &Path, to: &str) -> anyhow::Result<Vec<(PathBuf, String)>> {
     while let Some((folder, prefix)) = folders.pop() {
         for entry in folder.read_dir().with_context(|| format!("cannot read {}", folder.display()))? {
             let entry = entry?;
-            let path = format!("{prefix}/{}", entry.file_name().to_string_lossy());
+            let name = entry.file_name();
+            let name = name.to_str().with_context(|| format!("{} is not named in UTF-8", entry.path().display()))?;
+            let path = format!("{prefix}/{name}");
             match entry.file_type()? {
                 kind if kind.is_dir() => folders.push((entry.path(), path)),
                 kind if kind.is_file() => found.push((entry.path(), path)),
@@ -173,17 +197,24 @@ async fn download(session: &Session, parent: &str, path: &str, to: &Path) -> any
     let (length, parts) = session.client().get(&url).await?;
     let bar = bar(path, length);
     let partial = to.with_added_extension("part");
-    let mut file = File::create(&partial).await.with_context(|| format!("cannot write {}", partial.display()))?;
-    let mut parts = std::pin::pin!(parts);
-    while let Some(part) = parts.next().await {
-        let part = part?;
-        file.write_all(&part).await?;
-        bar.inc(part.len() as u64);
+    let written = async {
+        let mut file = File::create(&partial).await.with_context(|| format!("cannot write {}", partial.display()))?;
+        let mut parts = std::pin::pin!(parts);
+        while let Some(part) = parts.next().await {
+            let part = part?;
+            file.write_all(&part).await.with_context(|| format!("cannot write {}", partial.display()))?;
+            bar.inc(part.len() as u64);
+        }
+        file.sync_all().await?;
+        tokio::fs::rename(&partial, to).await.with_context(|| format!("cannot write {}", to.display()))
+    };
+    let written = written.await;
+    if written.is_err() {
+        // Half a file is of no use to anybody; if it cannot be removed, the first error says why.
+        let _ = tokio::fs::remove_file(&partial).await;
     }
-    file.sync_all().await?;
-    tokio::fs::rename(&partial, to).await.with_context(|| format!("cannot write {}", to.display()))?;
     bar.finish_and_clear();
-    Ok(())
+    written
 }
 
 /// On standard error and only on a terminal; indicatif sees to both.

@@ -1,10 +1,12 @@
 //! `cairn audit`: who did what, and what was refused.
 
+use anyhow::Context;
 use clap::Subcommand;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::output::Column;
-use super::session::{Session, given};
+use super::export::Format;
+use super::output::{Column, text};
+use super::session::{Items, Session, given};
 
 const COLUMNS: &[Column] = &[
     ("TIME", "event_time"),
@@ -15,40 +17,113 @@ const COLUMNS: &[Column] = &[
     ("REASON", "reason"),
 ];
 
+/// What a line of an export holds, in this order.
+const EXPORTED: &[&str] = &[
+    "position",
+    "event_time",
+    "principal",
+    "on_behalf_of",
+    "action",
+    "resource",
+    "project",
+    "outcome",
+    "reason",
+    "message",
+    "type",
+    "event_id",
+    "request_id",
+    "correlation_id",
+    "decision_id",
+    "source_address",
+    "method",
+];
+
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Lists records, newest first.
     List {
-        /// Who acted, e.g. `users/admin`.
-        #[arg(long)]
-        principal: Option<String>,
-        /// The permission exercised or refused, e.g. `experiments.runs.create`.
-        #[arg(long)]
-        action: Option<String>,
-        /// A resource name; records of everything below it are listed too.
-        #[arg(long)]
-        resource: Option<String>,
-        /// The request that the caller or the gateway named so.
-        #[arg(long)]
-        request_id: Option<String>,
-        /// Not before this moment (RFC 3339).
-        #[arg(long, value_name = "TIME")]
-        from: Option<String>,
-        /// Before this moment (RFC 3339).
-        #[arg(long, value_name = "TIME")]
-        to: Option<String>,
+        #[command(flatten)]
+        filter: Filter,
         /// At most so many.
         #[arg(long, default_value_t = 50)]
         limit: usize,
     },
+    /// Writes every record that fits to standard output, oldest first, up to now. However many there are, few of them
+    /// are held in memory.
+    Export {
+        #[command(flatten)]
+        filter: Filter,
+        /// How records are written.
+        #[arg(long, value_enum)]
+        format: Format,
+        /// Go on after this position: that of the last record of an export that broke off. Writes no headings.
+        #[arg(long)]
+        after: Option<u64>,
+    },
+}
+
+/// Which records are wanted.
+#[derive(Debug, clap::Args)]
+pub struct Filter {
+    /// Who acted, e.g. `users/admin`.
+    #[arg(long)]
+    principal: Option<String>,
+    /// The permission exercised or refused, e.g. `experiments.runs.create`.
+    #[arg(long)]
+    action: Option<String>,
+    /// A resource name; records of everything below it are included.
+    #[arg(long)]
+    resource: Option<String>,
+    /// The request that the caller or the gateway named so.
+    #[arg(long)]
+    request_id: Option<String>,
+    /// How it ended: `committed`, `denied`, `rejected`, `read`, `requested` or `strangers-refused`.
+    #[arg(long)]
+    outcome: Option<String>,
+    /// Not before this moment (RFC 3339).
+    #[arg(long, value_name = "TIME")]
+    from: Option<String>,
+    /// Before this moment (RFC 3339).
+    #[arg(long, value_name = "TIME")]
+    to: Option<String>,
+}
+
+impl Filter {
+    fn request(&self) -> Value {
+        let outcome = self.outcome.as_ref().map(|name| format!("OUTCOME_{}", name.to_uppercase().replace('-', "_")));
+        given(json!({
+            "principal": self.principal, "action": self.action, "resource": self.resource,
+            "request_id": self.request_id, "outcome": outcome, "start_time": self.from, "end_time": self.to,
+        }))
+    }
 }
 
 pub async fn run(session: Session, command: Command) -> anyhow::Result<()> {
-    let Command::List { principal, action, resource, request_id, from, to, limit } = command;
-    let request = given(json!({
-        "principal": principal, "action": action, "resource": resource, "request_id": request_id,
-        "start_time": from, "end_time": to,
-    }));
-    let records = session.list("ledger.v1.LedgerService/ListAuditRecords", request, "audit_records", limit).await?;
-    session.output.list(&records, COLUMNS)
+    match command {
+        Command::List { filter, limit } => {
+            let rpc = "ledger.v1.LedgerService/ListAuditRecords";
+            session.show(rpc, filter.request(), Items::new(COLUMNS), limit).await
+        }
+        Command::Export { filter, format, after } => export(&session, filter.request(), format, after).await,
+    }
+}
+
+async fn export(session: &Session, mut request: Value, format: Format, after: Option<u64>) -> anyhow::Result<()> {
+    if let Some(position) = after {
+        request["after_position"] = json!(position.to_string());
+    }
+    let mut records = session.stream("ledger.v1.LedgerService/ExportAuditRecords", request).await?;
+    if after.is_none() {
+        format.heading(EXPORTED)?;
+    }
+    let mut last = after.map(|position| position.to_string());
+    loop {
+        let record = records.next().await.with_context(|| match &last {
+            Some(position) => format!("the export is not complete; go on with `--after {position}`"),
+            None => "the export is not complete".to_owned(),
+        })?;
+        let Some(record) = record else { return Ok(()) };
+        format.record(&record, EXPORTED)?;
+        last = Some(text(&record["position"]));
+    }
 }

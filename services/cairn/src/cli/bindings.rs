@@ -6,7 +6,7 @@ use clap::Subcommand;
 use serde_json::json;
 
 use super::output::Column;
-use super::session::{Session, given};
+use super::session::{Items, Session, given};
 
 const SERVICE: &str = "auth.v1.AccessService";
 
@@ -56,6 +56,7 @@ pub enum Command {
     },
     /// Takes a role away.
     Delete {
+        /// Its full name, as `cairn bindings list` tells it.
         name: String,
         /// Why; kept in the audit log.
         #[arg(long, default_value = "")]
@@ -73,8 +74,7 @@ pub async fn run(session: Session, command: Command) -> anyhow::Result<()> {
     match command {
         Command::List { principal, role, resource, limit } => {
             let request = given(json!({"principal": principal, "role": role, "resource": resource}));
-            let bindings = session.list(&format!("{SERVICE}/ListBindings"), request, "bindings", limit).await?;
-            session.output.list(&bindings, COLUMNS)
+            session.show(&format!("{SERVICE}/ListBindings"), request, Items::new(COLUMNS), limit).await
         }
         Command::Create { principal, role, resource, expires_in, reason } => {
             let expires =
@@ -102,8 +102,8 @@ pub async fn run(session: Session, command: Command) -> anyhow::Result<()> {
 }
 
 pub async fn roles(session: Session, Roles::List: Roles) -> anyhow::Result<()> {
-    let roles = session.list(&format!("{SERVICE}/ListRoles"), json!({}), "roles", usize::MAX).await?;
-    session.output.list(&roles, &[("NAME", "name"), ("DESCRIPTION", "description"), ("PERMISSIONS", "permissions")])
+    let columns = [("NAME", "name"), ("DESCRIPTION", "description"), ("PERMISSIONS", "permissions")];
+    session.show(&format!("{SERVICE}/ListRoles"), json!({}), Items::new(&columns), usize::MAX).await
 }
 
 pub async fn whoami(session: Session) -> anyhow::Result<()> {

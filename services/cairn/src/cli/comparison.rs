@@ -3,7 +3,7 @@
 use comfy_table::{Table, presets};
 use serde_json::Value;
 
-use super::output::{Output, line, text};
+use super::output::{Output, arrangement, line, text};
 
 pub fn print(output: Output, comparison: &Value) -> anyhow::Result<()> {
     if output.is_json {
@@ -12,11 +12,11 @@ pub fn print(output: Output, comparison: &Value) -> anyhow::Result<()> {
     let runs = comparison["runs"].as_array().into_iter().flatten();
     let ids = runs.map(|name| name.as_str().and_then(|name| name.rsplit('/').next()).unwrap_or_default().to_owned());
     let mut table = Table::new();
-    table.load_style(presets::NOTHING);
+    table.load_style(presets::NOTHING).set_content_arrangement(arrangement());
     table.set_header([String::new()].into_iter().chain(ids));
     for section in ["attributes", "params", "metrics", "tags", "datasets", "code"] {
         for row in comparison[section].as_array().into_iter().flatten() {
-            let heading = format!("{section}.{}", row["key"].as_str().unwrap_or_default());
+            let heading = format!("{section}.{}", text(&row["key"]));
             let cells = row["cells"].as_array().into_iter().flatten().map(|cell| text(&cell["value"]));
             table.add_row([heading].into_iter().chain(cells));
         }

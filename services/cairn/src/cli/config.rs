@@ -1,36 +1,56 @@
 //! `cairn config`: what is in force, where it comes from, and what there is.
 
-use std::path::PathBuf;
-
 use anyhow::Context;
 use clap::Subcommand;
+use serde_json::json;
 
-use super::output::line;
-use crate::suite::config::{load, reference, registry};
+use super::output::{Output, line};
+use crate::suite::config::{Flags, defaults, load, reference, registry};
+
+#[derive(Debug, clap::Args)]
+pub struct Command {
+    #[command(flatten)]
+    flags: Flags,
+
+    #[command(subcommand)]
+    verb: Verb,
+}
 
 #[derive(Debug, Subcommand)]
-pub enum Command {
-    /// Prints every setting in force and where it comes from. Secrets are hidden.
+enum Verb {
+    /// Prints every setting in force and where it comes from, as a settings file. Secrets are hidden.
     Print,
     /// Says everything that is wrong with the configuration; exit code 1 if anything is.
     Check,
-    /// Explains one key: its value, its origin, its default, and how to set it.
-    Explain { key: String },
+    /// Explains one key: its value, its origin, its default, and how to set it. Without a key, each in one line.
+    Explain {
+        /// `section.key`, or one of its environment names.
+        key: Option<String>,
+    },
     /// Prints the reference of all settings.
     Doc,
 }
 
-pub fn run(file: Option<PathBuf>, command: Command) -> anyhow::Result<()> {
-    match command {
-        Command::Print => line(registry().print(&load(file, None)?).trim_end()),
-        Command::Check => {
-            load(file, None)?;
-            line("the configuration is right")
+pub fn run(output: Output, Command { flags, verb }: Command) -> anyhow::Result<()> {
+    let load = || load(&flags, None);
+    match verb {
+        Verb::Print if output.is_json => output.json(&json!(registry().settings(&load()?))),
+        Verb::Print => line(registry().print(&load()?).trim_end()),
+        Verb::Check => {
+            load()?;
+            output.done("the configuration is right", &json!({"is_right": true}))
         }
-        Command::Explain { key } => {
-            let text = registry().explain(&load(file, None)?, &key);
-            line(text.with_context(|| format!("there is no key {key}; `cairn config doc` lists them all"))?.trim_end())
+        Verb::Explain { key: None } if output.is_json => output.json(&json!(registry().settings(&load()?))),
+        Verb::Explain { key: None } => registry().settings(&load()?).iter().try_for_each(|one| line(&one.line())),
+        Verb::Explain { key: Some(key) } => {
+            let loaded = load()?;
+            let unknown = || format!("there is no key {key}; `cairn config doc` lists them all");
+            if output.is_json {
+                return output.json(&json!(registry().setting(&loaded, &key).with_context(unknown)?));
+            }
+            line(registry().explain(&loaded, &key).with_context(unknown)?.trim_end())
         }
-        Command::Doc => line(reference().trim_end()),
+        Verb::Doc if output.is_json => output.json(&json!(registry().settings(&defaults()?))),
+        Verb::Doc => line(reference().trim_end()),
     }
 }

@@ -4,15 +4,27 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 
 use super::output::{Column, at, line, text};
-use super::session::{Session, given};
+use super::session::{Items, Session, given};
 
 const COLUMNS: &[Column] = &[
     ("POSITION", "position"),
     ("TIME", "event_time"),
     ("TYPE", "type"),
-    ("STREAM", "stream"),
+    ("RESOURCE", "resource"),
     ("PRINCIPAL", "principal"),
 ];
+
+/// Of one resource, whose stream is no news but whose data is.
+const HISTORY: &[Column] = &[
+    ("POSITION", "position"),
+    ("TIME", "event_time"),
+    ("TYPE", "type"),
+    ("PRINCIPAL", "principal"),
+    ("DATA", "story"),
+];
+
+/// Longest text of an event's data in a row, in characters; `--json` has all of it.
+const STORY_CHARS_MAX: usize = 140;
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -62,16 +74,41 @@ impl Filter {
     }
 }
 
+/// Adds what an event says beyond the name of what it happened to, in short.
+fn tell(event: &mut Value) {
+    let fields = event["data"].as_object().into_iter().flatten().filter(|(_, value)| **value != event["resource"]);
+    let parts: Vec<String> = fields.map(|(key, value)| format!("{key}={}", brief(value))).collect();
+    let mut story = parts.join(", ");
+    if let Some((end, _)) = story.char_indices().nth(STORY_CHARS_MAX) {
+        story.truncate(end);
+        story.push('…');
+    }
+    event["story"] = json!(story);
+}
+
+/// Of a list, how it begins and how long it is.
+fn brief(value: &Value) -> String {
+    const SHOWN_MAX: usize = 3;
+    match value {
+        Value::Array(items) if items.len() > SHOWN_MAX => {
+            let shown: Vec<String> = items[..SHOWN_MAX].iter().map(brief).collect();
+            format!("[{}, … {} in all]", shown.join(", "), items.len())
+        }
+        // JSON's numbers have no whole ones: as a person writes it.
+        Value::Number(number) => number.as_f64().map_or_else(|| number.to_string(), |number| number.to_string()),
+        other => text(other),
+    }
+}
+
 pub async fn run(session: Session, command: Command) -> anyhow::Result<()> {
     match command {
         Command::List { filter, limit } => {
-            let events = session.list("ledger.v1.LedgerService/ListEvents", filter.request(), "events", limit).await?;
-            session.output.list(&events, COLUMNS)
+            let rpc = "ledger.v1.LedgerService/ListEvents";
+            session.show(rpc, filter.request(), Items::new(COLUMNS), limit).await
         }
         Command::History { name, limit } => {
             let rpc = "ledger.v1.LedgerService/ReadResourceHistory";
-            let events = session.list(rpc, json!({"name": name}), "events", limit).await?;
-            session.output.list(&events, &[&COLUMNS[..3], &[("PRINCIPAL", "principal"), ("DATA", "data")]].concat())
+            session.show(rpc, json!({"name": name}), Items::new(HISTORY).with(tell), limit).await
         }
         Command::Tail { filter, after } => {
             let mut request = filter.request();
@@ -90,5 +127,22 @@ pub async fn run(session: Session, command: Command) -> anyhow::Result<()> {
             }
             Ok(())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_story_leaves_out_the_name_and_stays_short() {
+        let mut event = json!({
+            "resource": "projects/a/runs/1",
+            "data": {"run": "projects/a/runs/1", "revision": 1.0, "steps": ["1", "2", "3", "4"], "text": "x".repeat(500)},
+        });
+        tell(&mut event);
+        let story = event["story"].as_str().unwrap();
+        assert!(story.starts_with("revision=1, steps=[1, 2, 3, … 4 in all], text=xxx"), "{story}");
+        assert_eq!(story.chars().count(), STORY_CHARS_MAX + 1);
     }
 }

@@ -4,7 +4,7 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 
 use super::output::Column;
-use super::session::{Session, given, pairs};
+use super::session::{Items, Session, given, pairs, query};
 
 const SERVICE: &str = "experiments.v1.ExperimentService";
 
@@ -46,19 +46,35 @@ pub enum Command {
         tags: Vec<String>,
     },
     /// Shows an experiment, named by its id or full name.
-    Get { experiment: String },
+    Get {
+        /// Its id, or full name.
+        experiment: String,
+    },
     /// Gives it another title.
-    Rename { experiment: String, title: String },
+    Rename {
+        /// Its id, or full name.
+        experiment: String,
+        /// What people are to call it.
+        title: String,
+    },
     /// Sets tags.
     Tag {
+        /// Its id, or full name.
         experiment: String,
+        /// One or more.
         #[arg(value_name = "KEY=VALUE", required = true)]
         tags: Vec<String>,
     },
     /// Deletes it and its runs. They can be restored.
-    Delete { experiment: String },
+    Delete {
+        /// Its id, or full name.
+        experiment: String,
+    },
     /// Brings it back.
-    Restore { experiment: String },
+    Restore {
+        /// Its id, or full name.
+        experiment: String,
+    },
 }
 
 pub async fn run(session: Session, command: Command) -> anyhow::Result<()> {
@@ -67,11 +83,9 @@ pub async fn run(session: Session, command: Command) -> anyhow::Result<()> {
         |id: &str| if id.contains('/') { id.to_owned() } else { format!("{}/experiments/{id}", session.project()) };
     match command {
         Command::List { filter, order_by, deleted, limit } => {
-            let request = given(json!({
-                "parent": session.project(), "filter": filter, "order_by": order_by, "show_deleted": deleted,
-            }));
-            let found = session.list(&format!("{SERVICE}/ListExperiments"), request, "experiments", limit).await?;
-            session.output.list(&found, COLUMNS)
+            let request = json!({"parent": session.project(), "show_deleted": deleted});
+            let query = query(filter, order_by, limit);
+            session.show_selected(&format!("{SERVICE}/ListExperiments"), request, Items::new(COLUMNS), query).await
         }
         Command::Create { title, description, tags } => {
             let request = given(json!({

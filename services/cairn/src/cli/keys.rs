@@ -6,7 +6,7 @@ use clap::Subcommand;
 use serde_json::json;
 
 use super::output::{Column, line};
-use super::session::{Session, given};
+use super::session::{Items, Session, given};
 
 const SERVICE: &str = "auth.v1.ApiKeyService";
 
@@ -41,6 +41,7 @@ pub enum Command {
     },
     /// Gives a key a new secret; the old one works for the grace period.
     Rotate {
+        /// Its full name, as `cairn keys list` tells it.
         name: String,
         /// How long the old secret still works, e.g. `1h`.
         #[arg(long, value_parser = humantime::parse_duration)]
@@ -48,6 +49,7 @@ pub enum Command {
     },
     /// Refuses a key, everywhere, within a second.
     Revoke {
+        /// Its full name, as `cairn keys list` tells it.
         name: String,
         /// Why; kept in the audit log.
         #[arg(long, default_value = "")]
@@ -60,8 +62,7 @@ pub async fn run(session: Session, command: Command) -> anyhow::Result<()> {
     match command {
         Command::List { owner, revoked } => {
             let request = json!({"parent": owner, "show_revoked": revoked});
-            let keys = session.list(&format!("{SERVICE}/ListApiKeys"), request, "api_keys", usize::MAX).await?;
-            session.output.list(&keys, COLUMNS)
+            session.show(&format!("{SERVICE}/ListApiKeys"), request, Items::new(COLUMNS), usize::MAX).await
         }
         Command::Create { owner, title, expires_in, scopes } => {
             let expires =

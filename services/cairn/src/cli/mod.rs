@@ -4,12 +4,14 @@ mod accounts;
 mod artifact_parts;
 mod artifacts;
 mod audit;
+mod authz;
 mod bindings;
 mod comparison;
 mod config;
 mod events;
 mod exit;
 mod experiments;
+mod export;
 mod keys;
 mod nested;
 mod output;
@@ -19,7 +21,7 @@ mod runs;
 mod session;
 mod up;
 
-use std::path::PathBuf;
+use std::io::{Write, stderr, stdout};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -34,10 +36,6 @@ struct Cli {
     #[command(flatten)]
     connection: Connection,
 
-    /// Settings file for `up` and `config`; otherwise `cairn.toml` here, if there is one.
-    #[arg(long, global = true, env = "CAIRN_CONFIG", value_name = "FILE")]
-    config: Option<PathBuf>,
-
     #[command(subcommand)]
     command: Command,
 }
@@ -47,7 +45,6 @@ enum Command {
     /// Runs the whole suite in one process.
     Up(up::Command),
     /// Settings: what is in force, and what there is.
-    #[command(subcommand)]
     Config(config::Command),
     /// Builds read models again from the log, to compare or to replace.
     Rebuild(rebuild::Command),
@@ -80,6 +77,9 @@ enum Command {
     Roles(bindings::Roles),
     /// Who you are, and what you may do.
     Whoami,
+    /// Why something was refused.
+    #[command(subcommand)]
+    Authz(authz::Command),
     /// What happened: the audit log.
     #[command(subcommand)]
     Audit(audit::Command),
@@ -87,12 +87,22 @@ enum Command {
     #[command(subcommand)]
     Events(events::Command),
     /// Prints a completion script for a shell: `source <(cairn completions bash)`.
-    Completions { shell: Shell },
+    Completions {
+        /// For which.
+        shell: Shell,
+    },
 }
 
 /// Runs the command line and says how it went.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) if error.use_stderr() && std::env::args_os().any(|argument| argument == "--json") => {
+            return tell(&exit::Told::usage(error.render().to_string().trim_end().to_owned()), true);
+        }
+        Err(error) => error.exit(),
+    };
+    let is_json = cli.connection.output().is_json;
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -103,17 +113,21 @@ pub fn main() -> ExitCode {
     match runtime.block_on(run(cli)) {
         Ok(()) => ExitCode::from(exit::DONE),
         Err(error) if is_closed_pipe(&error) => ExitCode::from(exit::DONE),
-        Err(error) => {
-            eprintln!("cairn: {error:#}");
-            ExitCode::from(exit::code(&error))
-        }
+        Err(error) => tell(&exit::Told::of(&error), is_json),
     }
+}
+
+/// Says on standard error what went wrong. Nobody hears of it if that is closed, but for the exit code.
+fn tell(told: &exit::Told, is_json: bool) -> ExitCode {
+    let text = if is_json { told.json().to_string() } else { told.text() };
+    let _ = writeln!(stderr().lock(), "{text}");
+    ExitCode::from(told.code)
 }
 
 async fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
-        Command::Up(command) => up::run(cli.connection.output(), cli.config, command).await,
-        Command::Config(command) => config::run(cli.config, command),
+        Command::Up(command) => up::run(cli.connection.output(), command).await,
+        Command::Config(command) => config::run(cli.connection.output(), command),
         Command::Rebuild(command) => rebuild::run(cli.connection.output(), command).await,
         Command::Experiments(command) => experiments::run(cli.connection.open()?, command).await,
         Command::Runs(command) => runs::run(cli.connection.open()?, command).await,
@@ -127,11 +141,14 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Bindings(command) => bindings::run(cli.connection.open()?, command).await,
         Command::Roles(command) => bindings::roles(cli.connection.open()?, command).await,
         Command::Whoami => bindings::whoami(cli.connection.open()?).await,
+        Command::Authz(command) => authz::run(cli.connection.open()?, command).await,
         Command::Audit(command) => audit::run(cli.connection.open()?, command).await,
         Command::Events(command) => events::run(cli.connection.open()?, command).await,
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "cairn", &mut std::io::stdout());
-            Ok(())
+            // Not straight to standard output: a reader that goes away is no reason to panic.
+            let mut script = vec![];
+            clap_complete::generate(shell, &mut Cli::command(), "cairn", &mut script);
+            Ok(stdout().lock().write_all(&script)?)
         }
     }
 }
@@ -139,4 +156,31 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
 /// Whether the reader of our output went away, as `| head` does.
 fn is_closed_pipe(error: &anyhow::Error) -> bool {
     error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The help of a command and of all below it.
+    fn helps(command: &mut clap::Command, above: &str, text: &mut String) {
+        let name = format!("{above}{}", command.get_name());
+        if !command.get_subcommands().any(|below| below.get_name() != "help") {
+            text.push_str(&format!("=== {name}\n{}\n", command.render_help()));
+            return;
+        }
+        text.push_str(&format!("=== {name}\n{}\n\n", command.get_about().map(ToString::to_string).unwrap_or_default()));
+        for below in command.get_subcommands_mut().filter(|below| below.get_name() != "help") {
+            helps(below, &format!("{name} "), text);
+        }
+    }
+
+    #[test]
+    fn the_help_of_every_command_is_as_it_was_reviewed() {
+        let mut command = Cli::command();
+        command.build();
+        let mut text = String::new();
+        helps(&mut command, "", &mut text);
+        insta::assert_snapshot!("help", text);
+    }
 }

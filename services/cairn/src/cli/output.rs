@@ -1,9 +1,9 @@
 //! Tables for people, JSON for programs.
 
-use std::io::{IsTerminal, Write, stdout};
+use std::io::{IsTerminal, Write, stderr, stdout};
 
 use comfy_table::{ContentArrangement, Table, presets};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// How answers are printed.
 #[derive(Clone, Copy, Debug)]
@@ -24,7 +24,7 @@ impl Output {
         table.load_style(presets::NOTHING).set_content_arrangement(arrangement());
         table.set_header(columns.iter().map(|(heading, _)| *heading));
         for item in items {
-            table.add_row(columns.iter().map(|(_, path)| text(at(item, path))));
+            table.add_row(columns.iter().map(|(_, path)| cell(path, at(item, path))));
         }
         line(&table.trim_fmt())
     }
@@ -47,6 +47,13 @@ impl Output {
         if self.is_json { self.json(answer) } else { line(sentence) }
     }
 
+    /// Says something beside the answer, on standard error.
+    pub fn warn(self, message: &str) {
+        let text =
+            if self.is_json { json!({"warning": message}).to_string() } else { format!("cairn: warning: {message}") };
+        let _ = writeln!(stderr().lock(), "{text}");
+    }
+
     /// One value as JSON: indented for a terminal, one line otherwise.
     pub fn json(self, value: &Value) -> anyhow::Result<()> {
         let text = if stdout().is_terminal() { serde_json::to_string_pretty(value)? } else { value.to_string() };
@@ -65,7 +72,16 @@ pub fn at<'a>(item: &'a Value, path: &str) -> &'a Value {
     path.split('.').fold(item, |value, key| &value[key])
 }
 
-/// A value in a cell. Control characters are shown, so that stored text cannot drive a terminal.
+/// A value in its column: words of the contract in the form that people say them.
+fn cell(path: &str, value: &Value) -> String {
+    match (path, value.as_str()) {
+        ("state" | "lifecycle" | "outcome", Some(word)) => word.rsplit('_').next().unwrap_or(word).to_lowercase(),
+        ("type", Some(name)) => name.rsplit('.').next().unwrap_or(name).to_owned(),
+        _ => text(value),
+    }
+}
+
+/// A value as text. Control characters are shown, so that stored text cannot drive a terminal.
 pub fn text(value: &Value) -> String {
     let plain = match value {
         Value::Null => String::new(),
@@ -76,23 +92,50 @@ pub fn text(value: &Value) -> String {
         }
         other => other.to_string(),
     };
-    plain.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
+    escaped(&plain, |_| false)
+}
+
+/// A message of several lines, with control characters shown.
+pub fn printable(message: &str) -> String {
+    escaped(message, |c| c == '\n')
+}
+
+fn escaped(text: &str, is_kept: impl Fn(char) -> bool) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if (c.is_control() || is_reordering(c)) && !is_kept(c) {
+            shown.extend(c.escape_unicode());
+        } else {
+            shown.push(c);
+        }
+    }
+    shown
+}
+
+/// Characters that make a terminal show others in another order than they stand.
+fn is_reordering(c: char) -> bool {
+    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Fits a terminal's width; a pipe gets whole lines.
-fn arrangement() -> ContentArrangement {
+pub fn arrangement() -> ContentArrangement {
     if stdout().is_terminal() { ContentArrangement::Dynamic } else { ContentArrangement::Disabled }
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]
     fn stored_text_cannot_drive_a_terminal() {
-        assert_eq!(text(&json!("a\u{1b}[31mred\n")), "a\\u{1b}[31mred\\n");
+        assert_eq!(text(&json!("a\u{1b}[31mred\n")), "a\\u{1b}[31mred\\u{a}");
+    }
+
+    #[test]
+    fn words_of_the_contract_are_told_as_people_say_them() {
+        assert_eq!(cell("state", &json!("RUN_STATE_FINISHED")), "finished");
+        assert_eq!(cell("type", &json!("cairn.auth.events.v1.ProjectCreated")), "ProjectCreated");
+        assert_eq!(cell("title", &json!("STATE_OF_THE_ART")), "STATE_OF_THE_ART");
     }
 
     #[test]

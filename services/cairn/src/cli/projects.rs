@@ -4,7 +4,7 @@ use clap::Subcommand;
 use serde_json::json;
 
 use super::output::Column;
-use super::session::{Session, given};
+use super::session::{Items, Session, given};
 
 const SERVICE: &str = "auth.v1.ProjectService";
 
@@ -33,11 +33,20 @@ pub enum Command {
         description: Option<String>,
     },
     /// Shows a project.
-    Get { id: String },
+    Get {
+        /// Its id, or full name.
+        id: String,
+    },
     /// Closes a project: nothing in it can be changed until it is restored.
-    Delete { id: String },
+    Delete {
+        /// Its id, or full name.
+        id: String,
+    },
     /// Opens a deleted project again.
-    Restore { id: String },
+    Restore {
+        /// Its id, or full name.
+        id: String,
+    },
 }
 
 pub async fn run(session: Session, command: Command) -> anyhow::Result<()> {
@@ -45,8 +54,7 @@ pub async fn run(session: Session, command: Command) -> anyhow::Result<()> {
     match command {
         Command::List { deleted, limit } => {
             let request = json!({"show_deleted": deleted});
-            let projects = session.list(&format!("{SERVICE}/ListProjects"), request, "projects", limit).await?;
-            session.output.list(&projects, COLUMNS)
+            session.show(&format!("{SERVICE}/ListProjects"), request, Items::new(COLUMNS), limit).await
         }
         Command::Create { id, title, description } => {
             let project = given(json!({"title": title, "description": description}));

@@ -7,6 +7,9 @@ use anyhow::{Context, bail};
 use serde_json::json;
 use tokio::time::Instant;
 
+use cairn_projection::View;
+
+use super::exit::Missing;
 use super::output::Output;
 use crate::suite::{Config, Core, config};
 
@@ -24,12 +27,23 @@ pub struct Command {
     /// Only these views.
     #[arg(long = "view")]
     views: Vec<String>,
+
+    #[command(flatten)]
+    settings: config::Flags,
 }
 
 pub async fn run(output: Output, command: Command) -> anyhow::Result<()> {
-    let loaded = config::load(None, command.data.as_deref())?;
+    let loaded = config::load(&command.settings, command.data.as_ref())?;
     let core = Core::open(&loaded, loaded.get::<Config>().http()).await?;
+    let names: Vec<_> = core.views().iter().map(|view| view.name()).collect();
+    if let Some(unknown) = command.views.iter().find(|name| !names.contains(&name.as_str())) {
+        bail!("there is no view {unknown}; there are {}", names.join(", "));
+    }
     core.caught_up(Instant::now() + CATCH_UP_MAX).await.context("a view cannot read the log")?;
+    let names: Vec<&str> = core.views().iter().map(View::name).collect();
+    if let Some(unknown) = command.views.iter().find(|name| !names.contains(&name.as_str())) {
+        return Err(Missing(format!("no view {unknown}; there are {}", names.join(", "))).into());
+    }
     let mut rows = vec![];
     let mut differ = vec![];
     for view in core.views() {
@@ -49,9 +63,6 @@ pub async fn run(output: Output, command: Command) -> anyhow::Result<()> {
             let rebuilt = view.rebuild().await?;
             rows.push(json!({"view": view.name(), "position": rebuilt.position.0, "result": format!("rebuilt from {} events", rebuilt.events)}));
         }
-    }
-    if rows.is_empty() {
-        bail!("no such view: {}", command.views.join(", "));
     }
     output.list(&rows, &[("VIEW", "view"), ("POSITION", "position"), ("RESULT", "result")])?;
     for view in core.views() {

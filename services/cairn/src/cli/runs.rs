@@ -2,12 +2,14 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
+use cairn_client::Fault;
 use clap::Subcommand;
 use serde_json::{Value, json};
 
+use super::exit::Missing;
 use super::output::{Column, line};
-use super::session::{Session, given};
+use super::session::{Items, Session, given, query};
 use super::{comparison, nested};
 
 const SERVICE: &str = "experiments.v1.RunService";
@@ -29,6 +31,9 @@ pub enum Command {
         /// In MLflow's language, e.g. `metrics.auc > 0.9 AND params.depth = '5'`.
         #[arg(long)]
         filter: Option<String>,
+        /// Only in this state.
+        #[arg(long, value_parser = ["running", "scheduled", "finished", "failed", "killed"])]
+        state: Option<String>,
         /// E.g. `metrics.auc DESC`; any number of times.
         #[arg(long)]
         order_by: Vec<String>,
@@ -43,9 +48,13 @@ pub enum Command {
         limit: usize,
     },
     /// Shows a run, named by its id or full name.
-    Get { run: String },
+    Get {
+        /// Its id, or full name.
+        run: String,
+    },
     /// Runs side by side: where their params, metrics, tags, data and code differ.
     Compare {
+        /// Two or more, by their ids or full names.
         #[arg(required = true, num_args = 2..)]
         runs: Vec<String>,
         /// Equal rows too.
@@ -54,16 +63,24 @@ pub enum Command {
     },
     /// The points of a metric, oldest first.
     Metrics {
+        /// Its id, or full name.
         run: String,
+        /// The metric's name.
         metric: String,
         /// At most so many, evenly thinned with the extremes kept.
         #[arg(long)]
         points: Option<u32>,
     },
     /// Logs params: the settings in a JSON file, nested ones under their path (`opt.lr`).
-    LogParams { run: String, file: PathBuf },
+    LogParams {
+        /// Its id, or full name.
+        run: String,
+        /// A file with a JSON object.
+        file: PathBuf,
+    },
     /// The params of a run.
     Params {
+        /// Its id, or full name.
         run: String,
         /// As the nested settings that they were logged from, in JSON.
         #[arg(long)]
@@ -71,31 +88,36 @@ pub enum Command {
     },
     /// Prints points as they are logged, until the run ends.
     Watch {
+        /// Its id, or full name.
         run: String,
         /// Only these metrics.
         #[arg(long = "metric")]
         metrics: Vec<String>,
     },
     /// Deletes a run. It can be restored.
-    Delete { run: String },
+    Delete {
+        /// Its id, or full name.
+        run: String,
+    },
     /// Brings a run back.
-    Restore { run: String },
+    Restore {
+        /// Its id, or full name.
+        run: String,
+    },
 }
 
 pub async fn run(session: Session, command: Command) -> anyhow::Result<()> {
     let call = async |method: &str, request: Value| session.call(&format!("{SERVICE}/{method}"), request).await;
     match command {
-        Command::List { filter, order_by, experiments, deleted, limit } => {
+        Command::List { filter, state, order_by, experiments, deleted, limit } => {
             let experiments: Vec<String> = experiments.iter().map(|id| experiment(&session, id)).collect();
             let request = given(json!({
-                "parent": session.project(), "experiments": experiments, "filter": filter, "order_by": order_by,
-                "show_deleted": deleted,
+                "parent": session.project(), "experiments": experiments, "show_deleted": deleted,
             }));
-            let mut found = session.list(&format!("{SERVICE}/SearchRuns"), request, "runs", limit).await?;
-            if !session.output.is_json {
-                found.iter_mut().for_each(summarize);
-            }
-            session.output.list(&found, COLUMNS)
+            let query =
+                state.iter().fold(query(filter, order_by, limit), |query, state| query.with_filter("state", state));
+            let items = Items::new(COLUMNS).with(summarize);
+            session.show_selected(&format!("{SERVICE}/SearchRuns"), request, items, query).await
         }
         Command::Get { run } => {
             let name = name(&session, &run).await?;
@@ -112,17 +134,14 @@ pub async fn run(session: Session, command: Command) -> anyhow::Result<()> {
         Command::Metrics { run, metric, points } => {
             let parent = name(&session, &run).await?;
             let columns: &[Column] = &[("STEP", "step"), ("VALUE", "value"), ("TIME", "log_time")];
-            let found = match points {
-                None => {
-                    let request = json!({"parent": parent, "metric": metric});
-                    session.list(&format!("{METRICS}/ListMetricPoints"), request, "points", usize::MAX).await?
-                }
-                Some(points) => {
-                    let request = json!({"parent": parent, "metrics": [metric], "points_max": points});
-                    let mut answer = session.call(&format!("{METRICS}/SampleMetrics"), request).await?;
-                    answer["series"][0]["points"].as_array_mut().map(std::mem::take).unwrap_or_default()
-                }
+            let Some(points) = points else {
+                let request = json!({"parent": parent, "metric": metric});
+                let items = Items::new(columns);
+                return session.show(&format!("{METRICS}/ListMetricPoints"), request, items, usize::MAX).await;
             };
+            let request = json!({"parent": parent, "metrics": [metric], "points_max": points});
+            let mut answer = session.call(&format!("{METRICS}/SampleMetrics"), request).await?;
+            let found = answer["series"][0]["points"].as_array_mut().map(std::mem::take).unwrap_or_default();
             session.output.list(&found, columns)
         }
         Command::LogParams { run, file } => {
@@ -183,15 +202,15 @@ pub async fn name(session: &Session, run: &str) -> anyhow::Result<String> {
         return Ok(run.to_owned());
     }
     if !run.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)) {
-        bail!("{run:?} is neither a run id nor a full name");
+        return Err(Fault::Invalid(format!("{run:?} is neither a run id nor a full name")).into());
     }
     let request = json!({
         "parent": session.project(), "filter": format!("attributes.run_id = '{run}'"), "show_deleted": true,
     });
-    let found = session.list(&format!("{SERVICE}/SearchRuns"), request, "runs", 1).await?;
+    let found = session.list(&format!("{SERVICE}/SearchRuns"), request, 1).await?;
     match found.first().and_then(|run| run["name"].as_str()) {
         Some(name) => Ok(name.to_owned()),
-        None => bail!("no run {run} in {} (or it is not yours to see)", session.project()),
+        None => Err(Missing(format!("no run {run} in {} (or it is not yours to see)", session.project())).into()),
     }
 }
 

@@ -1,30 +1,33 @@
 //! The connection that a command line speaks through.
 
-use std::path::PathBuf;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
-use anyhow::Context;
-use cairn_client::{Client, Lines};
+use anyhow::{Context, bail};
+use cairn_client::{Client, Fault, Lines, Pages, Query};
 use serde_json::{Value, json};
 
-use super::output::Output;
+use super::output::{Column, Output, line};
 
-/// Items asked for at once when a whole list is wanted.
-const PAGE_SIZE: u64 = 500;
+/// Where a suite is unless somebody says otherwise.
+const URL: &str = "http://127.0.0.1:3001";
+const PROJECT: &str = "default";
 
 /// Where the suite is, and who asks.
 #[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Connection and output")]
 pub struct Connection {
     /// The gateway's address.
-    #[arg(long, global = true, env = "CAIRN_URL", default_value = "http://127.0.0.1:3001", value_name = "URL")]
+    #[arg(long, global = true, env = "CAIRN_URL", hide_env_values = true, default_value = URL, value_name = "URL")]
     url: String,
 
     /// File that holds the API key. Without it the key is taken from CAIRN_API_KEY. (Never an argument: other users
     /// of the machine can read those.)
-    #[arg(long, global = true, env = "CAIRN_KEY_FILE", value_name = "FILE")]
-    key_file: Option<PathBuf>,
+    #[arg(long, global = true, env = "CAIRN_KEY_FILE", hide_env_values = true, value_name = "FILE")]
+    key_file: Option<String>,
 
     /// The project that bare ids belong to.
-    #[arg(long, global = true, env = "CAIRN_PROJECT", default_value = "default", value_name = "PROJECT")]
+    #[arg(long, global = true, env = "CAIRN_PROJECT", hide_env_values = true, default_value = PROJECT, value_name = "PROJECT")]
     project: String,
 
     /// Print JSON instead of tables.
@@ -46,21 +49,31 @@ impl Connection {
         Output { is_json: self.json }
     }
 
+    fn key_in(&self, file: &Path) -> anyhow::Result<String> {
+        let cannot = || format!("cannot read the key in {}", file.display());
+        let text = std::fs::read_to_string(file).with_context(cannot)?;
+        let mode = std::fs::metadata(file).with_context(cannot)?.permissions().mode();
+        // A warning, not a refusal: secrets that a cluster mounts cannot be made private.
+        if mode & 0o004 != 0 {
+            self.output()
+                .warn(&format!("everybody on this machine can read the key in {0}: chmod 600 {0}", file.display()));
+        }
+        match text.trim() {
+            "" => bail!("{} is empty; it should hold an API key", file.display()),
+            key => Ok(key.to_owned()),
+        }
+    }
+
     /// Reads the credential and makes the client. Nothing is sent yet.
     pub fn open(&self) -> anyhow::Result<Session> {
-        let key = match &self.key_file {
-            Some(file) => {
-                let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-                Some(text.trim().to_owned())
-            }
+        // A variable that is set to nothing says nothing.
+        let given = |text: &str, otherwise: &str| if text.is_empty() { otherwise.to_owned() } else { text.to_owned() };
+        let key = match self.key_file.as_deref().filter(|file| !file.is_empty()) {
+            Some(file) => Some(self.key_in(Path::new(file))?),
             None => std::env::var("CAIRN_API_KEY").ok().filter(|key| !key.is_empty()),
         };
-        Ok(Session {
-            client: Client::new(&self.url, key)?,
-            url: self.url.clone(),
-            project: self.project.clone(),
-            output: self.output(),
-        })
+        let (url, project) = (given(&self.url, URL), given(&self.project, PROJECT));
+        Ok(Session { client: Client::new(&url, key)?, url, project, output: self.output() })
     }
 }
 
@@ -77,7 +90,7 @@ impl Session {
 
     /// `projects/<project>` of this command line.
     pub fn project(&self) -> String {
-        format!("projects/{}", self.project)
+        if self.project.contains('/') { self.project.clone() } else { format!("projects/{}", self.project) }
     }
 
     /// Calls an RPC, named without its package's `cairn.`: `auth.v1.ProjectService/CreateProject`.
@@ -90,23 +103,72 @@ impl Session {
         Ok(self.client.stream_json(&format!("/cairn.{rpc}"), request).await?)
     }
 
-    /// Up to `limit` items of a list, over as many pages as it takes.
-    pub async fn list(&self, rpc: &str, mut request: Value, items: &str, limit: usize) -> anyhow::Result<Vec<Value>> {
-        let mut found = vec![];
-        loop {
-            request["page_size"] = json!(PAGE_SIZE.min((limit - found.len()) as u64));
-            let mut page = self.call(rpc, request.clone()).await?;
-            if let Value::Array(part) = page[items].take() {
-                found.extend(part);
+    /// Prints up to `limit` items of a list.
+    pub async fn show(&self, rpc: &str, request: Value, of: Items<'_>, limit: usize) -> anyhow::Result<()> {
+        self.show_selected(rpc, request, of, Query::new().with_limit(limit)).await
+    }
+
+    /// Prints the items of a list that a query wants. JSON comes page by page, one item on each line; a table knows its
+    /// widths only at the end.
+    pub async fn show_selected(&self, rpc: &str, request: Value, of: Items<'_>, query: Query) -> anyhow::Result<()> {
+        let mut pages = self.pages(rpc, request, query)?;
+        if !self.output.is_json {
+            let mut found = vec![];
+            while let Some(page) = pages.next().await? {
+                found.extend(page);
             }
-            match page["next_page_token"].as_str() {
-                Some(token) if !token.is_empty() && found.len() < limit => request["page_token"] = json!(token),
-                _ => break,
+            found.iter_mut().for_each(of.summarize);
+            return self.output.list(&found, of.columns);
+        }
+        let mut separator = "[";
+        while let Some(page) = pages.next().await? {
+            for item in page {
+                line(&format!("{separator}{item}"))?;
+                separator = ",";
             }
         }
-        found.truncate(limit);
+        line(if separator == "[" { "[]" } else { "]" })
+    }
+
+    /// Up to `limit` items of a list, over as many pages as it takes.
+    pub async fn list(&self, rpc: &str, request: Value, limit: usize) -> anyhow::Result<Vec<Value>> {
+        let mut pages = self.pages(rpc, request, Query::new().with_limit(limit))?;
+        let mut found = vec![];
+        while let Some(page) = pages.next().await? {
+            found.extend(page);
+        }
         Ok(found)
     }
+
+    fn pages(&self, rpc: &str, request: Value, query: Query) -> anyhow::Result<Pages> {
+        Ok(self.client.list_json(&format!("/cairn.{rpc}"), request, &query.build()?)?)
+    }
+}
+
+/// How a list is shown.
+#[derive(Clone, Copy)]
+pub struct Items<'a> {
+    columns: &'a [Column],
+    /// Adds what a row of a table shows beside the item's own fields.
+    summarize: fn(&mut Value),
+}
+
+impl<'a> Items<'a> {
+    /// With these columns.
+    pub fn new(columns: &'a [Column]) -> Self {
+        Self { columns, summarize: |_| {} }
+    }
+
+    /// And what this adds to each item.
+    pub fn with(self, summarize: fn(&mut Value)) -> Self {
+        Self { summarize, ..self }
+    }
+}
+
+/// What the flags of a list ask for.
+pub fn query(filter: Option<String>, order: impl IntoIterator<Item = String>, limit: usize) -> Query {
+    let query = filter.into_iter().fold(Query::new(), Query::with_expression);
+    order.into_iter().fold(query, Query::with_order).with_limit(limit)
 }
 
 /// A request without the fields that were not given.
@@ -121,7 +183,8 @@ pub fn given(mut request: Value) -> Value {
 pub fn pairs(arguments: &[String]) -> anyhow::Result<Value> {
     let mut fields = serde_json::Map::new();
     for argument in arguments {
-        let (key, value) = argument.split_once('=').with_context(|| format!("{argument:?} is not KEY=VALUE"))?;
+        let pair = argument.split_once('=').filter(|(key, _)| !key.is_empty());
+        let (key, value) = pair.ok_or_else(|| Fault::Invalid(format!("{argument:?} is not KEY=VALUE")))?;
         fields.insert(key.to_owned(), json!(value));
     }
     Ok(Value::Object(fields))

@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context;
 use cairn_access::{Access, Keyring};
@@ -27,23 +26,28 @@ pub struct Core {
 impl Core {
     /// Opens the data folder and starts every role. `http` is where the gateway is reached.
     pub async fn open(loaded: &Loaded, http: SocketAddr) -> anyhow::Result<Self> {
+        Self::open_behind(loaded, http, |store| store).await
+    }
+
+    /// The same with something before the log, as a test puts there that lets it fail.
+    pub async fn open_behind(
+        loaded: &Loaded,
+        http: SocketAddr,
+        before: impl FnOnce(Arc<dyn EventStore>) -> Arc<dyn EventStore>,
+    ) -> anyhow::Result<Self> {
         let config = loaded.get::<Config>();
         let folder = Folder::open(&config.data)
             .with_context(|| format!("cannot use the data folder {}", config.data.display()))?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let events = cairn_eventstore_sqlite::Config::at(folder.events());
-        let store: Arc<dyn EventStore> = Arc::new(Sqlite::open(&events, Arc::clone(&clock))?);
+        let mut events = loaded.get::<cairn_eventstore_sqlite::Config>();
+        if events.path.as_os_str().is_empty() {
+            events.path = folder.events();
+        }
+        let store = before(Arc::new(Sqlite::open(&events, Arc::clone(&clock))?));
         let keyring = Arc::new(Keyring::open(&folder.keyring())?);
-        let auth = loaded.get::<cairn_auth::Config>();
-        let access = cairn_access::Config {
-            is_open: auth.disabled,
-            writes_refused_after: Duration::from_millis(auth.stale_writes_refused_after_ms),
-            everything_refused_after: Duration::from_millis(auth.stale_refused_after_ms),
-            ..cairn_access::Config::default()
-        };
         let deps = Deps {
             commands: Commands::new(Arc::clone(&store), Arc::clone(&clock), config.state_cache_bytes_max),
-            access: Access::start(Arc::clone(&store), Arc::clone(&clock), keyring, &access),
+            access: Access::start(Arc::clone(&store), Arc::clone(&clock), keyring, &loaded.get()),
             views_folder: folder.views(),
             store,
             clock,
@@ -64,11 +68,11 @@ impl Core {
     /// Refuses to go on with authentication switched off where others could reach it.
     pub async fn begin(&self, loaded: &Loaded) -> anyhow::Result<FirstKey> {
         let config = loaded.get::<Config>();
-        let auth = loaded.get::<cairn_auth::Config>();
-        if auth.disabled {
+        if loaded.get::<cairn_access::Config>().disabled {
             cairn_access::require_loopback(&[config.http(), config.grpc()])?;
             eprintln!("{}", cairn_access::BANNER);
         }
+        let auth = loaded.get::<cairn_auth::Config>();
         let how = Bootstrap {
             chosen_key: auth.bootstrap_key.map(|key| key.expose().to_owned()),
             is_always_allowed: auth.bootstrap_always_allowed,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use cairn_auth::FirstKey;
 use cairn_contract::Contract;
+use cairn_eventstore::EventStore;
 use cairn_gateway::Gateway;
 use cairn_service::InProcess;
 use cairn_service::config::Loaded;
@@ -21,9 +22,6 @@ use tonic::service::Routes;
 use tracing::error;
 
 use super::{Config, Core, pages};
-
-/// How long views may take to read what they have not seen, before the suite serves.
-const READY_MAX: Duration = Duration::from_secs(600);
 
 /// A serving suite. Dropping it does not stop it; [`Running::stop`] does.
 pub struct Running {
@@ -44,10 +42,20 @@ pub struct Running {
 impl Running {
     /// Starts everything and returns once it serves and has seen all that is in the log.
     pub async fn start(loaded: &Loaded, metrics: &Metrics, shutdown: Shutdown) -> anyhow::Result<Self> {
+        Self::start_behind(loaded, metrics, shutdown, |store| store).await
+    }
+
+    /// The same with something before the log, as a test puts there that lets it fail.
+    pub async fn start_behind(
+        loaded: &Loaded,
+        metrics: &Metrics,
+        shutdown: Shutdown,
+        before: impl FnOnce(Arc<dyn EventStore>) -> Arc<dyn EventStore>,
+    ) -> anyhow::Result<Self> {
         let config = loaded.get::<Config>();
         // Before anything else, so that a taken port costs nothing.
         let (http, grpc) = (listen(config.http()).await?, listen(config.grpc()).await?);
-        let core = Core::open(loaded, http.local_addr()?).await?;
+        let core = Core::open_behind(loaded, http.local_addr()?, before).await?;
         let first_key = core.begin(loaded).await?;
 
         let contract = Contract::embedded().map_err(|violations| anyhow!("{violations}"))?;
@@ -61,12 +69,19 @@ impl Running {
 
         let gateway = pages::add(gateway, &health, metrics);
 
-        core.caught_up(Instant::now() + READY_MAX).await.context("a view did not catch up with the log")?;
+        let patience = Duration::from_millis(config.ready_timeout_ms);
+        core.caught_up(Instant::now() + patience).await.with_context(|| {
+            format!("a view did not catch up with the log within {} ms (server.ready_timeout_ms)", patience.as_millis())
+        })?;
         let addresses = (http.local_addr()?, grpc.local_addr()?);
         health.round().await;
         let checking = tokio::spawn({
             let (health, token) = (health.clone(), shutdown.token());
             async move { health.run(token).await }
+        });
+        let tidying = tokio::spawn({
+            let (metrics, token) = (metrics.clone(), shutdown.token());
+            async move { metrics.keep_small(token).await }
         });
         let (edge, token) = (gateway.clone(), shutdown.token());
         let http = tokio::spawn(async move { edge.serve_http(http, token).await });
@@ -80,7 +95,7 @@ impl Running {
             core,
             services,
             shutdown,
-            doors: vec![http, grpc, checking],
+            doors: vec![http, grpc, checking, tidying],
             health,
             stopping,
         })
@@ -91,9 +106,19 @@ impl Running {
         &self.core
     }
 
-    /// Waits until somebody asks for the end.
-    pub async fn asked_to_stop(&self) {
-        self.shutdown.begun().await;
+    /// Waits until somebody asks for the end; or fails, when a part ended that nobody asked to.
+    pub async fn ended(&mut self) -> anyhow::Result<()> {
+        let (ended, at) = tokio::select! {
+            () = self.shutdown.begun() => return Ok(()),
+            (ended, at, _) = futures::future::select_all(&mut self.doors) => (ended, at),
+        };
+        drop(self.doors.swap_remove(at));
+        match ended {
+            // Its token was cancelled before ours was seen.
+            Ok(()) if self.shutdown.token().is_cancelled() => Ok(()),
+            Ok(()) => Err(anyhow!("a part of the suite ended by itself")),
+            Err(fault) => Err(anyhow!("a part of the suite ended by itself: {fault}")),
+        }
     }
 
     /// Stops accepting, finishes what was accepted, stops the views, and closes the store.

@@ -87,9 +87,10 @@ mod tests {
     use super::*;
 
     fn loaded(environment: &[(&str, &str)]) -> Result<Config, String> {
-        let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let registry = Registry::new().with::<Config>();
-        let loaded = registry.load(&Sources { file: None, environment }).map_err(|problems| problems.to_string())?;
+        let loaded = registry
+            .load(&Sources::new().with_environment(environment.iter().copied()))
+            .map_err(|problems| problems.to_string())?;
         Ok(loaded.get())
     }
 

@@ -39,6 +39,8 @@ impl Project for Projection {
         CREATE INDEX artifacts_by_object ON artifacts (object_key);
     ";
 
+    const READER_INDEXES: &'static [&'static str] = &["artifacts_by_object"];
+
     fn filter(&self) -> Filter {
         Filter::categories([Artifact::CATEGORY])
     }

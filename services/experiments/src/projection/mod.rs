@@ -22,6 +22,16 @@ pub struct Views;
 impl Projection for Views {
     const NAME: &'static str = "experiments.v2";
     const SCHEMA: &'static str = include_str!("schema.sql");
+    /// Runs are looked up by start (deleting an experiment) and by parent (hiding nested runs) here too.
+    const READER_INDEXES: &'static [&'static str] = &[
+        "run_by_project_start",
+        "run_by_state",
+        "run_by_display_name",
+        "param_by_value",
+        "tag_by_value",
+        "metric_by_value",
+        "metric_chunk_by_time",
+    ];
 
     fn filter(&self) -> Filter {
         Filter::categories([Experiment::CATEGORY, Run::CATEGORY, LoggedModel::CATEGORY])

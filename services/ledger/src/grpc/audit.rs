@@ -25,13 +25,15 @@ impl Grpc {
             times: (request::time(asked.start_time), request::time(asked.end_time)),
             ..Wanted::default()
         };
-        let found = self.find(ctx, visible(ctx, &resource), wanted, page, &question).await?;
+        let found = self.find(ctx, visible(ctx, &resource), wanted, page).await?;
+        let next_page_token = found.next_page_token(&question);
         let records = found.events.into_iter().map(|(event, entry)| render::record(&event, entry));
-        Ok(ListAuditRecordsResponse { audit_records: records.collect(), next_page_token: found.next_page_token })
+        Ok(ListAuditRecordsResponse { audit_records: records.collect(), next_page_token })
     }
 }
 
-fn outcome(number: i32) -> Result<Option<Outcome>, Status> {
+/// A filter on outcomes.
+pub(super) fn outcome(number: i32) -> Result<Option<Outcome>, Status> {
     match Outcome::try_from(number) {
         Ok(Outcome::Unspecified) => Ok(None),
         Ok(outcome) => Ok(Some(outcome)),

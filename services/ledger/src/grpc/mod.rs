@@ -1,5 +1,6 @@
 mod audit;
 mod events;
+mod export;
 mod request;
 mod tail;
 
@@ -8,8 +9,8 @@ use std::sync::Arc;
 use cairn_contract::Contract;
 use cairn_contract::cairn::ledger::v1::ledger_service_server::LedgerService;
 use cairn_contract::cairn::ledger::v1::{
-    ListAuditRecordsRequest, ListAuditRecordsResponse, ListEventsRequest, ListEventsResponse,
-    ReadResourceHistoryRequest, ReadResourceHistoryResponse, TailEventsRequest,
+    ExportAuditRecordsRequest, ListAuditRecordsRequest, ListAuditRecordsResponse, ListEventsRequest,
+    ListEventsResponse, ReadResourceHistoryRequest, ReadResourceHistoryResponse, TailEventsRequest,
 };
 use cairn_eventstore::{EventStore, Recorded};
 use cairn_kernel::{Name, Position};
@@ -23,7 +24,11 @@ use crate::page::Page;
 use crate::query::{Query, Wanted};
 use crate::scope::Scope;
 
+/// Bytes of stored events after which a page ends early. One event may exceed it.
+const PAGE_BYTES_MAX: usize = 2 << 20;
+
 /// Answers from the journal and the log.
+#[derive(Clone)]
 pub struct Grpc {
     contract: &'static Contract,
     query: Query,
@@ -34,7 +39,15 @@ pub struct Grpc {
 /// A page of the log as the caller may see it.
 struct Found {
     events: Vec<(Arc<Recorded>, Entry)>,
-    next_page_token: String,
+    /// Where the page ended, if there is more behind it.
+    more_after: Option<Position>,
+}
+
+impl Found {
+    /// Asks for the next page of this question; empty on the last.
+    fn next_page_token(&self, question: &[u8]) -> String {
+        self.more_after.map(|last| Page::token(last, question)).unwrap_or_default()
+    }
 }
 
 impl Grpc {
@@ -42,29 +55,19 @@ impl Grpc {
         Self { contract, query, store, journal }
     }
 
-    /// Waits for what the caller has written, searches the journal and reads what was found. `question` is what the
-    /// page's token belongs to.
-    async fn find(
-        &self,
-        ctx: &Ctx,
-        scope: Scope,
-        wanted: Wanted,
-        page: Page,
-        question: &[u8],
-    ) -> Result<Found, Status> {
+    /// Waits for what the caller has written, searches the journal and reads what was found.
+    async fn find(&self, ctx: &Ctx, scope: Scope, wanted: Wanted, page: Page) -> Result<Found, Status> {
         self.journal.reached(ctx.after().unwrap_or(Position::START), ctx.deadline()).await.map_err(refuse)?;
         let request = wanted.request.clone();
         let (positions, has_more) = self.query.positions(scope, wanted, page).await.map_err(refuse)?;
-        let next_page_token = match positions.last() {
-            Some(last) if has_more => Page::token(*last, question),
-            _ => String::new(),
-        };
-        let events = log::events_at(&self.store, &positions).await.map_err(refuse)?;
-        let entries = events.into_iter().filter_map(|event| Entry::of(&event).ok().map(|entry| (event, entry)));
+        let read = log::events_at(&self.store, &positions, PAGE_BYTES_MAX).await.map_err(refuse)?;
+        let is_cut = read.positions < positions.len();
+        let more_after = positions[..read.positions].last().copied().filter(|_| has_more || is_cut);
+        let entries = read.events.into_iter().filter_map(|event| Entry::of(&event).ok().map(|entry| (event, entry)));
         // The journal knows a request by its fingerprint only.
         let fits = |entry: &Entry| request.as_ref().is_none_or(|request| entry.metadata.request_id == *request);
         let events = entries.filter(|(_, entry)| fits(entry)).collect();
-        Ok(Found { events, next_page_token })
+        Ok(Found { events, more_after })
     }
 }
 
@@ -78,6 +81,13 @@ impl LedgerService for Grpc {
     async fn list_audit_records(&self, request: Request<ListAuditRecordsRequest>) -> Reply<ListAuditRecordsResponse> {
         let (ctx, request) = Ctx::accept(request)?;
         self.audit_records(&ctx, request).await.map(Response::new)
+    }
+
+    type ExportAuditRecordsStream = export::Records;
+
+    async fn export_audit_records(&self, request: Request<ExportAuditRecordsRequest>) -> Reply<export::Records> {
+        let (ctx, request) = Ctx::accept(request)?;
+        self.clone().export(ctx, request).await.map(Response::new)
     }
 
     async fn list_events(&self, request: Request<ListEventsRequest>) -> Reply<ListEventsResponse> {

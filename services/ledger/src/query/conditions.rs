@@ -22,8 +22,9 @@ pub(super) struct Conditions {
 }
 
 impl Conditions {
-    /// `None`: no row can fit. The order is that of how few rows a condition usually leaves.
-    pub fn of(connection: &Connection, wanted: &Wanted, page: Page) -> Result<Option<Self>, rusqlite::Error> {
+    /// One search, or several that find different rows; none, if no row can fit. The order is that of how few rows a
+    /// condition usually leaves.
+    pub fn of(connection: &Connection, wanted: &Wanted, page: Page) -> Result<Vec<Self>, rusqlite::Error> {
         let mut conditions = Self::default();
         if let Some(request) = &wanted.request {
             conditions.equal("request", fingerprint(request));
@@ -34,19 +35,15 @@ impl Conditions {
             ("action", &wanted.action),
             ("category", &wanted.category),
         ];
-        if let Some(kinds) = &wanted.kinds {
-            let ids = words(connection, kinds)?;
-            if ids.is_empty() {
-                return Ok(None);
-            }
-            conditions.one_of("kind", &ids);
+        let kinds = wanted.kinds.as_ref().map(|kinds| words(connection, kinds)).transpose()?;
+        if let Some(id) = kinds.as_deref().and_then(only) {
+            conditions.equal("kind", id);
         }
         for (column, text) in texts {
             if let Some(text) = text {
-                let Some(id) = word(connection, text)? else { return Ok(None) };
-                // Streams and categories have no index: a stream is found by its resource, a category by its kinds.
-                let is_indexed = matches!(column, "principal" | "action");
-                if is_indexed { conditions.equal(column, id) } else { conditions.filter(column, id) }
+                let Some(id) = word(connection, text)? else { return Ok(vec![]) };
+                // A category has no index: it is found by its kinds.
+                if column == "category" { conditions.filter(column, id) } else { conditions.equal(column, id) }
             }
         }
         if let Some(outcome) = wanted.outcome {
@@ -60,7 +57,10 @@ impl Conditions {
             }
         }
         conditions.between(connection, wanted, page)?;
-        Ok(Some(conditions))
+        Ok(match kinds.filter(|kinds| only(kinds).is_none()) {
+            Some(kinds) => conditions.one_of("kind", &kinds),
+            None => vec![conditions],
+        })
     }
 
     /// Limits positions. Times become positions by halving: they never run backwards along them.
@@ -79,38 +79,37 @@ impl Conditions {
         if let Some(after) = wanted.after {
             bound(">", after);
         }
+        if let Some(until) = wanted.until {
+            bound("<=", until);
+        }
         if let Some(after) = page.after {
             bound(if wanted.is_oldest_first { ">" } else { "<" }, after);
         }
         Ok(())
     }
 
-    /// Limits resources to those at or below a name. `None`: there are none.
+    /// Limits resources to those at or below a name.
     pub fn within(
         mut self,
         connection: &Connection,
         name: &Name,
         is_exact: bool,
-    ) -> Result<Option<Self>, rusqlite::Error> {
+    ) -> Result<Vec<Self>, rusqlite::Error> {
         if name.is_root() && !is_exact {
-            return Ok(Some(self));
+            return Ok(vec![self]);
         }
         if !is_exact && name.segments().count() == 2 && name.project().is_some() {
-            let Some(id) = word(connection, name.as_str())? else { return Ok(None) };
+            let Some(id) = word(connection, name.as_str())? else { return Ok(vec![]) };
             self.equal("project", id);
-            return Ok(Some(self));
+            return Ok(vec![self]);
         }
         let ids = if is_exact {
             word(connection, name.as_str())?.into_iter().collect()
         } else {
             words_below(connection, name.as_str(), RESOURCES_MAX + 1)?
         };
-        if ids.is_empty() {
-            return Ok(None);
-        }
         if ids.len() <= RESOURCES_MAX {
-            self.one_of("resource", &ids);
-            return Ok(Some(self));
+            return Ok(self.one_of("resource", &ids));
         }
         if let Some(project) = name.project()
             && let Some(id) = word(connection, project.as_str())?
@@ -120,7 +119,7 @@ impl Conditions {
         let (low, high) = below(name.as_str());
         self.sql.push("+resource IN (SELECT id FROM word WHERE text = ? OR text > ? AND text < ?)".to_owned());
         self.values.extend([name.as_str().to_owned(), low, high].map(Value::Text));
-        Ok(Some(self))
+        Ok(vec![self])
     }
 
     fn equal(&mut self, column: &str, value: i64) {
@@ -134,11 +133,24 @@ impl Conditions {
         self.values.push(Value::Integer(value));
     }
 
-    fn one_of(&mut self, column: &str, ids: &[i64]) {
-        let plus = if std::mem::replace(&mut self.is_indexed, true) { "+" } else { "" };
+    /// A search for each id, if this is what chooses the index: the rows of several would have to be sorted, however
+    /// many there are, before the first could be shown. Otherwise it only filters.
+    fn one_of(mut self, column: &str, ids: &[i64]) -> Vec<Self> {
+        if !self.is_indexed {
+            let search = |id: &i64| {
+                let mut search = self.clone();
+                search.equal(column, *id);
+                search
+            };
+            return ids.iter().map(search).collect();
+        }
+        if ids.is_empty() {
+            return vec![];
+        }
         let marks = vec!["?"; ids.len()].join(", ");
-        self.sql.push(format!("{plus}{column} IN ({marks})"));
+        self.sql.push(format!("+{column} IN ({marks})"));
         self.values.extend(ids.iter().map(|id| Value::Integer(*id)));
+        vec![self]
     }
 
     pub fn run(
@@ -153,9 +165,18 @@ impl Conditions {
         })?;
         rows.collect()
     }
+
     pub fn statement(&self, is_oldest_first: bool, limit: usize) -> String {
         let conditions = if self.sql.is_empty() { "TRUE".to_owned() } else { self.sql.join(" AND ") };
         let order = if is_oldest_first { "ASC" } else { "DESC" };
         format!("SELECT position FROM entry WHERE {conditions} ORDER BY position {order} LIMIT {limit}")
+    }
+}
+
+/// The only one there is.
+fn only(ids: &[i64]) -> Option<i64> {
+    match ids {
+        [id] => Some(*id),
+        _ => None,
     }
 }

@@ -9,9 +9,13 @@ pub(super) fn word(connection: &Connection, text: &str) -> Result<Option<i64>, r
     find.query_row([text], |row| row.get(0)).optional()
 }
 
+/// The numbers of some texts, each once.
 pub(super) fn words(connection: &Connection, texts: &[String]) -> Result<Vec<i64>, rusqlite::Error> {
-    let ids = texts.iter().map(|text| word(connection, text));
-    Ok(ids.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+    let ids = texts.iter().map(|text| word(connection, text)).collect::<Result<Vec<_>, _>>()?;
+    let mut ids: Vec<_> = ids.into_iter().flatten().collect();
+    ids.sort_unstable();
+    ids.dedup();
+    Ok(ids)
 }
 
 /// The numbers of a name and of what lies below it, at most `limit`.

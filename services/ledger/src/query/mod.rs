@@ -25,7 +25,9 @@ pub struct Wanted {
     pub outcome: Option<Outcome>,
     /// Not before, and before.
     pub times: (Option<Time>, Option<Time>),
+    /// After the one, and not after the other.
     pub after: Option<Position>,
+    pub until: Option<Position>,
     /// Only this very resource, nothing below it.
     pub is_exact: bool,
     pub is_oldest_first: bool,
@@ -59,12 +61,13 @@ fn positions(
     wanted: &Wanted,
     page: Page,
 ) -> Result<(Vec<Position>, bool), rusqlite::Error> {
-    let Some(base) = Conditions::of(connection, wanted, page)? else { return Ok((vec![], false)) };
     let mut found = vec![];
     // The names of a scope do not overlap, so no row is found twice.
-    for name in &scope.0 {
-        if let Some(conditions) = base.clone().within(connection, name, wanted.is_exact)? {
-            found.extend(conditions.run(connection, wanted.is_oldest_first, page.size + 1)?);
+    for base in Conditions::of(connection, wanted, page)? {
+        for name in &scope.0 {
+            for search in base.clone().within(connection, name, wanted.is_exact)? {
+                found.extend(search.run(connection, wanted.is_oldest_first, page.size + 1)?);
+            }
         }
     }
     found.sort_unstable();

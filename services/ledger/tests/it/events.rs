@@ -1,11 +1,14 @@
+use std::collections::BTreeMap;
+
 use cairn_contract::cairn::auth::events::v1::{ApiKeyCreated, KeyDigest};
+use cairn_contract::cairn::experiments::events::v1::RunTagsSet;
 use cairn_contract::cairn::ledger::v1::{
     Event, ListAuditRecordsRequest, ListEventsRequest, Order, ReadResourceHistoryRequest,
 };
 use prost_types::value::Kind;
 use tonic::Code;
 
-use crate::house::{ADMIN, House, MANAGER, soon};
+use crate::house::{ADMIN, GUEST, House, MANAGER, soon};
 
 const RUN: &str = "projects/a/experiments/1/runs/r";
 
@@ -77,6 +80,59 @@ async fn the_history_of_a_resource_tells_who_did_what_when_in_order() {
     let elsewhere = ReadResourceHistoryRequest { name: "projects/b".into(), ..Default::default() };
     let refused = house.client().read_resource_history(house.of(MANAGER, elsewhere)).await.unwrap_err();
     assert_eq!(refused.code(), Code::PermissionDenied);
+}
+
+#[tokio::test]
+async fn whoever_may_read_a_resource_is_told_its_history_but_not_about_the_requests() {
+    let house = House::new().await;
+    house.run(RUN, MANAGER).await;
+    let position = house.grant("projects/a/bindings/v", GUEST, "roles/viewer", "projects/a").await;
+    house.access.reached(position, soon()).await.unwrap();
+    let ask = |name: &str| ReadResourceHistoryRequest { name: name.into(), ..Default::default() };
+
+    let told = house.client().read_resource_history(house.of(GUEST, ask(RUN))).await.unwrap().into_inner().events;
+    assert_eq!(kinds(&told), ["RunCreated", "RunFinished"]);
+    assert!(told[0].event_time.is_some() && told[0].data.is_some(), "when and what");
+    assert_eq!((told[0].principal.as_str(), told[0].resource.as_str()), (MANAGER, RUN), "who, and on what");
+    for event in &told {
+        let about_the_request = [&event.request_id, &event.decision_id, &event.source_address, &event.correlation_id];
+        assert_eq!(about_the_request, ["", "", "", ""]);
+    }
+    let whole = house.client().read_resource_history(house.of(MANAGER, ask(RUN))).await.unwrap().into_inner().events;
+    assert_eq!(whole[0].source_address, "10.0.0.7", "those who may read the log are told all");
+
+    // What they may not read, or what cannot be read by its name, has no history for them; nor has the log.
+    for name in ["projects/a/bindings/v", "projects/b", "projects/a/unheard/of", "users/admin", "*"] {
+        let refused = house.client().read_resource_history(house.of(GUEST, ask(name))).await.unwrap_err();
+        assert_eq!(refused.code(), Code::PermissionDenied, "{name}");
+    }
+    let refused = house.client().list_events(house.of(GUEST, ListEventsRequest::default())).await.unwrap_err();
+    assert_eq!(refused.code(), Code::PermissionDenied);
+    let oneself = house.client().read_resource_history(house.of(GUEST, ask(GUEST))).await.unwrap().into_inner();
+    assert_eq!(kinds(&oneself.events), ["UserCreated"]);
+}
+
+#[tokio::test]
+async fn a_page_of_large_events_ends_early_and_the_next_goes_on() {
+    let house = House::new().await;
+    for _ in 0..40 {
+        let tags = BTreeMap::from([("note".to_owned(), "x".repeat(100_000))]);
+        house.record("experiments.run", RUN, ADMIN, &RunTagsSet { run: RUN.into(), tags }).await;
+    }
+    let (mut pages, mut seen) = (0, vec![]);
+    let mut asked = ListEventsRequest { resource: RUN.into(), page_size: 1000, ..Default::default() };
+    loop {
+        let page = house.client().list_events(house.of(ADMIN, asked.clone())).await.unwrap().into_inner();
+        pages += 1;
+        seen.extend(page.events.into_iter().map(|event| event.position));
+        if page.next_page_token.is_empty() {
+            break;
+        }
+        asked.page_token = page.next_page_token;
+    }
+    let all: Vec<_> = (8..48).rev().map(|position: u64| position.to_string()).collect();
+    assert_eq!(seen, all);
+    assert_eq!(pages, 2, "four megabytes, two at a time");
 }
 
 #[tokio::test]

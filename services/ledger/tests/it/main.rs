@@ -3,5 +3,6 @@
 
 mod audit;
 mod events;
+mod export;
 mod house;
 mod tail;

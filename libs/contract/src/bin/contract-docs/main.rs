@@ -9,6 +9,7 @@ mod errors;
 mod events;
 mod fixtures;
 mod markdown;
+mod names;
 mod openapi;
 mod pages;
 mod status;

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::markdown::table;
+use crate::names;
 use crate::repository;
 
 const REQUIREMENTS: &str = "docs/requirements.md";
@@ -16,7 +17,7 @@ ends with the row's number: `_s1_42` for S1.42.
 
 - **works**: at least one test shows it.
 - **stand-in**: shown against a faithful local stand-in, since the real peer cannot run in a test.
-- **contract only**: nothing but the contract can be checked.
+- **contract only**: a test shows as much as can be checked here, which is the contract.
 - **missing**: nothing shows it yet.
 ";
 
@@ -72,8 +73,8 @@ fn render(rows: &[Row], tests: &BTreeMap<String, Vec<String>>) -> String {
 
 fn state(row: &Row, is_shown: bool) -> &'static str {
     match (row.tag.as_str(), is_shown) {
-        ("X", _) => "contract only",
         (_, false) => "missing",
+        ("X", true) => "contract only",
         ("S", true) => "stand-in",
         (_, true) => "works",
     }
@@ -106,23 +107,20 @@ fn collect(folder: &Path, tests: &mut BTreeMap<String, Vec<String>>) -> Result<(
     for path in entries {
         if path.is_dir() {
             collect(&path, tests)?;
-        } else if path.extension().is_some_and(|extension| extension == "rs" || extension == "py") {
-            for line in fs::read_to_string(&path)?.lines() {
-                let Some(name) = function(line) else { continue };
-                for id in shown_rows(name) {
-                    tests.entry(id).or_default().push(name.to_owned());
-                }
+            continue;
+        }
+        let found = match path.extension().and_then(|extension| extension.to_str()) {
+            Some("rs") => names::in_rust,
+            Some("py") => names::in_python,
+            _ => continue,
+        };
+        for name in found(&fs::read_to_string(&path)?) {
+            for id in shown_rows(&name) {
+                tests.entry(id).or_default().push(name.clone());
             }
         }
     }
     Ok(())
-}
-
-/// The name of the function that a line of Rust or Python begins.
-fn function(line: &str) -> Option<&str> {
-    let line = line.trim_start();
-    let rest = ["fn ", "async fn ", "def test_", "async def test_"].iter().find_map(|word| line.strip_prefix(word))?;
-    rest.split(|letter: char| letter != '_' && !letter.is_ascii_alphanumeric()).next()
 }
 
 /// The rows that end a test's name: `…_s1_42_s3_10` shows S1.42 and S3.10.
@@ -147,31 +145,31 @@ mod tests {
 
     #[test]
     fn rows_are_read_from_the_end_of_a_name() {
-        for (line, expected) in [
-            ("fn a_batch_is_stored_once_s1_42() {", vec!["S1.42"]),
-            ("    async fn both_hold_s1_42_s3_10() {", vec!["S1.42", "S3.10"]),
-            ("def test_it_s0_7(server):", vec!["S0.7"]),
-            ("fn sha_256_is_kept() {", vec![]),
-            ("fn s3_10_in_front() {", vec![]),
-            ("// fn not_code_s1_1() {", vec![]),
+        for (name, expected) in [
+            ("a_batch_is_stored_once_s1_42", vec!["S1.42"]),
+            ("both_hold_s1_42_s3_10", vec!["S1.42", "S3.10"]),
+            ("sha_256_is_kept", vec![]),
+            ("s3_10_in_front", vec![]),
         ] {
-            assert_eq!(function(line).map(shown_rows).unwrap_or_default(), expected, "{line}");
+            assert_eq!(shown_rows(name), expected, "{name}");
         }
     }
 
     #[test]
     fn the_state_follows_the_tag_and_the_tests() {
         let rows = rows(
-            "## One\n| # | What | Tag |\n|---|---|---|\n| S1.1 | a | N |\n| S1.2 | b | S |\n| S1.3 | c | X |\n| S1.4 | d | N |",
+            "## One\n| # | What | Tag |\n|---|---|---|\n| S1.1 | a | N |\n| S1.2 | b | S |\n| S1.3 | c | X |\n| S1.4 | d | N |\n| S1.5 | e | X |",
         );
-        let tests = [("S1.1", "a_s1_1"), ("S1.2", "b_s1_2")].map(|(id, name)| (id.to_owned(), vec![name.to_owned()]));
+        let tests = [("S1.1", "a_s1_1"), ("S1.2", "b_s1_2"), ("S1.3", "c_s1_3")]
+            .map(|(id, name)| (id.to_owned(), vec![name.to_owned()]));
         let text = render(&rows, &BTreeMap::from(tests));
         for line in [
-            "| One | 4 | 2 |",
+            "| One | 5 | 3 |",
             "| S1.1 | a | works | `a_s1_1` |",
             "| S1.2 | b | stand-in | `b_s1_2` |",
-            "| S1.3 | c | contract only |  |",
+            "| S1.3 | c | contract only | `c_s1_3` |",
             "| S1.4 | d | missing |  |",
+            "| S1.5 | e | missing |  |",
         ] {
             assert!(text.contains(line), "{line}\n{text}");
         }

@@ -130,9 +130,11 @@ async fn bodies_are_logged_at_debug_only_and_without_their_secrets() {
     let subscriber = subscriber(&config, None, move || writer.clone()).unwrap();
     let _logging = tracing::subscriber::set_default(subscriber);
     Zoo::new().call_as("users/keeper", "GetLion", about_leo("meat")).await.unwrap();
-    let called = lines.parsed().into_iter().find(|line| line["message"] == "called").unwrap();
-    let body = called["body"].as_str().unwrap();
+    let answered = lines.parsed().into_iter().filter(|line| line["message"] == "answered").collect::<Vec<_>>();
+    let [line] = answered.as_slice() else { panic!("one line for one call: {answered:?}") };
+    let body = line["request"].as_str().unwrap();
     assert!(body.contains("meat") && body.contains("[hidden]") && !body.contains("s3cr3t"), "{body}");
+    assert_eq!(line["decision_id"].as_str().unwrap().len(), 36, "leads to the audit log");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 mod access;
 mod answers;
 mod audit;
+mod tenants;
 mod wire;
 
 use tonic::Status;

@@ -20,7 +20,9 @@ const ABOUT: &str = "Cairn over HTTP. Every method is also served over gRPC unde
 
 Numbers of 64 bits are strings, times are RFC 3339, fields that are not set are absent, and unknown fields are refused.
 Answers carry `cairn-position`, the position of the log they show; sent back as `cairn-after`, it makes any replica wait
-until it has seen that much. Changes take a `request_id` in their body, which makes repeating them safe.
+until it has seen that much. Changes take a `request_id` in their body, or the header `Idempotency-Key`, which makes
+repeating them safe; an `etag` may come as `If-Match`. Errors are AIP-193, or RFC 9457 for those who accept
+`application/problem+json`. The whole of it: docs/rest.md.
 
 Methods of compatibility dialects speak as the product they are compatible with.
 
@@ -40,6 +42,7 @@ pub fn page(contract: &Contract) -> String {
     }
     schemas.add("Error", errors::cairn(contract));
     schemas.add("MlflowError", errors::mlflow());
+    schemas.add("Problem", errors::problem(contract));
     let mut document = json!({
         "openapi": "3.1.0",
         "jsonSchemaDialect": "https://spec.openapis.org/oas/3.1/dialect/base",

@@ -5,8 +5,8 @@ use serde_json::{Map, Value, json};
 use crate::markdown::prose;
 
 use super::path::{Parameter, Path};
-use super::schema::{Schemas, Style, reference};
-use super::{is_native, tag};
+use super::schema::{Schemas, Style};
+use super::{errors, is_native, tag};
 
 const HTTP_BODY: &str = "google.api.HttpBody";
 
@@ -31,10 +31,7 @@ pub fn describe(method: &Method, binding: &Binding, at: usize, path: &Path, sche
         "summary": summary,
         "description": description,
         "parameters": parameters,
-        "responses": {
-            "200": answer(method, binding, style, schemas),
-            "default": error(method),
-        },
+        "responses": responses(method, binding, style, schemas),
         "x-cairn": {
             "method": method.path.trim_start_matches('/'),
             "permission": method.permission,
@@ -172,9 +169,18 @@ fn answer(method: &Method, binding: &Binding, style: Style, schemas: &mut Schema
     json!({ "description": "Done.", "content": { "application/json": { "schema": schema } } })
 }
 
-fn error(method: &Method) -> Value {
-    let name = if is_native(method) { "Error" } else { "MlflowError" };
-    json!({ "description": "Failed.", "content": { "application/json": { "schema": reference(name) } } })
+/// Every status that the method can answer with, so that one that is not here is a fault.
+fn responses(method: &Method, binding: &Binding, style: Style, schemas: &mut Schemas) -> Map<String, Value> {
+    let mut responses = Map::from_iter([("200".to_owned(), answer(method, binding, style, schemas))]);
+    if method.output().full_name() == HTTP_BODY && method.descriptor.is_server_streaming() {
+        let content = json!({ "*/*": {} });
+        responses.insert("206".into(), json!({ "description": "The range asked for.", "content": content }));
+        responses.insert("304".into(), json!({ "description": "Not changed since `If-None-Match`." }));
+    }
+    for (status, description) in errors::statuses(method, binding) {
+        responses.insert(status.to_string(), errors::answer(method, description));
+    }
+    responses
 }
 
 /// Whether JSON writes a well-known type as a text, which has a place in a query.

@@ -1,5 +1,8 @@
 //! Read models from the log: how fast a view is built from nothing, beside bare SQLite that writes the same rows from
-//! memory without any log.
+//! memory without any log; every view of the suite; and whether views keep up.
+
+mod log;
+mod suite;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -33,11 +36,14 @@ pub struct Args {
     /// Events in the log.
     #[arg(long, default_value_t = 300_000)]
     events: usize,
+    /// How many seconds single events are appended while all views follow.
+    #[arg(long, default_value_t = 10)]
+    seconds: u64,
 }
 
 impl Default for Args {
     fn default() -> Self {
-        Self { folder: ".".into(), rounds: 3, events: 300_000 }
+        Self { folder: ".".into(), rounds: 3, events: 300_000, seconds: 10 }
     }
 }
 
@@ -52,24 +58,28 @@ async fn measure(args: &Args) -> anyhow::Result<()> {
         Arc::new(Sqlite::open(&Config::at(folder.path().join("events.db")), Arc::new(SystemClock))?);
     let head = fill(&*store, args.events).await?;
 
-    let (mut bare, mut rows, mut again, mut journal) = (0.0, 0.0, 0.0, 0.0);
+    let (mut bare, mut rows, mut again, mut journal, mut journal_again) = (0.0, 0.0, 0.0, 0.0, 0.0);
     for round in 0..args.rounds {
         let file = |name: &str| folder.path().join(format!("{name}-{round}.db"));
         bare = f64::max(bare, written_bare(&file("bare"), args.events)?);
         let (first, second) = built(&store, &file("rows"), Rows, head).await?;
         (rows, again) = (f64::max(rows, first), f64::max(again, second));
-        journal = f64::max(journal, built(&store, &file("journal"), Journal, head).await?.0);
+        let (first, second) = built(&store, &file("journal"), Journal, head).await?;
+        (journal, journal_again) = (f64::max(journal, first), f64::max(journal_again, second));
     }
     println!("\n{:<42} {:>12} {:>8}   events/s", "a read model of a row per event", "", "ratio");
     for (name, speed) in [
         ("bare SQLite, from memory", bare),
         ("a view that starts from nothing", rows),
         ("a rebuild beside the running view, swapped in", again),
-        ("the ledger's journal (a row, seven indexes)", journal),
+        ("the ledger's journal (a row, eight indexes)", journal),
+        ("its rebuild, swapped in", journal_again),
     ] {
         println!("{name:<46} {speed:>8.0} {:>7.2}x", speed / bare);
     }
-    Ok(())
+    drop(store);
+    suite::rebuilt(folder.path(), args.events, args.rounds).await?;
+    suite::kept_up(folder.path(), Duration::from_secs(args.seconds)).await
 }
 
 /// A log of events as services write them.
