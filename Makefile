@@ -47,8 +47,7 @@ test-rust: ## All Rust tests (with cargo-nextest where it is installed).
 test-python: $(VENV)/.ready ## Genuine clients against the real program, answer by answer beside a genuine MLflow server.
 	@echo "starting, each on free ports and in a temporary folder: Cairn, a genuine MLflow server, an S3 stand-in;"
 	@echo "as root also small loop-back file systems, a control group and network namespaces of the tests' own"
-	cargo build --package cairn --bin cairn
-	cargo build --package cairn-objects --example s3_server
+	cargo build --workspace --bin cairn --example s3_server
 	CAIRN_BIN=$(CAIRN_DEBUG) $(VENV)/bin/python -m pytest -q -p no:cacheprovider integration-tests/python
 
 $(VENV)/.ready: $(REQUIREMENTS)

@@ -1,6 +1,6 @@
 //! Params and tags: values under keys, and what is left of them when there are too many.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use cairn_kernel::newtype;
@@ -74,27 +74,32 @@ pub struct Dropped {
 
 /// Collects what is not kept, naming only the first keys of each kind.
 #[derive(Debug, Default)]
-pub(crate) struct Drops(Vec<Dropped>);
+pub(crate) struct Drops {
+    entries: Vec<Dropped>,
+    /// Where the keys of one kind and limit stand: a batch may bring ten thousand of them.
+    places: HashMap<(EntryKind, Limit), HashMap<String, usize>>,
+}
 
 /// Most keys of one kind and limit that are named.
 pub const DROPPED_KEYS_MAX: usize = 100;
 
 impl Drops {
     pub(crate) fn add(&mut self, kind: EntryKind, limit: Limit, key: &str, count: u64) {
-        let alike = |dropped: &&mut Dropped| dropped.kind == kind && dropped.limit == limit;
-        if let Some(known) = self.0.iter_mut().filter(alike).find(|dropped| dropped.key == key) {
-            known.count += count;
-            return;
+        let places = self.places.entry((kind, limit)).or_default();
+        let named = places.len() - usize::from(places.contains_key(""));
+        // An empty key stands for all further ones.
+        let key = if named < DROPPED_KEYS_MAX || places.contains_key(key) { key } else { "" };
+        match places.get(key) {
+            Some(&at) => self.entries[at].count += count,
+            None => {
+                places.insert(key.to_owned(), self.entries.len());
+                self.entries.push(Dropped { kind, key: key.to_owned(), limit, count });
+            }
         }
-        let named = self.0.iter_mut().filter(alike).filter(|dropped| !dropped.key.is_empty()).count();
-        if named >= DROPPED_KEYS_MAX && !key.is_empty() {
-            return self.add(kind, limit, "", count);
-        }
-        self.0.push(Dropped { kind, key: key.to_owned(), limit, count });
     }
 
     pub(crate) fn into_vec(self) -> Vec<Dropped> {
-        self.0
+        self.entries
     }
 }
 
