@@ -1,46 +1,66 @@
 use cairn_contract::{Binding, Contract, Method};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::is_native;
 use super::schema::reference;
 
-/// The statuses with which a method can fail, and what each means.
-pub fn statuses(method: &Method, binding: &Binding) -> Vec<(u16, &'static str)> {
+/// Each status that a failed call may have, and what it means.
+const STATUSES: [(u16, &str); 16] = [
+    (400, "The request is not well formed, or the state of things does not allow it."),
+    (401, "No credential came, or it does not hold."),
+    (403, "The caller may not do this."),
+    (404, "What is named is not there, or there is no such path."),
+    (408, "The body did not arrive in time."),
+    (409, "It exists already, or somebody else changed it at the same moment."),
+    (412, "`If-Match` names a state that is no longer current."),
+    (413, "The body is too large."),
+    (415, "The body is of another media type."),
+    (416, "The range lies outside what there is."),
+    (429, "More requests than are allowed: `Retry-After` says when to go on."),
+    (499, "The caller gave up waiting."),
+    (500, "Something went wrong on our side."),
+    (501, "MLflow has this, and Cairn does not."),
+    (503, "Not at this moment: `Retry-After` says when to go on."),
+    (504, "It was not done in time."),
+];
+
+/// The statuses with which a method can fail.
+pub fn statuses(method: &Method, binding: &Binding) -> impl Iterator<Item = u16> {
     let takes_body = !binding.body.is_empty();
     let is_change = !method.is_read;
+    let is_native = is_native(method);
     let is_raw = method.descriptor.is_server_streaming() && method.output().full_name() == "google.api.HttpBody";
-    let all = [
-        (true, 400, "The request is not well formed, or the state of things does not allow it."),
-        (true, 401, "No credential came, or it does not hold."),
-        (true, 403, "The caller may not do this."),
-        (true, 404, "What is named is not there, or there is no such path."),
-        (takes_body, 408, "The body did not arrive in time."),
-        (is_change, 409, "It exists already, or somebody else changed it at the same moment."),
-        (is_change && is_native(method), 412, "`If-Match` names a state that is no longer current."),
-        (takes_body, 413, "The body is too large."),
-        (takes_body, 415, "The body is of another media type."),
-        (is_raw, 416, "The range lies outside what there is."),
-        (true, 429, "More requests than are allowed: `Retry-After` says when to go on."),
-        (true, 499, "The caller gave up waiting."),
-        (true, 500, "Something went wrong on our side."),
-        (!is_native(method), 501, "MLflow has this, and Cairn does not."),
-        (true, 503, "Not at this moment: `Retry-After` says when to go on."),
-        (true, 504, "It was not done in time."),
-    ];
-    all.into_iter().filter(|(is_possible, ..)| *is_possible).map(|(_, status, text)| (status, text)).collect()
+    let is_possible = move |status: &u16| match status {
+        408 | 413 | 415 => takes_body,
+        409 => is_change,
+        412 => is_change && is_native,
+        416 => is_raw,
+        501 => !is_native,
+        _ => true,
+    };
+    STATUSES.iter().map(|(status, _)| *status).filter(is_possible)
 }
 
-/// A failed call's answer.
-pub fn answer(method: &Method, description: &str) -> Value {
-    let content = if is_native(method) {
-        json!({
-            "application/json": { "schema": reference("Error") },
-            "application/problem+json": { "schema": reference("Problem") },
-        })
-    } else {
-        json!({ "application/json": { "schema": reference("MlflowError") } })
-    };
-    json!({ "description": description, "content": content })
+/// A failed call's answer, by its name in [`answers`].
+pub fn answer(method: &Method, status: u16) -> Value {
+    let name = if is_native(method) { "Error" } else { "MlflowError" };
+    json!({ "$ref": format!("#/components/responses/{name}{status}") })
+}
+
+/// What failed calls answer: by status, in our own words and in MLflow's.
+pub fn answers() -> Value {
+    let ours = json!({
+        "application/json": { "schema": reference("Error") },
+        "application/problem+json": { "schema": reference("Problem") },
+    });
+    let mlflow = json!({ "application/json": { "schema": reference("MlflowError") } });
+    let mut answers = Map::new();
+    for (name, content, absent) in [("Error", &ours, 501), ("MlflowError", &mlflow, 412)] {
+        for (status, description) in STATUSES.iter().filter(|(status, _)| *status != absent) {
+            answers.insert(format!("{name}{status}"), json!({ "description": description, "content": content }));
+        }
+    }
+    answers.into()
 }
 
 /// The same as [`cairn`], as RFC 9457 has it, for those who accept `application/problem+json`.

@@ -58,6 +58,7 @@ pub fn page(contract: &Contract) -> String {
         "paths": paths,
         "components": {
             "schemas": schemas.finish(),
+            "responses": errors::answers(),
             "securitySchemes": {
                 "bearer": { "type": "http", "scheme": "bearer", "description": "An API key, or a token made from one." },
                 "basic": {

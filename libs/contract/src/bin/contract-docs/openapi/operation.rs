@@ -177,8 +177,8 @@ fn responses(method: &Method, binding: &Binding, style: Style, schemas: &mut Sch
         responses.insert("206".into(), json!({ "description": "The range asked for.", "content": content }));
         responses.insert("304".into(), json!({ "description": "Not changed since `If-None-Match`." }));
     }
-    for (status, description) in errors::statuses(method, binding) {
-        responses.insert(status.to_string(), errors::answer(method, description));
+    for status in errors::statuses(method, binding) {
+        responses.insert(status.to_string(), errors::answer(method, status));
     }
     responses
 }
