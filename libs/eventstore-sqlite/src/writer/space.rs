@@ -27,8 +27,9 @@ impl Space {
     pub(super) fn is_low(&mut self) -> bool {
         if self.asked.is_none_or(|asked| asked.elapsed() >= BELIEVED) {
             self.asked = Some(Instant::now());
-            self.is_low =
-                statvfs(&self.folder).is_ok_and(|disk| disk.f_bavail.saturating_mul(disk.f_frsize) < self.free_min);
+            // A file system without a size of its own has no blocks at all.
+            self.is_low = statvfs(&self.folder)
+                .is_ok_and(|disk| disk.f_blocks > 0 && disk.f_bavail.saturating_mul(disk.f_frsize) < self.free_min);
         }
         self.is_low
     }

@@ -21,7 +21,8 @@ pub(super) enum FoldFault {
     Decode(DecodeFault),
 }
 
-type Folding = Shared<BoxFuture<'static, Result<(Place, AnyState), FoldFault>>>;
+type Fold = BoxFuture<'static, Result<(Place, AnyState), FoldFault>>;
+type Folding = Shared<Fold>;
 
 /// The folds under way, so that many who wait for one cold stream have it read once.
 ///
@@ -31,7 +32,7 @@ type Folding = Shared<BoxFuture<'static, Result<(Place, AnyState), FoldFault>>>;
 /// INVARIANT: what nobody waits for is not here. Held weakly, because a fold holds the commands it belongs to.
 #[derive(Default)]
 pub(super) struct Folds {
-    under_way: Mutex<HashMap<Key, WeakShared<BoxFuture<'static, Result<(Place, AnyState), FoldFault>>>>>,
+    under_way: Mutex<HashMap<Key, WeakShared<Fold>>>,
 }
 
 /// Somebody who waits for a fold. The last one to give up takes it out.
@@ -42,11 +43,7 @@ struct Waiting<'a> {
 }
 
 impl Folds {
-    fn join(
-        &self,
-        key: Key,
-        begin: impl FnOnce() -> BoxFuture<'static, Result<(Place, AnyState), FoldFault>>,
-    ) -> Waiting<'_> {
+    fn join(&self, key: Key, begin: impl FnOnce() -> Fold) -> Waiting<'_> {
         let mut under_way = self.under_way.lock();
         let joined = under_way.get(&key).and_then(WeakShared::upgrade);
         let folding = joined.unwrap_or_else(|| {
