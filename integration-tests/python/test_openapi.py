@@ -135,7 +135,7 @@ def test_no_generated_call_breaks_the_server_or_its_promises_s0_7(suite, schema)
     assert calls.answered.total() >= CALLS_MIN
     assert {label for label, _ in calls.answered} == {operation.label for operation in every}
     done = {label for label, status in calls.answered if status == 200}
-    assert len(done) > 80, f"the calls reached too little: {sorted(done)}"
+    assert len(done) > 60, f"the calls reached too little: {sorted(done)}"
     assert api.get("auth/whoami").json()["principal"] == "users/admin", "and who called may still come in"
 
 
