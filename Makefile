@@ -17,6 +17,8 @@ export CARGO_TARGET_DIR
 PROFILE_FOLDER = $(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 CAIRN = $(CARGO_TARGET_DIR)/$(PROFILE_FOLDER)/cairn
 CAIRN_DEBUG = $(CARGO_TARGET_DIR)/debug/cairn
+# Selected so that their dependencies have the features that the tests build them with, and nothing is compiled twice.
+PROGRAMS := --workspace --bins --example s3_server
 
 .PHONY: help demo up build check test test-rust test-python fmt lint deny docs bench clean
 
@@ -47,7 +49,7 @@ test-rust: ## All Rust tests (with cargo-nextest where it is installed).
 test-python: $(VENV)/.ready ## Genuine clients against the real program, answer by answer beside a genuine MLflow server.
 	@echo "starting, each on free ports and in a temporary folder: Cairn, a genuine MLflow server, an S3 stand-in;"
 	@echo "as root also small loop-back file systems, a control group and network namespaces of the tests' own"
-	cargo build --workspace --bin cairn --example s3_server
+	cargo build $(PROGRAMS)
 	CAIRN_BIN=$(CAIRN_DEBUG) $(VENV)/bin/python -m pytest -q -p no:cacheprovider integration-tests/python
 
 $(VENV)/.ready: $(REQUIREMENTS)
@@ -67,11 +69,11 @@ deny: ## Licences, sources and advisories of all dependencies (needs cargo-deny)
 	cargo deny check
 
 docs: ## Regenerates the references under docs/, and fixtures of events that have none.
-	cargo run --quiet --package cairn-contract --bin contract-docs
-	cargo run --quiet --package cairn-contract --bin contract-docs fixtures
-	touch docs/config.md
-	cargo run --quiet --package cairn --bin cairn -- config doc > docs/config.md.new && mv docs/config.md.new docs/config.md
-	CAIRN_REGENERATE=1 cargo test --quiet --package cairn-access --test it roles
+	cargo build --quiet $(PROGRAMS)
+	$(CARGO_TARGET_DIR)/debug/contract-docs
+	$(CARGO_TARGET_DIR)/debug/contract-docs fixtures
+	$(CAIRN_DEBUG) config doc > docs/config.md.new && mv docs/config.md.new docs/config.md
+	CAIRN_REGENERATE=1 cargo test --quiet --workspace --test it -- roles
 
 bench: $(VENV)/.ready ## Benchmarks, each beside what one would use instead; prints ratios and the machine's figures.
 	cargo build --release --package cairn --package cairn-bench
