@@ -44,7 +44,7 @@ def test_a_stranger_and_an_unknown_project_are_refused(suite):
     stranger = requests.post(f"{suite.url}/{MLFLOW}/runs/search", json={"experiment_ids": ["0"]}, timeout=30)
     assert (stranger.status_code, stranger.json()["error_code"]) == (401, "UNAUTHENTICATED")
     nowhere = post(f"{suite.url}/projects/nowhere/{MLFLOW}/experiments/create", suite.key, {"name": "e"})
-    assert (nowhere.status_code, nowhere.json()["error_code"]) == (403, "PERMISSION_DENIED")
+    assert (nowhere.status_code, nowhere.json()["error_code"]) == (404, "RESOURCE_DOES_NOT_EXIST"), nowhere.text
 
 
 def test_a_viewer_reads_and_changes_nothing(suite, fraud):
@@ -73,6 +73,10 @@ def test_a_viewer_reads_and_changes_nothing(suite, fraud):
     proxy = f"{suite.url}/projects/{fraud}/api/2.0/mlflow-artifacts/artifacts/0/{run}/artifacts/a.txt"
     refused = requests.put(proxy, data=b"x", headers={"Authorization": f"Bearer {key}"}, timeout=30)
     assert refused.status_code == 403, refused.text
+    # Whoever may see only one project is not told which others there are.
+    for project in ("nowhere", "default"):
+        refused = post(f"{suite.url}/projects/{project}/{MLFLOW}/runs/search", key, {"experiment_ids": ["0"]})
+        assert (refused.status_code, refused.json()["error_code"]) == (403, "PERMISSION_DENIED"), refused.text
     # And nothing at all outside of its project.
     elsewhere = post(f"{suite.url}/{MLFLOW}/runs/search", key, {"experiment_ids": ["0"]})
     assert elsewhere.status_code == 403, elsewhere.text

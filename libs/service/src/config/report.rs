@@ -58,7 +58,7 @@ impl Registry {
         for setting in &settings {
             let (section, key) = setting.key.split_once('.').unwrap_or_default();
             if section != current {
-                let _ = write!(text, "{}[{section}]\n", if current.is_empty() { "" } else { "\n" });
+                let _ = writeln!(text, "{}[{section}]", if current.is_empty() { "" } else { "\n" });
                 current = section;
             }
             let value = toml(&setting.value);
