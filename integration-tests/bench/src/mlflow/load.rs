@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use bytes::Bytes;
 use hdrhistogram::Histogram;
 use http_body_util::{BodyExt, Full};
@@ -37,7 +37,15 @@ pub struct Load {
 pub struct Figures {
     took: Histogram<u64>,
     elapsed: Duration,
+    /// How many requests were refused, and what the first of them was told.
+    pub refused: u64,
+    pub refusal: Option<Refused>,
 }
+
+/// An answer other than success.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Refused(String);
 
 impl Figures {
     pub fn per_second(&self) -> f64 {
@@ -50,28 +58,32 @@ impl Figures {
 }
 
 impl Load {
-    /// Sends requests for the duration; the first that is refused ends the run.
+    /// Sends requests for the duration. Those that are refused count as nothing done.
     pub async fn run(&self, target: Target, make: impl Fn(u64) -> Call + Sync) -> anyhow::Result<Figures> {
         let started = Instant::now();
         let until = started + self.duration;
         let next = AtomicU64::new(0);
-        let worker = async || -> anyhow::Result<Histogram<u64>> {
+        let worker = async || -> anyhow::Result<(Histogram<u64>, Vec<Refused>)> {
             let mut connection = Connection::open(&target).await?;
-            let mut took = Histogram::new(3)?;
+            let (mut took, mut refused) = (Histogram::new(3)?, vec![]);
             while Instant::now() < until {
                 let call = make(next.fetch_add(1, Ordering::Relaxed));
                 let sent = Instant::now();
-                connection.send(call).await?;
-                took.record(u64::try_from(sent.elapsed().as_micros())?)?;
+                match connection.send(call).await {
+                    Ok(_) => took.record(u64::try_from(sent.elapsed().as_micros())?)?,
+                    Err(fault) => refused.push(fault.downcast::<Refused>()?),
+                }
             }
-            Ok(took)
+            Ok((took, refused))
         };
         let workers = (0..self.connections).map(|_| worker());
-        let mut all = Histogram::new(3)?;
-        for took in futures::future::try_join_all(workers).await? {
+        let (mut all, mut refusals) = (Histogram::new(3)?, vec![]);
+        for (took, refused) in futures::future::try_join_all(workers).await? {
             all.add(took)?;
+            refusals.extend(refused);
         }
-        Ok(Figures { took: all, elapsed: started.elapsed() })
+        let refused = refusals.len() as u64;
+        Ok(Figures { took: all, elapsed: started.elapsed(), refused, refusal: refusals.into_iter().next() })
     }
 
     /// Sends exactly `count` requests over several connections.
@@ -130,7 +142,8 @@ impl Connection {
         let status = answer.status();
         let text = answer.into_body().collect().await?.to_bytes();
         if !status.is_success() {
-            bail!("{} {} answered {status}: {}", call.verb, call.path, String::from_utf8_lossy(&text));
+            let told = String::from_utf8_lossy(&text);
+            return Err(Refused(format!("{} {} answered {status}: {told}", call.verb, call.path)).into());
         }
         Ok(text)
     }

@@ -111,7 +111,8 @@ async fn compare(args: Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Runs these workloads on one server, then stops it.
+/// Runs these workloads on one server, then stops it. A genuine server refuses requests when it cannot keep up, which is
+/// said beside its figures; ours has no such excuse.
 async fn measure(args: &Args, peer: Peer, workloads: &[Workload]) -> anyhow::Result<Vec<Figures>> {
     let shape = peer.shape().await?;
     let mut figures = vec![];
@@ -120,6 +121,12 @@ async fn measure(args: &Args, peer: Peer, workloads: &[Workload]) -> anyhow::Res
         let load = Load { connections: args.connections, duration: Duration::from_secs(args.seconds) };
         let found =
             load.run(peer.target(), |n| make(&shape, n)).await.with_context(|| format!("{}: {name}", peer.name()))?;
+        if let Some(refusal) = &found.refusal {
+            let told =
+                format!("{}: {name}: {} requests were refused, the first: {refusal}", peer.name(), found.refused);
+            anyhow::ensure!(peer.may_refuse(), told);
+            println!("{told}");
+        }
         figures.push(found);
     }
     Ok(figures)

@@ -20,6 +20,8 @@ const OPEN_RUNS: usize = 64;
 
 pub struct Peer {
     name: &'static str,
+    /// Whether a request that it refuses is no fault of the benchmark's.
+    may_refuse: bool,
     process: Child,
     target: Target,
 }
@@ -53,7 +55,7 @@ impl Peer {
             .spawn()
             .context("cannot start the MLflow server")?;
         let target = Target { address: SocketAddr::from(([127, 0, 0, 1], port)), credential: None };
-        let mut peer = Self { name: "MLflow", process, target };
+        let mut peer = Self { name: "MLflow", may_refuse: true, process, target };
         peer.wait().await?;
         Ok(peer)
     }
@@ -78,9 +80,18 @@ impl Peer {
         BufReader::new(process.stdout.take().context("no output")?).read_line(&mut line)?;
         let started: Value = serde_json::from_str(&line).context("cairn did not say where it listens")?;
         let address = started["http"].as_str().unwrap_or_default().trim_start_matches("http://").parse()?;
-        let peer = Self { name: "Cairn", process, target: Target { address, credential: Some(key.to_owned()) } };
+        let peer = Self {
+            name: "Cairn",
+            may_refuse: false,
+            process,
+            target: Target { address, credential: Some(key.to_owned()) },
+        };
         fill::cairn(&peer.target, runs, points).await?;
         Ok(peer)
+    }
+
+    pub fn may_refuse(&self) -> bool {
+        self.may_refuse
     }
 
     pub fn name(&self) -> &'static str {
