@@ -3,6 +3,7 @@
 //! What was begun stands in a sealed token and in the object store, and nowhere else: an upload that is never completed
 //! leaves nothing in the log, and its parts are swept.
 
+use std::collections::HashMap;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -160,11 +161,12 @@ impl Artifacts {
             Some(_) => self.inner.objects.parts(&key, &upload).await.map_err(refused)?,
             None => vec![],
         };
+        let arrived: HashMap<u32, u64> = arrived.iter().map(|part| (part.part.number, part.size)).collect();
         let now = self.inner.clock.now();
         let mut slots = vec![];
         for number in *numbers.start()..=*numbers.end().min(&begun.part_count) {
             let size = begun.part_size(number);
-            let is_stored = arrived.iter().any(|part| part.part.number == number && Some(part.size) == size);
+            let is_stored = size.is_some() && arrived.get(&number).copied() == size;
             let action = Action::PutPart { upload: upload.clone(), number, size };
             let grant = Grant { key: key.clone(), action, now, lifetime };
             let granted = if is_stored { None } else { Some(self.grant(grant).await?) };
