@@ -4,6 +4,7 @@ import json
 import os
 import re
 import secrets
+import shutil
 import socket
 import subprocess
 import sys
@@ -95,6 +96,8 @@ def test_it_passes_where_nothing_else_can_be_reached(cairn):
 def test_from_outside_only_the_gateways_ports_answer_s4_95(cairn, tmp_path):
     name = secrets.token_hex(3)
     ours, theirs, inside = f"co{name}", f"ci{name}", "10.213.77.2"
+    if shutil.which("ip") is None:
+        pytest.skip("a second host on this machine takes Debian's iproute2")
     ip = lambda *words: subprocess.run(["ip", *words], check=True)  # noqa: E731
 
     def serve():
