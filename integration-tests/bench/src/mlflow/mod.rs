@@ -40,7 +40,7 @@ pub struct Args {
     /// Worker processes of the MLflow server.
     #[arg(long, default_value_t = 2)]
     workers: u32,
-    /// Also show what both come to as their stores grow from 1 000 to 100 000 runs. Takes about five minutes.
+    /// Also show what both come to as their stores grow from 1 000 to 100 000 runs. Takes more than a quarter of an hour, most of it MLflow's searches.
     #[arg(long)]
     growth: bool,
 }
