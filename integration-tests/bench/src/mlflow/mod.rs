@@ -40,7 +40,7 @@ pub struct Args {
     /// Worker processes of the MLflow server.
     #[arg(long, default_value_t = 2)]
     workers: u32,
-    /// Also show what both come to as their stores grow from 1 000 to 100 000 runs. Takes more than a quarter of an hour, most of it MLflow's searches.
+    /// Also show what both come to as their stores grow from 1 000 to 100 000 runs, with as many requests at once as MLflow has workers. Takes a quarter of an hour.
     #[arg(long)]
     growth: bool,
 }
@@ -88,9 +88,10 @@ pub fn run(args: Args) -> anyhow::Result<()> {
 async fn compare(args: Args) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let peer = Peer::mlflow(&args.python, folder.path(), args.workers, args.runs, args.points).await?;
-    let theirs = measure(&args, peer, WORKLOADS).await?;
+    let load = Load { connections: args.connections, duration: Duration::from_secs(args.seconds) };
+    let theirs = measure(&load, peer, WORKLOADS).await?;
     let peer = Peer::cairn(&args.cairn, folder.path(), args.runs, args.points).await?;
-    let ours = measure(&args, peer, WORKLOADS).await?;
+    let ours = measure(&load, peer, WORKLOADS).await?;
     println!(
         "\n{:<44} {:>12} {:>12} {:>9} {:>12} {:>12}",
         "requests per second", "MLflow", "Cairn", "ratio", "p99 MLflow", "p99 Cairn"
@@ -113,12 +114,11 @@ async fn compare(args: Args) -> anyhow::Result<()> {
 
 /// Runs these workloads on one server, then stops it. A genuine server refuses requests when it cannot keep up, which is
 /// said beside its figures; ours has no such excuse.
-async fn measure(args: &Args, peer: Peer, workloads: &[Workload]) -> anyhow::Result<Vec<Figures>> {
+async fn measure(load: &Load, peer: Peer, workloads: &[Workload]) -> anyhow::Result<Vec<Figures>> {
     let shape = peer.shape().await?;
     let mut figures = vec![];
     for (name, make) in workloads {
         eprintln!("{}: {name}", peer.name());
-        let load = Load { connections: args.connections, duration: Duration::from_secs(args.seconds) };
         let found =
             load.run(peer.target(), |n| make(&shape, n)).await.with_context(|| format!("{}: {name}", peer.name()))?;
         if let Some(refusal) = &found.refusal {
@@ -133,16 +133,20 @@ async fn measure(args: &Args, peer: Peer, workloads: &[Workload]) -> anyhow::Res
 }
 
 /// Both servers with few and with many runs in their stores. `kept` is what is left of the speed.
+///
+/// No more requests at once than MLflow has workers: a search of its largest store takes so long that others would wait
+/// for it until its pool of connections is empty.
 async fn growth(args: &Args, folder: &std::path::Path) -> anyhow::Result<()> {
+    let load = Load { connections: args.workers as usize, duration: Duration::from_secs(args.seconds) };
     let (mut theirs, mut ours) = (vec![], vec![]);
     for runs in GROWTH_RUNS {
         eprintln!("filling both stores with {runs} runs");
         let home = folder.join(format!("growth-{runs}"));
         std::fs::create_dir(&home)?;
         let peer = Peer::mlflow(&args.python, &home, args.workers, runs, GROWTH_POINTS).await?;
-        theirs.push(measure(args, peer, GROWTH).await?);
+        theirs.push(measure(&load, peer, GROWTH).await?);
         let peer = Peer::cairn(&args.cairn, &home, runs, GROWTH_POINTS).await?;
-        ours.push(measure(args, peer, GROWTH).await?);
+        ours.push(measure(&load, peer, GROWTH).await?);
     }
     println!("\nrequests per second as the store grows from {} to {} runs", GROWTH_RUNS[0], GROWTH_RUNS[1]);
     println!(
