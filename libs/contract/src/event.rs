@@ -12,6 +12,8 @@ pub struct EventType {
     pub full_name: String,
     /// First part of the names of the streams it lives in.
     pub category: String,
+    /// Whether only the newest events of such a stream are kept.
+    pub is_trimmed: bool,
     /// The comment above it.
     pub comment: String,
     /// The message itself.
@@ -34,6 +36,7 @@ impl EventType {
         Some(Self {
             full_name: descriptor.full_name().to_owned(),
             category: stream.category,
+            is_trimmed: stream.trimmed,
             comment: descriptor.comment(),
             descriptor: descriptor.clone(),
         })

@@ -1,8 +1,8 @@
 //! Proofs of RFC 6962 (section 2.1): making them from tiles, and verifying them as RFC 9162 says (sections 2.1.3.2 and
 //! 2.1.4.2), without any tile.
 
-use crate::Hash;
 use crate::tile::{TILE_HEIGHT, TILE_WIDTH, Tile, Tiles};
+use crate::{Frontier, Hash};
 
 /// No proof is longer: a tree has at most 2^64 leaves.
 pub const HASHES_MAX: usize = 64;
@@ -177,11 +177,7 @@ fn perfect<T: Tiles>(tiles: &T, size: u64, start: u64, height: u8) -> Result<Has
     let tile = Tile::holding(level, first, size).expect("the subtree lies within the tree");
     let hashes = tiles.tile(tile)?;
     let from = (first % TILE_WIDTH) as usize;
-    let mut nodes = hashes[from..from + (1 << above)].to_vec();
-    while nodes.len() > 1 {
-        nodes = nodes.as_chunks::<2>().0.iter().map(|[left, right]| Hash::node(*left, *right)).collect();
-    }
-    Ok(nodes[0])
+    Ok(Frontier::from_iter(hashes[from..from + (1 << above)].iter().copied()).root())
 }
 
 /// The size of the left subtree of a tree with more than one entry.

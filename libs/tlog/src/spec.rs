@@ -1,3 +1,4 @@
+use std::collections::HashMap;
 use std::convert::Infallible;
 
 use proptest::prelude::*;
@@ -96,6 +97,41 @@ fn a_tree_read_from_its_tiles_grows_as_the_one_that_was_never_left() {
         tree.push(leaf);
         log.push(leaf);
         assert_eq!(tree.root(), log.root(n + 1), "at {n}");
+    }
+}
+
+#[test]
+fn tiles_grow_at_their_edge_whatever_the_batches() {
+    let whole = Log::of(70_000);
+    let mut kept: HashMap<(u8, u64), Vec<Hash>> = HashMap::new();
+    let mut size = 0;
+    for batch in [1, 254, 1, 1, 3_000, 255, 256, 66_232] {
+        let mut edge = Edge::of(&kept, size).unwrap();
+        let mut full = vec![];
+        for n in size..size + batch {
+            edge.push(whole.leaves[n as usize], &mut full);
+        }
+        size += batch;
+        let grown = edge.grown().map(|(tile, hashes)| (tile, hashes.to_vec()));
+        for (tile, hashes) in full.into_iter().chain(grown) {
+            assert_eq!(tile.width as usize, hashes.len());
+            kept.insert((tile.level, tile.number), hashes);
+        }
+        assert_eq!(Frontier::of(&kept, size).unwrap().root(), whole.root(size));
+    }
+    // As the specification counts the tiles of a tree of this size.
+    assert_eq!(size, 70_000);
+    let widths = |level| kept.iter().filter(move |((at, _), _)| *at == level).map(|(_, hashes)| hashes.len());
+    assert_eq!((widths(0).count(), widths(0).filter(|width| *width == 112).count()), (274, 1));
+    assert_eq!((widths(1).count(), widths(1).filter(|width| *width == 17).count()), (2, 1));
+    assert_eq!(widths(2).collect::<Vec<_>>(), [1]);
+}
+
+impl Tiles for HashMap<(u8, u64), Vec<Hash>> {
+    type Fault = Infallible;
+
+    fn tile(&self, tile: Tile) -> Result<Vec<Hash>, Infallible> {
+        Ok(self[&(tile.level, tile.number)].clone())
     }
 }
 

@@ -47,3 +47,12 @@ impl Frontier {
         peaks.reduce(|right, left| Hash::node(left, right)).unwrap_or_else(Hash::empty)
     }
 }
+
+/// A tree over these hashes of entries.
+impl FromIterator<Hash> for Frontier {
+    fn from_iter<I: IntoIterator<Item = Hash>>(leaves: I) -> Self {
+        let mut tree = Self::default();
+        leaves.into_iter().for_each(|leaf| tree.push(leaf));
+        tree
+    }
+}

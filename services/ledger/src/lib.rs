@@ -13,17 +13,21 @@ mod query;
 mod reading;
 mod render;
 mod scope;
+mod tree;
 
+use std::path::Path;
 use std::sync::Arc;
 
 use cairn_contract::cairn::ledger::v1::ledger_service_server::LedgerServiceServer;
+use cairn_contract::cairn::ledger::v1::transparency_service_server::TransparencyServiceServer;
 use cairn_contract::{Contract, Violations};
 use cairn_projection::{QueryFault, ReadModel, View};
 use cairn_service::{Deps, Mounted};
 use tonic::service::Routes;
 
-use crate::grpc::Grpc;
+use crate::grpc::{Grpc, Transparency};
 use crate::query::Query;
+use crate::tree::{Secrets, SecretsFault, SignedCheckpoints, SignedFault, Signer, Tree};
 
 pub use crate::journal::Journal;
 
@@ -37,13 +41,38 @@ pub enum MountFault {
     ReadModel(#[from] QueryFault),
     #[error(transparent)]
     Contract(&'static Violations),
+    #[error(transparent)]
+    Secrets(#[from] SecretsFault),
+    #[error(transparent)]
+    Signed(#[from] SignedFault),
 }
 
-/// Starts the role in this process.
-pub fn mount(deps: &Deps) -> Result<Mounted, MountFault> {
+/// Starts the role in this process. `data_folder` is where its keys and what it signed are kept: not among the views,
+/// which may be dropped at any time.
+pub fn mount(deps: &Deps, data_folder: &Path) -> Result<Mounted, MountFault> {
     let contract = Contract::embedded().map_err(MountFault::Contract)?;
     let model = ReadModel::open(&deps.views_folder.join("ledger.sqlite"), READERS)?;
     let view = View::start(Arc::clone(&deps.store), &model, Journal)?;
     let grpc = Grpc::new(contract, Query::new(model), Arc::clone(&deps.store), view.clone());
-    Ok(Mounted { role: "ledger", routes: Routes::new(LedgerServiceServer::new(grpc)), views: vec![view] })
+    let transparency = transparency(deps, contract, &data_folder.join("ledger"))?;
+    let views = vec![view, transparency.view.clone()];
+    let routes = Routes::new(LedgerServiceServer::new(grpc)).add_service(TransparencyServiceServer::new(transparency));
+    Ok(Mounted { role: "ledger", routes, views })
+}
+
+fn transparency(deps: &Deps, contract: &Contract, folder: &Path) -> Result<Transparency, MountFault> {
+    let secrets = Arc::new(Secrets::open(&folder.join("keys.json"))?);
+    let signed = SignedCheckpoints::open(&folder.join("checkpoints.db"))?;
+    let model = ReadModel::open(&deps.views_folder.join("ledger-tree.sqlite"), READERS)?;
+    let view = View::start(Arc::clone(&deps.store), &model, Tree::new(Arc::clone(&secrets), contract))?;
+    let state = Signer {
+        secrets: Arc::clone(&secrets),
+        signed,
+        model: model.clone(),
+        view: view.clone(),
+        store: Arc::clone(&deps.store),
+        clock: Arc::clone(&deps.clock),
+    }
+    .start();
+    Ok(Transparency { model, view, store: Arc::clone(&deps.store), secrets, state })
 }

@@ -17,6 +17,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("cairn-access", &["cairn-contract", "cairn-eventstore", "cairn-kernel"]),
     ("cairn-service", &["cairn-access", "cairn-contract", "cairn-eventstore", "cairn-kernel", "cairn-projection"]),
     ("cairn-client", &["cairn-contract", "cairn-kernel"]),
+    ("cairn-tlog", &[]),
     (
         "cairn-testkit",
         &["cairn-access", "cairn-contract", "cairn-eventstore", "cairn-kernel", "cairn-projection", "cairn-service"],

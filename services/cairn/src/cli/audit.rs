@@ -1,5 +1,7 @@
 //! `cairn audit`: who did what, and what was refused.
 
+use std::path::PathBuf;
+
 use anyhow::Context;
 use clap::Subcommand;
 use serde_json::{Value, json};
@@ -7,6 +9,7 @@ use serde_json::{Value, json};
 use super::export::Format;
 use super::output::{Column, text};
 use super::session::{Items, Session, given};
+use super::{transparency, verify};
 
 const COLUMNS: &[Column] = &[
     ("TIME", "event_time"),
@@ -60,6 +63,27 @@ pub enum Command {
         #[arg(long)]
         after: Option<u64>,
     },
+    /// Prints the newest signed checkpoint of the log. Keep it: `cairn audit verify --known` holds later ones against it.
+    Checkpoint {
+        /// Print the keys that verify the log instead, one on each line.
+        #[arg(long)]
+        keys: bool,
+    },
+    /// Writes the proof that an event is in the log: one file, to be verified by anybody without asking us.
+    Prove {
+        /// Where the event stands in the log, as lists show it.
+        position: u64,
+        /// The file. By itself: `<position>.tlog-proof`.
+        #[arg(long, value_name = "FILE")]
+        to: Option<PathBuf>,
+    },
+    /// Copies the whole log into a folder, in the form of C2SP tlog-tiles. Goes on where an earlier copy ended.
+    Pull {
+        /// Where to.
+        folder: PathBuf,
+    },
+    /// Verifies a proof or a copied log. Asks nobody: needs no network and no account.
+    Verify(verify::Command),
 }
 
 /// Which records are wanted.
@@ -105,6 +129,10 @@ pub async fn run(session: Session, command: Command) -> anyhow::Result<()> {
             session.show(rpc, filter.request(), Items::new(COLUMNS), limit).await
         }
         Command::Export { filter, format, after } => export(&session, filter.request(), format, after).await,
+        Command::Checkpoint { keys } => transparency::checkpoint(&session, keys).await,
+        Command::Prove { position, to } => transparency::prove(&session, position, to).await,
+        Command::Pull { folder } => transparency::pull(&session, &folder).await,
+        Command::Verify(command) => verify::run(session.output, &command),
     }
 }
 

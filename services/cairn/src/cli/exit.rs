@@ -36,6 +36,30 @@ impl fmt::Display for Missing {
 
 impl std::error::Error for Missing {}
 
+/// What was given is not what the command works on.
+#[derive(Debug)]
+pub struct Unusable(pub String);
+
+impl fmt::Display for Unusable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Unusable {}
+
+/// What was verified is not true.
+#[derive(Debug)]
+pub struct Refuted(pub String);
+
+impl fmt::Display for Refuted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "REFUTED: {}", self.0)
+    }
+}
+
+impl std::error::Error for Refuted {}
+
 /// An error as it is told.
 pub struct Told {
     pub code: u8,
@@ -64,6 +88,12 @@ impl Told {
         };
         if error.is::<Missing>() {
             return told(NOT_FOUND, "NOT_FOUND");
+        }
+        if error.is::<Unusable>() {
+            return told(USAGE, "UNUSABLE");
+        }
+        if error.is::<Refuted>() {
+            return told(FAILED, "REFUTED");
         }
         if let Some(Problems(problems)) = error.downcast_ref() {
             return Self { details: Some(json!(problems)), ..told(FAILED, "CONFIGURATION_INVALID") };

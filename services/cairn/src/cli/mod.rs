@@ -1,4 +1,4 @@
-//! The command line for people. Every command but `up`, `config` and `rebuild` goes through the gateway.
+//! The command line for people. Every command but `up`, `config`, `rebuild` and `audit verify` goes through the gateway.
 
 mod accounts;
 mod artifact_parts;
@@ -19,7 +19,9 @@ mod projects;
 mod rebuild;
 mod runs;
 mod session;
+mod transparency;
 mod up;
+mod verify;
 
 use std::io::{Write, stderr, stdout};
 use std::process::ExitCode;
@@ -142,6 +144,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Roles(command) => bindings::roles(cli.connection.open()?, command).await,
         Command::Whoami => bindings::whoami(cli.connection.open()?).await,
         Command::Authz(command) => authz::run(cli.connection.open()?, command).await,
+        Command::Audit(audit::Command::Verify(command)) => verify::run(cli.connection.output(), &command),
         Command::Audit(command) => audit::run(cli.connection.open()?, command).await,
         Command::Events(command) => events::run(cli.connection.open()?, command).await,
         Command::Completions { shell } => {

@@ -3,6 +3,7 @@ mod events;
 mod export;
 mod request;
 mod tail;
+mod transparency;
 
 use std::sync::Arc;
 
@@ -23,6 +24,8 @@ use crate::log;
 use crate::page::Page;
 use crate::query::{Query, Wanted};
 use crate::scope::Scope;
+
+pub use transparency::Transparency;
 
 /// Bytes of stored events after which a page ends early. One event may exceed it.
 const PAGE_BYTES_MAX: usize = 2 << 20;

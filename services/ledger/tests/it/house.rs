@@ -1,3 +1,4 @@
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -5,6 +6,7 @@ use cairn_access::{Access, Config, Keyring};
 use cairn_contract::cairn::auth::events::v1::{ProjectCreated, RoleGranted, RoleWithdrawn, UserCreated};
 use cairn_contract::cairn::experiments::events::v1::{RunCreated, RunFinished};
 use cairn_contract::cairn::ledger::v1::ledger_service_client::LedgerServiceClient;
+use cairn_contract::cairn::ledger::v1::transparency_service_client::TransparencyServiceClient;
 use cairn_contract::cairn::ledger::v1::{AuditRecord, ListAuditRecordsRequest};
 use cairn_eventstore::{Commands, EventStore, Memory, NewEvent, Write};
 use cairn_kernel::{Clock, Expected, Metadata, Position, Principal, PrincipalKind, StreamName, SystemClock};
@@ -20,8 +22,9 @@ pub struct House {
     pub store: Memory,
     pub access: Arc<Access>,
     pub journal: View,
-    client: LedgerServiceClient<InProcess>,
-    _folder: tempfile::TempDir,
+    views: Vec<View>,
+    channel: InProcess,
+    folder: Arc<tempfile::TempDir>,
 }
 
 pub const ADMIN: &str = "users/admin";
@@ -36,30 +39,46 @@ pub fn soon() -> Instant {
 
 impl House {
     pub async fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let house = Self::over(Memory::new(), Arc::new(tempfile::tempdir().unwrap()));
+        house.furnish().await;
+        house
+    }
+
+    /// Over a log and a data folder that may have been there before.
+    pub fn over(memory: Memory, folder: Arc<tempfile::TempDir>) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let memory = Memory::new();
         let store: Arc<dyn EventStore> = Arc::new(memory.clone());
         let keyring = Arc::new(Keyring::generate());
         let access = Access::start(Arc::clone(&store), Arc::clone(&clock), keyring, &Config::default());
         let deps = Deps {
             commands: Commands::new(Arc::clone(&store), Arc::clone(&clock), 0),
             access: Arc::clone(&access),
-            views_folder: folder.path().to_owned(),
+            views_folder: folder.path().join("views"),
             store,
             clock,
         };
-        let mounted = cairn_ledger::mount(&deps).unwrap();
+        let mounted = cairn_ledger::mount(&deps, folder.path()).unwrap();
         let guard = GuardLayer::new(&deps, Limits::default()).map_err(|v| v.to_string()).unwrap();
-        let client = LedgerServiceClient::new(InProcess::new(guard, [mounted.routes]));
+        let channel = InProcess::new(guard, [mounted.routes]);
         let journal = mounted.views[0].clone();
-        let house = Self { store: memory, access, journal, client, _folder: folder };
-        house.furnish().await;
-        house
+        Self { store: memory, access, journal, views: mounted.views, channel, folder }
+    }
+
+    /// Stops, and gives what a next one may start from.
+    pub async fn stop(self) -> (Memory, Arc<tempfile::TempDir>) {
+        for view in &self.views {
+            view.stop(Duration::from_secs(20)).await;
+        }
+        (self.store, self.folder)
+    }
+
+    /// Where the ledger keeps what cannot be made again.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// Three users, two projects, two bindings: seven events.
-    async fn furnish(&self) {
+    pub async fn furnish(&self) {
         for user in [ADMIN, MANAGER, GUEST] {
             self.record("auth.user", user, ADMIN, &UserCreated { user: user.into() }).await;
         }
@@ -129,7 +148,11 @@ impl House {
     }
 
     pub fn client(&self) -> LedgerServiceClient<InProcess> {
-        self.client.clone()
+        LedgerServiceClient::new(self.channel.clone())
+    }
+
+    pub fn transparency(&self) -> TransparencyServiceClient<InProcess> {
+        TransparencyServiceClient::new(self.channel.clone())
     }
 
     /// A request of somebody, who has seen all there is.

@@ -6,3 +6,4 @@ mod events;
 mod export;
 mod house;
 mod tail;
+mod transparency;
