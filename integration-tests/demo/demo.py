@@ -75,6 +75,15 @@ def a_refusal(suite: Suite) -> None:
     show(suite, "audit", "list", "--principal", "serviceAccounts/demo-viewer")
 
 
+def a_proof(suite: Suite, folder: Path) -> None:
+    say("Proof of that refusal, for an auditor who asks nobody")
+    refused = suite.cli_json("audit", "list", "--principal", "serviceAccounts/demo-viewer", "--outcome", "denied")[0]
+    keys, proof = folder / "keys", folder / "refusal.tlog-proof"
+    keys.write_text(suite.cli("audit", "checkpoint", "--keys").stdout)
+    show(suite, "audit", "prove", refused["position"], "--to", str(proof))
+    show(suite, "audit", "verify", str(proof), "--key", str(keys))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cairn", type=Path, required=True, help="the cairn program")
@@ -93,6 +102,7 @@ def main() -> None:
             runs = train_everything(say=lambda text: print(f"  {text}", flush=True))
             what_is_known(suite, runs)
             a_refusal(suite)
+            a_proof(suite, Path(folder))
             say("Stopping, as SIGTERM does: what was accepted is finished")
         assert suite.process.returncode == 0, f"the suite ended with {suite.process.returncode}: see {suite.log}"
         say("That was it. `make up` starts a suite to keep; the README has five minutes of first steps")

@@ -2,7 +2,9 @@
 with a verifier that has nothing of ours."""
 
 import base64
+import csv
 import hashlib
+import io
 import json
 import shutil
 import subprocess
@@ -137,6 +139,29 @@ def test_a_copied_log_is_verified_and_whatever_is_wrong_in_it_is_found(suite, ca
     (tmp_path / "rolled back/checkpoint").write_text(known.read_text())
     done = verify(cairn, tmp_path / "rolled back", "--key", key, "--known", older)
     assert done.returncode == REFUTED and "it was cut" in done.stderr, done.stderr
+
+
+def test_what_audits_find_is_exported_and_every_row_is_provable_s3_26_s4_135(suite, cairn, key, tmp_path):
+    created = Api(suite).run("audited")
+    make = suite.cli_json("service-accounts", "create", "powerless")["name"]
+    secret = suite.cli_json("keys", "create", "--owner", make)["secret"]
+    assert suite.cli("runs", "get", created, key=secret).returncode == 5
+    history = suite.cli_json("events", "history", created)
+    times = ["--from", history[0]["event_time"]]
+    action = ["--action", "experiments.runs.create", *times]
+    for asked in (["--principal", make], action, ["--resource", created], times):
+        found = suite.cli_json("audit", "list", "--limit", "1000", *asked)
+        rows = [json.loads(line) for line in ok(suite.cli("audit", "export", "--format", "jsonl", *asked)).splitlines()]
+        assert [row["position"] for row in rows[:len(found)]] == [row["position"] for row in reversed(found)], asked
+        table = list(csv.DictReader(io.StringIO(ok(suite.cli("audit", "export", "--format", "csv", *asked)))))
+        assert [row["position"] for row in table][:len(rows)] == [row["position"] for row in rows]
+        assert rows, asked
+        # Notes of a key's use are the one kind that is not kept, and so the one that is not proven.
+        for row in (row for row in rows if not row["type"].endswith(".ApiKeyUsed")):
+            file = tmp_path / row["position"]
+            ok(suite.cli("audit", "prove", row["position"], "--to", str(file)))
+            done = verify(cairn, file, "--key", key)
+            assert done.returncode == VERIFIED and row["type"] in done.stdout, done.stderr
 
 
 def test_a_log_verifies_under_no_other_key(cairn, suite, key, tmp_path):

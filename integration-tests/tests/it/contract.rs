@@ -173,7 +173,8 @@ async fn callers(suite: &Suite) -> Vec<Caller> {
         name: "manager of one project",
         key: Some(account(suite, "local", Some(("roles/manager", "projects/default")), &[]).await),
         may: Box::new(move |method, path| {
-            let is_inside = path.contains("projects/default") || method.dialect == Dialect::Mlflow;
+            let is_of_all = method.resource == "*";
+            let is_inside = (path.contains("projects/default") && !is_of_all) || method.dialect == Dialect::Mlflow;
             held.contains(&method.permission) && (is_inside || method.is_filtered)
         }),
     });

@@ -84,7 +84,11 @@ async fn copy(session: &Session, folder: &Path, path: &str) -> anyhow::Result<bo
         return Ok(false);
     }
     write(&to, &get(session, path).await?)?;
-    Ok(true)
+    // A tile that has become full takes the place of all that it was before.
+    match fs::remove_dir_all(folder.join(format!("{path}.p"))) {
+        Err(fault) if fault.kind() != std::io::ErrorKind::NotFound => Err(fault.into()),
+        _ => Ok(true),
+    }
 }
 
 async fn get(session: &Session, path: &str) -> anyhow::Result<Vec<u8>> {
