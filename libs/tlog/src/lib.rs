@@ -16,6 +16,7 @@ mod note;
 pub mod proof;
 mod tile;
 mod tree;
+pub mod witness;
 
 #[cfg(test)]
 mod spec;

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::proof::{ProofFault, consistency, inclusion, verify_consistency, verify_inclusion};
+use crate::witness::{Offer, Refusal};
 
 /// Tiles in memory, and the leaves to compute everything from once more, by the definition.
 #[derive(Default)]
@@ -282,4 +283,47 @@ fn a_witness_alone_does_not_speak_for_the_log() {
     let bundle = Bundle { extra: None, index: 0, hashes: vec![], checkpoint };
     let verdict = bundle.verify(&0_u64.to_be_bytes(), &[witness.verifying().clone()]);
     assert_eq!(verdict, Err(BundleFault::NotSignedByLog));
+}
+
+/// A log of a size, as offered to a witness that knows another size of it.
+fn offer(log: &Log, signer: &SigningKey, old_size: u64, size: u64) -> Offer {
+    let text = Checkpoint { origin: signer.verifying().name.to_string(), size, root: log.root(size) }.to_string();
+    let checkpoint = Note { signatures: vec![signer.sign(&text, 0)], text };
+    Offer { old_size, proof: consistency(log, old_size, size).unwrap(), checkpoint }
+}
+
+#[test]
+fn a_witness_vouches_only_for_what_contains_all_that_it_knows() {
+    let (log, signer) = (Log::of(400), key("log.example", Kind::Log, 1));
+    let logs = [signer.verifying().clone(), key("other.example", Kind::Log, 2).verifying().clone()];
+    let known = Some((77, log.root(77)));
+    let good = offer(&log, &signer, 77, 300);
+    assert_eq!(good.to_string().parse(), Ok(good.clone()));
+    assert_eq!(good.judge(&logs, known).unwrap().size, 300);
+    assert_eq!(offer(&log, &signer, 0, 300).judge(&logs, None).unwrap().size, 300);
+    assert_eq!(offer(&log, &signer, 77, 77).judge(&logs, known).unwrap().size, 77, "it may ask again");
+
+    assert_eq!(offer(&log, &signer, 0, 300).judge(&logs, known), Err(Refusal::Conflict(77)));
+    assert_eq!(offer(&log, &signer, 80, 300).judge(&logs, known), Err(Refusal::Conflict(77)));
+    assert_eq!(offer(&log, &signer, 60, 70).judge(&logs, known), Err(Refusal::Conflict(77)), "it was rolled back");
+    let backwards = Offer { old_size: 301, ..good.clone() };
+    assert_eq!(backwards.judge(&logs, known), Err(Refusal::Backwards { old: 301, new: 300 }));
+    assert!(matches!(good.judge(&logs[1..], known), Err(Refusal::UnknownLog(_))));
+    let mut forged = good.clone();
+    forged.checkpoint.signatures = vec![key("log.example", Kind::Log, 9).sign(&good.checkpoint.text, 0)];
+    assert!(matches!(forged.judge(&logs, known), Err(Refusal::NotSigned(_))));
+}
+
+#[test]
+fn a_hundred_forks_are_refused_a_hundred_times() {
+    let (log, signer) = (Log::of(200), key("log.example", Kind::Log, 1));
+    let logs = [signer.verifying().clone()];
+    for changed in 0..100 {
+        let mut fork = Log::default();
+        (0..260_u64).for_each(|n| fork.push(Hash::leaf(&if n == changed { u64::MAX } else { n }.to_be_bytes())));
+        let known = Some((200, log.root(200)));
+        for size in [200, 201, 260] {
+            assert!(offer(&fork, &signer, 200, size).judge(&logs, known).is_err(), "{changed} {size}");
+        }
+    }
 }

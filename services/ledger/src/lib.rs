@@ -4,6 +4,7 @@
 //! answer shows is read from the log itself, so there is no second copy of it that could say something else. Knows no
 //! service's rules, only the contract by which any event can be shown.
 
+mod config;
 mod entry;
 mod grpc;
 mod journal;
@@ -17,6 +18,7 @@ mod tree;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use cairn_contract::cairn::ledger::v1::ledger_service_server::LedgerServiceServer;
 use cairn_contract::cairn::ledger::v1::transparency_service_server::TransparencyServiceServer;
@@ -27,9 +29,11 @@ use tonic::service::Routes;
 
 use crate::grpc::{Grpc, Transparency};
 use crate::query::Query;
-use crate::tree::{Secrets, SecretsFault, SignedCheckpoints, SignedFault, Signer, Tree};
+use crate::tree::{Secrets, SecretsFault, SignedCheckpoints, SignedFault, Signer, Witness, WitnessFault, Witnesses};
 
+pub use crate::config::Config;
 pub use crate::journal::Journal;
+pub use crate::tree::Tree;
 
 /// Queries of the journal at once; more wait.
 const READERS: usize = 4;
@@ -45,26 +49,32 @@ pub enum MountFault {
     Secrets(#[from] SecretsFault),
     #[error(transparent)]
     Signed(#[from] SignedFault),
+    #[error(transparent)]
+    Witness(#[from] WitnessFault),
+    #[error("the client for witnesses cannot be made: {0}")]
+    Client(#[from] reqwest::Error),
 }
 
 /// Starts the role in this process. `data_folder` is where its keys and what it signed are kept: not among the views,
 /// which may be dropped at any time.
-pub fn mount(deps: &Deps, data_folder: &Path) -> Result<Mounted, MountFault> {
+pub fn mount(deps: &Deps, config: &Config, data_folder: &Path) -> Result<Mounted, MountFault> {
     let contract = Contract::embedded().map_err(MountFault::Contract)?;
     let model = ReadModel::open(&deps.views_folder.join("ledger.sqlite"), READERS)?;
     let view = View::start(Arc::clone(&deps.store), &model, Journal)?;
     let grpc = Grpc::new(contract, Query::new(model), Arc::clone(&deps.store), view.clone());
-    let transparency = transparency(deps, contract, &data_folder.join("ledger"))?;
+    let transparency = transparency(deps, config, contract, &data_folder.join("ledger"))?;
     let views = vec![view, transparency.view.clone()];
     let routes = Routes::new(LedgerServiceServer::new(grpc)).add_service(TransparencyServiceServer::new(transparency));
     Ok(Mounted { role: "ledger", routes, views })
 }
 
-fn transparency(deps: &Deps, contract: &Contract, folder: &Path) -> Result<Transparency, MountFault> {
+fn transparency(deps: &Deps, config: &Config, contract: &Contract, folder: &Path) -> Result<Transparency, MountFault> {
     let secrets = Arc::new(Secrets::open(&folder.join("keys.json"))?);
     let signed = SignedCheckpoints::open(&folder.join("checkpoints.db"))?;
     let model = ReadModel::open(&deps.views_folder.join("ledger-tree.sqlite"), READERS)?;
     let view = View::start(Arc::clone(&deps.store), &model, Tree::new(Arc::clone(&secrets), contract))?;
+    let witnesses = config.witnesses.iter().map(|text| text.parse()).collect::<Result<Vec<Witness>, _>>()?;
+    let timeout = Duration::from_millis(config.witness_timeout_ms);
     let state = Signer {
         secrets: Arc::clone(&secrets),
         signed,
@@ -72,6 +82,7 @@ fn transparency(deps: &Deps, contract: &Contract, folder: &Path) -> Result<Trans
         view: view.clone(),
         store: Arc::clone(&deps.store),
         clock: Arc::clone(&deps.clock),
+        witnesses: Witnesses::new(witnesses, timeout, model.clone())?,
     }
     .start();
     Ok(Transparency { model, view, store: Arc::clone(&deps.store), secrets, state })

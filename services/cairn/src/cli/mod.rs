@@ -1,4 +1,5 @@
-//! The command line for people. Every command but `up`, `config`, `rebuild` and `audit verify` goes through the gateway.
+//! The command line for people. Every command but `up`, `config`, `rebuild`, `witness` and
+//! `audit verify` goes through the gateway.
 
 mod accounts;
 mod artifact_parts;
@@ -22,6 +23,7 @@ mod session;
 mod transparency;
 mod up;
 mod verify;
+mod witness;
 
 use std::io::{Write, stderr, stdout};
 use std::process::ExitCode;
@@ -88,6 +90,8 @@ enum Command {
     /// The log itself, event by event.
     #[command(subcommand)]
     Events(events::Command),
+    /// Runs a witness: it vouches that logs of others are only ever added to.
+    Witness(witness::Command),
     /// Prints a completion script for a shell: `source <(cairn completions bash)`.
     Completions {
         /// For which.
@@ -147,6 +151,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Audit(audit::Command::Verify(command)) => verify::run(cli.connection.output(), &command),
         Command::Audit(command) => audit::run(cli.connection.open()?, command).await,
         Command::Events(command) => events::run(cli.connection.open()?, command).await,
+        Command::Witness(command) => witness::run(cli.connection.output(), command).await,
         Command::Completions { shell } => {
             // Not straight to standard output: a reader that goes away is no reason to panic.
             let mut script = vec![];

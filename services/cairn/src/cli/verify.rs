@@ -37,7 +37,7 @@ pub struct Told {
 }
 
 pub fn run(output: Output, command: &Command) -> anyhow::Result<()> {
-    let keys = keys(&command.keys)?;
+    let keys = keys("--key", &command.keys)?;
     let known =
         command.known.as_deref().map(|file| Ok::<_, anyhow::Error>(signed(&note(file)?, &keys)?)).transpose()?;
     match command.what.is_dir() {
@@ -72,16 +72,17 @@ pub fn run(output: Output, command: &Command) -> anyhow::Result<()> {
     }
 }
 
-/// Keys given as texts or as files.
-fn keys(given: &[String]) -> anyhow::Result<Vec<VerifyingKey>> {
+/// Keys given to an option as texts or as files.
+pub fn keys(option: &str, given: &[String]) -> anyhow::Result<Vec<VerifyingKey>> {
     let mut keys = vec![];
     for text in given {
         if let Ok(key) = text.parse() {
             keys.push(key);
             continue;
         }
-        let file = fs::read_to_string(text)
-            .map_err(|fault| Unusable(format!("--key {text} is neither a key nor a file that can be read: {fault}")))?;
+        let file = fs::read_to_string(text).map_err(|fault| {
+            Unusable(format!("{option} {text} is neither a key nor a file that can be read: {fault}"))
+        })?;
         for line in file.lines().filter(|line| !line.trim().is_empty()) {
             keys.push(line.parse().map_err(|fault| Unusable(format!("{text}: {fault}")))?);
         }

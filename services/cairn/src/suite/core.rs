@@ -58,7 +58,7 @@ impl Core {
         let mounted = vec![
             cairn_auth::mount(&deps, folder.path())?,
             cairn_experiments::mount(&deps, loaded.get(), storage)?,
-            cairn_ledger::mount(&deps, folder.path())?,
+            cairn_ledger::mount(&deps, &loaded.get(), folder.path())?,
         ];
         Ok(Self { folder, deps, mounted })
     }

@@ -11,6 +11,7 @@ mod secrets;
 mod signed;
 mod signer;
 mod tiles;
+mod witnesses;
 
 pub use files::read_file;
 pub use projection::Tree;
@@ -19,6 +20,7 @@ pub use secrets::{Secrets, SecretsFault};
 pub use signed::{Signed, SignedCheckpoints, SignedFault};
 pub use signer::{Signer, State};
 pub use tiles::TreeFault;
+pub use witnesses::{Witness, WitnessFault, Witnesses};
 
 /// Why the ledger has no proof for a caller.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -73,6 +73,12 @@ impl SignedCheckpoints {
         }))
     }
 
+    /// Keeps what a witness added to one. Blocks.
+    pub fn cosigned(&self, signed: &Signed) -> Result<(), rusqlite::Error> {
+        let values = params![signed.checkpoint.size.cast_signed(), signed.note.to_string()];
+        self.connection.lock().execute("UPDATE checkpoint SET note = ?2 WHERE size = ?1", values).map(drop)
+    }
+
     /// Keeps a new one, durably when this returns. Blocks.
     pub fn keep(&self, signed: &Signed) -> Result<(), rusqlite::Error> {
         let mut connection = self.connection.lock();

@@ -13,6 +13,7 @@ use tracing::{error, warn};
 use super::secrets::Secrets;
 use super::signed::{Signed, SignedCheckpoints};
 use super::tiles::{StoredTiles, TreeFault, size};
+use super::witnesses::{Contradiction, Witnesses};
 
 /// No more than one checkpoint in so much time, however fast the log grows.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -40,6 +41,7 @@ pub struct Signer {
     pub view: View,
     pub store: Arc<dyn EventStore>,
     pub clock: Arc<dyn Clock>,
+    pub witnesses: Witnesses,
 }
 
 /// Why there is no new checkpoint.
@@ -89,7 +91,7 @@ impl Signer {
             warn!(%behind, "nothing was signed");
             return;
         }
-        let is_mismatch = match self.sign().await {
+        let is_mismatch = match self.vouched_for().await {
             Ok(None) => false,
             Ok(Some(signed)) => {
                 state.send_replace(State::Signed(signed));
@@ -107,6 +109,21 @@ impl Signer {
             }
         };
         gauge!("cairn_ledger_tree_mismatch").set(if is_mismatch { 1.0 } else { 0.0 });
+    }
+
+    /// The newest checkpoint with the signatures of witnesses that could be reached. They are asked before anybody sees
+    /// it, so that a log that was rolled back is found out before it goes on in another way.
+    async fn vouched_for(&self) -> Result<Option<Arc<Signed>>, SignFault> {
+        let Some(signed) = self.sign().await? else { return Ok(None) };
+        let note = self.witnesses.ask(&signed.note, signed.checkpoint.size).await;
+        let note = note.map_err(|Contradiction(why)| SignFault::Mismatch(why))?;
+        if note == signed.note {
+            return Ok(Some(signed));
+        }
+        let (kept, cosigned) = (self.signed.clone(), Signed { note, ..Signed::clone(&signed) });
+        let made = cosigned.clone();
+        blocking(move || kept.cosigned(&made)).await.map_err(SignFault::Signed)?;
+        Ok(Some(Arc::new(cosigned)))
     }
 
     /// The newest checkpoint, signed now if need be. `None`: the log is empty.

@@ -57,7 +57,7 @@ impl House {
             store,
             clock,
         };
-        let mounted = cairn_ledger::mount(&deps, folder.path()).unwrap();
+        let mounted = cairn_ledger::mount(&deps, &cairn_ledger::Config::default(), folder.path()).unwrap();
         let guard = GuardLayer::new(&deps, Limits::default()).map_err(|v| v.to_string()).unwrap();
         let channel = InProcess::new(guard, [mounted.routes]);
         let journal = mounted.views[0].clone();
