@@ -42,6 +42,14 @@ impl EventType {
         })
     }
 
+    /// Whether a payload holds something that nobody is shown. One that does not read may.
+    pub fn hides_something(&self, payload: &[u8]) -> bool {
+        let Ok(message) = DynamicMessage::decode(self.descriptor.clone(), payload) else { return true };
+        let mut shown = message.clone();
+        redact(&mut shown);
+        shown != message
+    }
+
     /// A payload for people to read: names as in the contract, sensitive fields hidden.
     pub fn json(&self, payload: &[u8]) -> Result<Value, EventFault> {
         let malformed = |problem: String| EventFault::Malformed { kind: self.full_name.clone(), problem };

@@ -68,7 +68,12 @@ pub fn mount(deps: &Deps, config: &Config, data_folder: &Path) -> Result<Mounted
     Ok(Mounted { role: "ledger", routes, views })
 }
 
-fn transparency(deps: &Deps, config: &Config, contract: &Contract, folder: &Path) -> Result<Transparency, MountFault> {
+fn transparency(
+    deps: &Deps,
+    config: &Config,
+    contract: &'static Contract,
+    folder: &Path,
+) -> Result<Transparency, MountFault> {
     let secrets = Arc::new(Secrets::open(&folder.join("keys.json"))?);
     let signed = SignedCheckpoints::open(&folder.join("checkpoints.db"))?;
     let model = ReadModel::open(&deps.views_folder.join("ledger-tree.sqlite"), READERS)?;
@@ -85,5 +90,5 @@ fn transparency(deps: &Deps, config: &Config, contract: &Contract, folder: &Path
         witnesses: Witnesses::new(witnesses, timeout, model.clone())?,
     }
     .start();
-    Ok(Transparency { model, view, store: Arc::clone(&deps.store), secrets, state })
+    Ok(Transparency { contract, model, view, store: Arc::clone(&deps.store), secrets, state })
 }

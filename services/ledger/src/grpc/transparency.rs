@@ -3,6 +3,8 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use cairn_contract::Contract;
 use cairn_contract::cairn::ledger::v1::transparency_service_server::TransparencyService;
 use cairn_contract::cairn::ledger::v1::{
     Checkpoint, ConsistencyProof, EventProof, GetCheckpointRequest, ProveConsistencyRequest, ProveEventRequest,
@@ -28,6 +30,7 @@ const SIGNED_WITHIN: Duration = Duration::from_secs(1);
 /// Answers from the tree, and from nothing that is not signed.
 #[derive(Clone)]
 pub struct Transparency {
+    pub contract: &'static Contract,
     pub model: ReadModel,
     pub view: View,
     pub store: Arc<dyn EventStore>,
@@ -105,15 +108,26 @@ impl Transparency {
             let found = self.query(move |connection| proof_of(connection, position.0, &under)).await?;
             let found = found.ok_or_else(|| unproven(&Unproven::Event(position.0)))?;
             if let Some(bundle) = found.bundle {
+                let (salt, payload) = self.data_of(&event);
                 return Ok(EventProof {
                     position: position.0.to_string(),
                     entry: String::from_utf8_lossy(&found.entry).into_owned(),
                     proof: bundle.to_string(),
-                    salt: STANDARD.encode(self.secrets.salt(&event)),
-                    payload: event.payload.clone(),
+                    salt,
+                    payload,
                 });
             }
             signed = self.next(Some(&signed), ctx).await?;
+        }
+    }
+
+    /// Salt and data of an event; nothing if that holds what nobody is shown. Types that the contract does not know are
+    /// others', who put no such thing into a log.
+    fn data_of(&self, event: &Recorded) -> (String, Bytes) {
+        let is_hidden = self.contract.event(&event.kind).is_some_and(|kind| kind.hides_something(&event.payload));
+        match is_hidden {
+            true => Default::default(),
+            false => (STANDARD.encode(self.secrets.salt(event)), event.payload.clone()),
         }
     }
 

@@ -27,7 +27,7 @@ pub enum State {
     #[default]
     Nothing,
     Signed(Arc<Signed>),
-    /// The log is not what was signed before. Nothing is signed until somebody has looked.
+    /// The log is not what was signed before. Nothing is signed while it is not.
     Mismatch,
 }
 
@@ -76,9 +76,9 @@ impl Signer {
                 if self.view.state().is_stopped {
                     return;
                 }
-                self.look(position, &state).await;
+                let is_done = self.look(position, &state).await;
                 sleep(PERIOD).await;
-                if head.changed().await.is_err() {
+                if is_done && head.changed().await.is_err() {
                     return;
                 }
             }
@@ -86,10 +86,11 @@ impl Signer {
         told
     }
 
-    async fn look(&self, position: Position, state: &watch::Sender<State>) {
+    /// Signs what there is up to a position. `false`: it could not, and must look again.
+    async fn look(&self, position: Position, state: &watch::Sender<State>) -> bool {
         if let Err(behind) = self.view.reached(position, Instant::now() + PATIENCE).await {
             warn!(%behind, "nothing was signed");
-            return;
+            return false;
         }
         let is_mismatch = match self.vouched_for().await {
             Ok(None) => false,
@@ -105,10 +106,11 @@ impl Signer {
             }
             Err(fault) => {
                 warn!(%fault, "nothing was signed");
-                false
+                return false;
             }
         };
         gauge!("cairn_ledger_tree_mismatch").set(if is_mismatch { 1.0 } else { 0.0 });
+        true
     }
 
     /// The newest checkpoint with the signatures of witnesses that could be reached. They are asked before anybody sees

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use cairn_contract::cairn::auth::events::v1::ApiKeyUsed;
+use cairn_contract::cairn::auth::events::v1::{ApiKeyCreated, ApiKeyUsed, KeyDigest};
 use cairn_contract::cairn::ledger::v1::{
     Checkpoint, EventProof, GetCheckpointRequest, ProveConsistencyRequest, ProveEventRequest, ReadLogRequest,
 };
@@ -119,6 +119,19 @@ async fn what_will_be_gone_is_not_proven() {
     assert_eq!(entry["position"], run.0);
     let after: u64 = newest(&house).await.unwrap().size.parse().unwrap();
     assert!(after > before && after < house.head().0, "{before} {after} {}", house.head());
+}
+
+#[tokio::test]
+async fn data_that_nobody_is_shown_is_proven_and_not_told() {
+    let house = House::new().await;
+    let key = "users/admin/apiKeys/k";
+    let digest = KeyDigest { digest: b"a digest".to_vec().into(), ..Default::default() };
+    let created = ApiKeyCreated { key: key.into(), digest: Some(digest), ..Default::default() };
+    let position = house.record("auth.key", key, ADMIN, &created).await;
+    let proof = prove(&house, ADMIN, position.0).await.unwrap();
+    let bundle: Bundle = proof.proof.parse().unwrap();
+    bundle.verify(proof.entry.as_bytes(), &keys(&complete(&house).await)).unwrap();
+    assert_eq!((proof.salt.as_str(), proof.payload.len()), ("", 0));
 }
 
 #[tokio::test]
