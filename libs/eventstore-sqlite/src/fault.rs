@@ -61,9 +61,14 @@ impl WriteTrouble {
 }
 
 pub(crate) fn read_fault(error: &Error) -> ReadFault {
-    match error.sqlite_error_code() {
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => ReadFault::Damaged(error.to_string()),
-        _ => ReadFault::Unavailable(error.to_string()),
+    if is_damage(error) { ReadFault::Damaged(error.to_string()) } else { ReadFault::Unavailable(error.to_string()) }
+}
+
+/// Whether what is stored cannot be what was written.
+pub(crate) fn is_damage(error: &Error) -> bool {
+    match error {
+        Error::InvalidColumnType(..) | Error::FromSqlConversionFailure(..) | Error::IntegralValueOutOfRange(..) => true,
+        other => matches!(other.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)),
     }
 }
 

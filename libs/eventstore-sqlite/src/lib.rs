@@ -8,10 +8,12 @@
 //!
 //! It does not know what events mean, and it does not replicate: a disk that is lost takes the log with it.
 
+mod by_stream;
 mod config;
 mod fault;
 mod lock;
 mod meters;
+mod migration;
 mod names;
 mod query;
 mod queue;

@@ -8,6 +8,7 @@ use cairn_kernel::{Position, Revision, StreamName, Time};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use uuid::Uuid;
 
+use crate::by_stream::{Tables, events_sql, last_revision};
 use crate::fault::read_fault;
 use crate::names::Names;
 use crate::row::{COLUMN_COUNT, COLUMNS, Header, number};
@@ -49,11 +50,6 @@ fn stored<T>(result: rusqlite::Result<T>) -> Result<T, ReadFault> {
     result.map_err(|error| read_fault(&error))
 }
 
-fn last_revision(connection: &Connection, stream: i64) -> rusqlite::Result<Option<u64>> {
-    let mut statement = connection.prepare_cached("SELECT max(revision) FROM events WHERE stream = ?1")?;
-    statement.query_row([stream], |row| row.get(0))
-}
-
 /// Events of one stream.
 pub(crate) fn stream(
     connection: &Connection,
@@ -65,6 +61,8 @@ pub(crate) fn stream(
     now: Time,
 ) -> Result<Vec<Arc<Recorded>>, ReadFault> {
     let mut events = vec![];
+    // All of it is as it was at one moment, whatever moves or is removed meanwhile.
+    let _snapshot = stored(connection.unchecked_transaction())?;
     let sql = "SELECT id, max_age, max_count FROM streams WHERE name = ?1";
     let found = connection.prepare_cached(sql).and_then(|mut statement| {
         statement.query_row([name.as_str()], |row| Ok((row.get(0)?, Kept::read(row, 1)?))).optional()
@@ -76,21 +74,14 @@ pub(crate) fn stream(
         Direction::Forwards => from.0.max(first),
         Direction::Backwards => from.0.min(last),
     };
-    let sql = match direction {
-        Direction::Forwards => format!(
-            "SELECT {COLUMNS} FROM events e WHERE e.stream = ?1 AND e.revision >= ?2 ORDER BY e.revision LIMIT ?3"
-        ),
-        Direction::Backwards => format!(
-            "SELECT {COLUMNS} FROM events e WHERE e.stream = ?1 AND e.revision <= ?2 ORDER BY e.revision DESC LIMIT ?3"
-        ),
-    };
-    let mut statement = stored(connection.prepare_cached(&sql))?;
+    let tables = stored(Tables::of(stream, connection))?;
+    let mut statement = stored(connection.prepare_cached(&events_sql(direction, tables)))?;
     while events.len() < limit {
         let chunk = CHUNK.min(limit - events.len());
         let mut rows = stored(statement.query(params![stream, number(from), chunk]))?;
         let mut count = 0;
         while let Some(row) = stored(rows.next())? {
-            let header = stored(Header::read(row))?;
+            let header = Header::read(row).map_err(|error| unreadable(name, &error))?;
             count += 1;
             from = header.revision;
             if kept.shows(&header, last, now) {
@@ -109,6 +100,13 @@ pub(crate) fn stream(
         }
     }
     Ok(events)
+}
+
+fn unreadable(stream: &StreamName, error: &rusqlite::Error) -> ReadFault {
+    match read_fault(error) {
+        ReadFault::Damaged(why) => ReadFault::Damaged(format!("an event of {stream}: {why}")),
+        other => other,
+    }
 }
 
 /// The first event under an id.

@@ -6,10 +6,9 @@ use cairn_kernel::{Position, Revision, StreamName, Time};
 use rusqlite::Row;
 use uuid::Uuid;
 
-use crate::fault::read_fault;
 use crate::names::Names;
 
-/// The columns [`Header`] and [`Header::body`] read, in their order.
+/// The columns [`Header::read`] and [`Header::body`] read, in their order.
 pub(crate) const COLUMNS: &str =
     "e.position, e.stream, e.revision, e.kind, e.time, e.checksum, e.id, e.metadata, e.payload";
 /// How many there are.
@@ -23,6 +22,13 @@ pub(crate) struct Header {
     pub(crate) revision: u64,
     pub(crate) kind: i64,
     pub(crate) time: i64,
+}
+
+/// The large part.
+pub(crate) struct Rest<'a> {
+    pub(crate) id: Uuid,
+    metadata: &'a [u8],
+    payload: &'a [u8],
 }
 
 impl Header {
@@ -51,28 +57,32 @@ impl Header {
         hasher.finalize()
     }
 
+    /// The rest of the row, if all of it is still what was written; else what is wrong with it.
+    pub(crate) fn rest<'a>(&self, row: &'a Row<'_>) -> Result<Rest<'a>, &'static str> {
+        let blob = |column, wrong| row.get_ref(column).ok().and_then(|value| value.as_blob().ok()).ok_or(wrong);
+        let checksum: u32 = row.get(5).map_err(|_| "its checksum cannot be read")?;
+        let id = blob(6, "its id cannot be read")?;
+        let id = Uuid::from_slice(id).map_err(|_| "its id cannot be read")?;
+        let metadata = blob(7, "its metadata cannot be read")?;
+        let payload = blob(8, "its payload cannot be read")?;
+        if self.checksum(id, metadata, payload) != checksum {
+            return Err("its checksum does not match");
+        }
+        Ok(Rest { id, metadata, payload })
+    }
+
     /// The whole event, if it is still what was written.
     pub(crate) fn body(&self, row: &Row<'_>, stream: StreamName, kinds: &Names) -> Result<Arc<Recorded>, ReadFault> {
         let damaged = |what: &str| ReadFault::Damaged(format!("event {} of {stream}: {what}", self.position));
-        let blob = |column| row.get_ref(column).map_err(|error| read_fault(&error));
-        let checksum: u32 = row.get(5).map_err(|_| damaged("its checksum cannot be read"))?;
-        let id = blob(6)?.as_blob().ok().and_then(|id| Uuid::from_slice(id).ok());
-        let id = id.ok_or_else(|| damaged("its id cannot be read"))?;
-        let metadata = blob(7)?;
-        let metadata = metadata.as_blob().map_err(|_| damaged("its metadata cannot be read"))?;
-        let payload = blob(8)?;
-        let payload = payload.as_blob().map_err(|_| damaged("its payload cannot be read"))?;
-        if self.checksum(id, metadata, payload) != checksum {
-            return Err(damaged("its checksum does not match"));
-        }
+        let rest = self.rest(row).map_err(damaged)?;
         Ok(Arc::new(Recorded {
-            id,
+            id: rest.id,
             kind: kinds.name(self.kind).ok_or_else(|| damaged("its type has no name"))?,
             revision: Revision(self.revision),
             position: Position(self.position),
             time: Time::from_micros(self.time),
-            payload: Bytes::copy_from_slice(payload),
-            metadata: Bytes::copy_from_slice(metadata),
+            payload: Bytes::copy_from_slice(rest.payload),
+            metadata: Bytes::copy_from_slice(rest.metadata),
             stream,
         }))
     }

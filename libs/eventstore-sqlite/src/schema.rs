@@ -4,11 +4,11 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags};
 use tracing::warn;
 
-use crate::{Config, OpenFault};
+use crate::{Config, OpenFault, by_stream, migration};
 
 /// "CAIR": tells our databases from others.
 const APPLICATION_ID: i64 = 0x4341_4952;
-const SCHEMA: i64 = 1;
+const SCHEMA: i64 = 2;
 /// Earlier versions can lose committed transactions when the write-ahead log is restarted.
 const SQLITE_MIN: (u32, u32, u32) = (3, 51, 3);
 const SQLITE_MIN_TEXT: &str = "3.51.3";
@@ -19,7 +19,7 @@ const STATEMENTS: usize = 64;
 /// Types and categories are few and repeated in every row, stream names long: rows name all three by number.
 ///
 /// `events_by_id` is unique per stream, not over the log: it recognises repeats exactly and for ever, and finds an event
-/// by its id alone.
+/// by its id alone. Where a stream's events are is in [tables of their own](by_stream).
 const CREATE: &str = "
     CREATE TABLE kinds (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
     CREATE TABLE categories (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
@@ -42,7 +42,6 @@ const CREATE: &str = "
         metadata BLOB NOT NULL,
         payload BLOB NOT NULL
     ) STRICT;
-    CREATE UNIQUE INDEX events_by_stream ON events (stream, revision);
     CREATE UNIQUE INDEX events_by_id ON events (id, stream);
     CREATE TABLE snapshots (
         stream INTEGER PRIMARY KEY,
@@ -61,11 +60,14 @@ pub(crate) fn open_writer(config: &Config) -> Result<Connection, OpenFault> {
     let is_new = !path.exists();
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(|source| failed(path, source))?;
-    let is_empty = check_identity(path, &connection)?;
+    let schema = check_identity(path, &connection)?;
     configure_writer(config, &connection)?;
-    if is_empty {
-        create(&connection).map_err(|source| failed(path, source))?;
+    match schema {
+        Some(schema) => migration::migrate(&connection, schema),
+        None => create(&connection),
     }
+    .and_then(|()| limit_size(config, &connection))
+    .map_err(|source| failed(path, source))?;
     if is_new {
         crate::lock::sync_folder(path)?;
     }
@@ -105,8 +107,8 @@ fn check_sqlite(found: &str) -> Result<(), OpenFault> {
     Ok(())
 }
 
-/// Whether the database is still empty; a fault if it is not ours to write to.
-fn check_identity(path: &Path, connection: &Connection) -> Result<bool, OpenFault> {
+/// The database's schema, `None` if it is still empty; a fault if it is not ours to write to.
+fn check_identity(path: &Path, connection: &Connection) -> Result<Option<i64>, OpenFault> {
     let number = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
     let read = || {
         connection.busy_timeout(BUSY_TIMEOUT)?;
@@ -115,8 +117,8 @@ fn check_identity(path: &Path, connection: &Connection) -> Result<bool, OpenFaul
     };
     let (application, schema, tables) = read().map_err(|source| failed(path, source))?;
     match (application, schema) {
-        (0, 0) if tables == 0 => Ok(true),
-        (APPLICATION_ID, SCHEMA) => Ok(false),
+        (0, 0) if tables == 0 => Ok(None),
+        (APPLICATION_ID, 1..=SCHEMA) => Ok(Some(schema)),
         (APPLICATION_ID, found) => Err(OpenFault::TooNew { path: path.to_owned(), found, known: SCHEMA }),
         (found, _) => Err(OpenFault::NotOurs { path: path.to_owned(), found }),
     }
@@ -131,11 +133,6 @@ fn configure_writer(config: &Config, connection: &Connection) -> Result<(), Open
         connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA cell_size_check = ON")?;
         // Checkpoints are the writer's alone, at moments of its choosing.
         connection.query_row("PRAGMA wal_autocheckpoint = 0", [], |_| Ok(()))?;
-        if config.database_bytes_max > 0 {
-            let page: u64 = connection.query_row("PRAGMA page_size", [], |row| row.get(0))?;
-            let pages = config.database_bytes_max.div_ceil(page);
-            connection.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(()))?;
-        }
         set_cache(connection, config.writer_cache_bytes)?;
         let synchronous: i64 = connection.query_row("PRAGMA synchronous", [], |row| row.get(0))?;
         Ok((mode, synchronous))
@@ -151,10 +148,21 @@ fn configure_writer(config: &Config, connection: &Connection) -> Result<(), Open
     Ok(())
 }
 
-fn create(connection: &Connection) -> rusqlite::Result<()> {
+/// Last of all: a database that is as large as it may be is still brought to the current schema.
+fn limit_size(config: &Config, connection: &Connection) -> rusqlite::Result<()> {
+    if config.database_bytes_max > 0 {
+        let page: u64 = connection.query_row("PRAGMA page_size", [], |row| row.get(0))?;
+        let pages = config.database_bytes_max.div_ceil(page);
+        connection.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(()))?;
+    }
+    Ok(())
+}
+
+pub(crate) fn create(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(&format!(
-        "BEGIN IMMEDIATE; {CREATE}
-         PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA}; COMMIT"
+        "BEGIN IMMEDIATE; {CREATE} {}
+         PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA}; COMMIT",
+        by_stream::CREATE
     ))
 }
 

@@ -20,6 +20,9 @@ pub enum AppendFault {
     /// A write that can never succeed as it is.
     #[error("append refused: {0}")]
     Invalid(String),
+    /// What is stored of a stream cannot be what was written, so nothing is added to it. Other streams are not concerned.
+    #[error("the event store is damaged: {0}")]
+    Damaged(String),
     /// The store has stopped or cannot be reached. Whether the events are in the log is unknown: repeat with the same ids.
     #[error("the event store is unavailable: {0}")]
     Unavailable(String),

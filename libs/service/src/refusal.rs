@@ -137,6 +137,7 @@ impl From<AppendFault> for Refusal {
             AppendFault::Unavailable(_) => {
                 Self::new(Code::Unavailable, "STORE_UNAVAILABLE", message).after(Duration::from_secs(1))
             }
+            AppendFault::Damaged(why) => ReadFault::Damaged(why).into(),
             AppendFault::PartlyAppended { .. } | AppendFault::Invalid(_) => Self::internal(message),
         }
     }

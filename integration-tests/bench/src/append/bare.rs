@@ -7,13 +7,13 @@ use std::time::Instant;
 use rusqlite::{Connection, params};
 
 use super::disk::preallocate;
-use super::events::{STREAMS, events};
+use super::events::{Ids, STREAMS, events};
 use super::{Measured, latencies, record};
 
 /// What the write-ahead log's file is lengthened to beforehand, as our event store does.
 const WAL_BYTES: usize = 20 << 20;
 
-/// The same columns, indexes and durability as our event store has, and as much log between two checkpoints.
+/// The same columns, durability and uniqueness as our event store has, and as much log between two checkpoints.
 const SCHEMA: &str = "
     PRAGMA journal_mode = WAL;
     PRAGMA synchronous = FULL;
@@ -43,6 +43,7 @@ pub(super) fn batches(
     batch: usize,
     count: usize,
     stream_of: fn(usize, usize) -> usize,
+    ids: Ids,
 ) -> anyhow::Result<Measured> {
     let connection = Connection::open(folder.join("bare.db"))?;
     connection.execute_batch(SCHEMA)?;
@@ -68,7 +69,7 @@ pub(super) fn batches(
                 1,
                 1_800_000_000_000_000i64 + position,
                 position % 4_000_000_000,
-                event.id.as_bytes().as_slice(),
+                ids.next().as_bytes().as_slice(),
                 &event.metadata[..],
                 &event.payload[..],
             ])?;

@@ -8,7 +8,7 @@ use std::time::Instant;
 use hdrhistogram::Histogram;
 use tempfile::tempfile_in;
 
-use super::events::events;
+use super::events::{Ids, events};
 use super::{Measured, latencies, record};
 
 const PAGE: usize = 4096;
@@ -38,8 +38,9 @@ pub(super) fn batches(folder: &Path, batch: usize, count: usize) -> anyhow::Resu
     let started = Instant::now();
     for batch in events.chunks(batch) {
         let since = Instant::now();
+        let ids: Vec<uuid::Bytes> = batch.iter().map(|_| Ids::Growing.next().into_bytes()).collect();
         let rows: Vec<&[u8]> =
-            batch.iter().flat_map(|event| [&event.id.as_bytes()[..], &event.metadata, &event.payload]).collect();
+            batch.iter().zip(&ids).flat_map(|(event, id)| [&id[..], &event.metadata, &event.payload]).collect();
         file.write_all(&rows.concat())?;
         file.sync_data()?;
         record(&mut latency, since);

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use fjall::{Database, KeyspaceCreateOptions, PersistMode};
 
-use super::events::{STREAMS, events, stream};
+use super::events::{Ids, STREAMS, events, stream};
 use super::{Measured, latencies, record};
 
 pub(super) fn batches(folder: &Path, batch: usize, count: usize) -> anyhow::Result<Measured> {
@@ -23,11 +23,12 @@ pub(super) fn batches(folder: &Path, batch: usize, count: usize) -> anyhow::Resu
         for event in batch {
             let revision = &mut revisions[stream(n)];
             position += 1;
-            let row = [&event.id.as_bytes()[..], &event.metadata, &event.payload].concat();
+            let id = Ids::Growing.next().into_bytes();
+            let row = [&id[..], &event.metadata, &event.payload].concat();
             let stream = (stream(n) as u64).to_be_bytes();
             writes.insert(&log, position.to_be_bytes(), row);
             writes.insert(&by_stream, [stream, revision.to_be_bytes()].concat(), position.to_be_bytes());
-            writes.insert(&by_id, [&event.id.as_bytes()[..], &stream].concat(), position.to_be_bytes());
+            writes.insert(&by_id, [&id[..], &stream].concat(), position.to_be_bytes());
             *revision += 1;
         }
         writes.commit()?;

@@ -16,7 +16,7 @@ mod events;
 mod keyed;
 mod ours;
 
-use events::stream;
+use events::{Ids, stream};
 
 /// Fewest events per measurement.
 const EVENTS_MIN: usize = 8_000;
@@ -83,7 +83,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         sync.value_at_quantile(0.99)
     );
     let single = compare_batches(args)?;
-    compare_clients(args)?;
+    compare_clients(args, Ids::Growing)?;
+    compare_clients(args, Ids::Random)?;
     if let Some(single) = single {
         let (single, sync) = (single.value_at_quantile(0.5), sync.value_at_quantile(0.5));
         println!("\nlatency of one client: p50 {single} µs, {:.2} × one fdatasync", single as f64 / sync as f64);
@@ -106,7 +107,9 @@ fn compare_batches(args: &Args) -> anyhow::Result<Option<Histogram<u64>>> {
         let (mut bare, mut ours, mut keyed, mut file) =
             (Best::default(), Best::default(), Best::default(), Best::default());
         for _ in 0..args.rounds {
-            bare.consider(on_empty(args, |folder| bare::batches(folder, batch, count, |n, _| stream(n)))?);
+            bare.consider(on_empty(args, |folder| {
+                bare::batches(folder, batch, count, |n, _| stream(n), Ids::Growing)
+            })?);
             ours.consider(on_empty(args, |folder| ours::batches(folder, batch, count))?);
             keyed.consider(on_empty(args, |folder| keyed::batches(folder, batch, count))?);
             file.consider(on_empty(args, |folder| disk::batches(folder, batch, count))?);
@@ -128,17 +131,23 @@ fn compare_batches(args: &Args) -> anyhow::Result<Option<Histogram<u64>>> {
 
 /// Many clients of one event each, who share the commits; beside it, SQLite with as many events in each
 /// transaction, on as many streams.
-fn compare_clients(args: &Args) -> anyhow::Result<()> {
+fn compare_clients(args: &Args, ids: Ids) -> anyhow::Result<()> {
     println!(
-        "\n{:<8} {:>12} {:>12} {:>8} {:>9} {:>9}   events/s, µs",
-        "clients", "SQLite", "Cairn", "ratio", "p50", "p99"
+        "\n{:<8} {:>12} {:>12} {:>8} {:>9} {:>9}   events/s, µs; {}",
+        "clients",
+        "SQLite",
+        "Cairn",
+        "ratio",
+        "p50",
+        "p99",
+        ids.name()
     );
     for &clients in &args.clients {
         let count = events_for(args, clients);
         let (mut bare, mut ours) = (Best::default(), Best::default());
         for _ in 0..args.rounds {
-            bare.consider(on_empty(args, |folder| bare::batches(folder, clients, count, |_, at| stream(at)))?);
-            ours.consider(on_empty(args, |folder| ours::clients(folder, clients, count))?);
+            bare.consider(on_empty(args, |folder| bare::batches(folder, clients, count, |_, at| stream(at), ids))?);
+            ours.consider(on_empty(args, |folder| ours::clients(folder, clients, count, ids))?);
         }
         let ratio = ours.per_second() / bare.per_second();
         println!(

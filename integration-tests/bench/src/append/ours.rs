@@ -9,7 +9,7 @@ use cairn_eventstore_sqlite::{Config, Sqlite};
 use cairn_kernel::{Expected, Position, StreamName, SystemClock};
 use tokio::runtime::{Builder, Runtime};
 
-use super::events::{Event, KIND, STREAMS, events, stream};
+use super::events::{Event, Ids, KIND, STREAMS, events, stream};
 use super::{Measured, latencies, record};
 
 fn runtime() -> std::io::Result<Runtime> {
@@ -24,8 +24,8 @@ fn names() -> Vec<StreamName> {
     (0..STREAMS).map(|n| StreamName::of("experiments.run", format!("projects/fraud/experiments/7/runs/{n}"))).collect()
 }
 
-fn new_event(event: Event) -> NewEvent {
-    NewEvent { id: event.id, kind: KIND.into(), payload: event.payload, metadata: event.metadata }
+fn new_event(event: Event, ids: Ids) -> NewEvent {
+    NewEvent { id: ids.next(), kind: KIND.into(), payload: event.payload, metadata: event.metadata }
 }
 
 /// One client that appends batches and waits for each.
@@ -36,8 +36,8 @@ pub(super) fn batches(folder: &Path, batch: usize, count: usize) -> anyhow::Resu
         let mut latency = latencies();
         let started = Instant::now();
         for n in 0..count.div_ceil(batch) {
-            let batch = events.by_ref().take(batch).map(new_event).collect();
             let since = Instant::now();
+            let batch = events.by_ref().take(batch).map(|event| new_event(event, Ids::Growing)).collect();
             store.append(vec![Write::new(names[stream(n)].clone(), Expected::Any, batch)]).await?;
             record(&mut latency, since);
         }
@@ -46,15 +46,17 @@ pub(super) fn batches(folder: &Path, batch: usize, count: usize) -> anyhow::Resu
 }
 
 /// Clients that append one event at a time, each on streams of its own.
-pub(super) fn clients(folder: &Path, clients: usize, count: usize) -> anyhow::Result<Measured> {
-    let (store, names) = (open(folder)?, Arc::new(names()));
+pub(super) fn clients(folder: &Path, clients: usize, count: usize, ids: Ids) -> anyhow::Result<Measured> {
+    let (store, names) = (open(folder)?, names());
     let shares: Vec<Vec<Event>> = events(count).chunks(count.div_ceil(clients)).map(<[Event]>::to_vec).collect();
     runtime()?.block_on(async move {
         let started = Instant::now();
         let clients: Vec<_> = shares
             .into_iter()
             .enumerate()
-            .map(|(client, share)| tokio::spawn(client_of(Arc::clone(&store), Arc::clone(&names), client, share)))
+            .map(|(client, share)| {
+                tokio::spawn(client_of(Arc::clone(&store), names[stream(client)].clone(), ids, share))
+            })
             .collect();
         let mut latency = latencies();
         for client in clients {
@@ -66,15 +68,14 @@ pub(super) fn clients(folder: &Path, clients: usize, count: usize) -> anyhow::Re
 
 async fn client_of(
     store: Arc<Sqlite>,
-    names: Arc<Vec<StreamName>>,
-    client: usize,
+    name: StreamName,
+    ids: Ids,
     share: Vec<Event>,
 ) -> anyhow::Result<hdrhistogram::Histogram<u64>> {
     let mut latency = latencies();
     for event in share {
         let since = Instant::now();
-        let name = names[stream(client)].clone();
-        store.append(vec![Write::new(name, Expected::Any, vec![new_event(event)])]).await?;
+        store.append(vec![Write::new(name.clone(), Expected::Any, vec![new_event(event, ids)])]).await?;
         record(&mut latency, since);
     }
     Ok(latency)

@@ -6,11 +6,14 @@ use tokio::sync::oneshot;
 use crate::meters::Meters;
 use crate::queue::{Answer, Job};
 
+/// What came of storing how much of a stream is kept.
+type Retained = Result<(), AppendFault>;
+
 /// What the callers of one batch will be told, once it is durable.
 #[derive(Default)]
 pub(super) struct Answers {
     appends: Vec<(Result<Appended, AppendFault>, Instant, Answer)>,
-    retains: Vec<oneshot::Sender<Result<(), AppendFault>>>,
+    retains: Vec<(Retained, oneshot::Sender<Retained>)>,
     unreached: Vec<Job>,
     /// Bytes of all of them, as the queue counted them.
     bytes: usize,
@@ -28,8 +31,8 @@ impl Answers {
         self.appends.push((outcome, queued, answer));
     }
 
-    pub(super) fn retain(&mut self, answer: oneshot::Sender<Result<(), AppendFault>>) {
-        self.retains.push(answer);
+    pub(super) fn retain(&mut self, outcome: Retained, answer: oneshot::Sender<Retained>) {
+        self.retains.push((outcome, answer));
     }
 
     /// A job the batch did not get to.
@@ -58,8 +61,8 @@ impl Answers {
             // A caller that no longer waits needs no answer.
             let _ = answer.send(outcome);
         }
-        for answer in self.retains {
-            let _ = answer.send(Ok(()));
+        for (outcome, answer) in self.retains {
+            let _ = answer.send(outcome);
         }
     }
 
@@ -74,7 +77,7 @@ impl Answers {
         for (_, _, answer) in self.appends {
             let _ = answer.send(Err(fault.clone()));
         }
-        for answer in self.retains {
+        for (_, answer) in self.retains {
             let _ = answer.send(Err(fault.clone()));
         }
         for job in self.unreached {

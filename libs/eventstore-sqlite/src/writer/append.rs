@@ -6,6 +6,7 @@ use rusqlite::{CachedStatement, params};
 
 use super::Writer;
 use super::heads::Head;
+use super::index::Entry;
 use crate::fault::is_conflict;
 use crate::ring::Fresh;
 use crate::row::Header;
@@ -17,7 +18,7 @@ const INSERT_STREAM: &str = "INSERT INTO streams (name, category) VALUES (?1, ?2
 
 /// What came of inserting an append's events.
 enum Inserted {
-    All(Vec<(StreamName, Head)>),
+    All(Vec<(StreamName, Head)>, Vec<Entry>),
     /// One of the ids is in its stream already.
     Conflict,
     Refused(AppendFault),
@@ -31,7 +32,13 @@ impl Writer {
         fresh: &mut Vec<Fresh>,
     ) -> rusqlite::Result<Result<Appended, AppendFault>> {
         for write in &writes {
-            let head = self.heads.get(&write.stream, &self.connection)?;
+            let head = match self.heads.get(&write.stream, &self.connection)? {
+                Ok(head) => head,
+                Err(damaged) => {
+                    self.shared.meters.damaged_events.increment(1);
+                    return Ok(Err(damaged));
+                }
+            };
             if let Some(fault) = refusal(write, &head) {
                 return Ok(match self.repeated(&writes)? {
                     Ok(None) => Err(fault),
@@ -44,7 +51,11 @@ impl Writer {
         // twice for each; the index itself objects to those that are not.
         let before = (self.position, self.time, fresh.len());
         match self.insert(&writes, fresh)? {
-            Inserted::All(heads) => {
+            Inserted::All(heads, entries) => {
+                if let Err(fault) = self.index.add(&entries, &self.connection)? {
+                    self.take_back(before, fresh)?;
+                    return Ok(Err(fault));
+                }
                 let revisions = heads.iter().map(|(_, head)| head.last.map(|(last, _)| Revision(last))).collect();
                 heads.iter().for_each(|(stream, head)| self.heads.put(stream, *head));
                 Ok(Ok(Appended { position: Position(self.position), revisions, is_repeat: false }))
@@ -64,17 +75,19 @@ impl Writer {
 
     fn insert(&mut self, writes: &[Write], fresh: &mut Vec<Fresh>) -> rusqlite::Result<Inserted> {
         self.time = self.time.max(self.shared.clock.now());
-        let mut heads = Vec::with_capacity(writes.len());
+        let (mut heads, mut entries) = (Vec::with_capacity(writes.len()), vec![]);
         let (mut position, time) = (self.position, self.time);
         for write in writes {
-            let mut head = self.heads.get(&write.stream, &self.connection)?;
+            let mut head = match self.heads.get(&write.stream, &self.connection)? {
+                Ok(head) => head,
+                Err(damaged) => return Ok(Inserted::Refused(damaged)),
+            };
             if write.events.is_empty() {
                 heads.push((write.stream.clone(), head));
                 continue;
             }
             let Some(stream) = self.number_of(&write.stream, &head)? else {
-                let fault = AppendFault::Invalid(format!("stream {}: too many categories", write.stream));
-                return Ok(Inserted::Refused(fault));
+                return Ok(Inserted::Refused(too_many_categories(&write.stream)));
             };
             head.stream = Some(stream);
             let mut statement = self.connection.prepare_cached(INSERT_EVENT)?;
@@ -92,12 +105,13 @@ impl Writer {
                 }
                 self.position = position;
                 head.last = Some((revision, event.id));
+                entries.push(Entry { stream, revision, position });
                 let event = recorded(&header, event, write.stream.clone(), kind_name);
                 fresh.push(Fresh { event, is_retained: head.is_retained });
             }
             heads.push((write.stream.clone(), head));
         }
-        Ok(Inserted::All(heads))
+        Ok(Inserted::All(heads, entries))
     }
 
     /// The stream's number, given one if it has none. `None`: there are too many categories.
@@ -126,6 +140,10 @@ impl Writer {
         self.heads.clear();
         Ok(())
     }
+}
+
+pub(super) fn too_many_categories(stream: &StreamName) -> AppendFault {
+    AppendFault::Invalid(format!("stream {stream}: too many categories"))
 }
 
 /// Why a write cannot follow what is there.

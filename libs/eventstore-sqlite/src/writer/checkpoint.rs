@@ -10,6 +10,8 @@ use crate::fault::WriteTrouble;
 const FRAME_BYTES: u64 = 4096 + 24;
 /// What an event adds to the log beside its own bytes: a page of each index and, in a small commit, of the table.
 const LOG_BYTES_PER_EVENT: u64 = 3 * FRAME_BYTES;
+/// What an entry of the index by stream adds that moves on: at most a page where it came from and one where it goes.
+const LOG_BYTES_PER_MOVE: u64 = 2 * FRAME_BYTES;
 /// What a commit adds beside: pages that split.
 const LOG_BYTES_PER_COMMIT: u64 = 2 * FRAME_BYTES;
 /// How long the writer waits for readers so that the log can start anew. They read a page at a time.
@@ -33,9 +35,10 @@ impl Checkpoints {
         Self { bytes_max, unseen_bytes: 0, last_write: Instant::now(), is_clean: false, put_off_to: Instant::now() }
     }
 
-    /// Notes an append. Gives the bytes it added to the log, by estimate.
-    pub(super) fn wrote(&mut self, bytes: usize, events: usize) -> u64 {
-        let logged = bytes as u64 + events as u64 * LOG_BYTES_PER_EVENT + LOG_BYTES_PER_COMMIT;
+    /// Notes a commit of events, and of entries that moved with it. Gives the bytes it added to the log, by estimate.
+    pub(super) fn wrote(&mut self, bytes: usize, events: usize, moved: usize) -> u64 {
+        let moved = moved as u64 * LOG_BYTES_PER_MOVE;
+        let logged = bytes as u64 + events as u64 * LOG_BYTES_PER_EVENT + moved + LOG_BYTES_PER_COMMIT;
         self.unseen_bytes += logged;
         self.last_write = Instant::now();
         self.is_clean = false;

@@ -1,9 +1,15 @@
 use std::collections::HashMap;
+use std::fmt::Display;
 use std::mem;
 
+use cairn_eventstore::{AppendFault, Direction};
 use cairn_kernel::StreamName;
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension, params};
 use uuid::Uuid;
+
+use crate::by_stream::{Tables, events_sql};
+use crate::fault::is_damage;
+use crate::row::Header;
 
 /// The end of a stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -28,16 +34,27 @@ impl Heads {
         Self { young: HashMap::new(), old: HashMap::new(), generation_max: count_max.div_ceil(2) }
     }
 
-    pub(super) fn get(&mut self, name: &StreamName, connection: &Connection) -> rusqlite::Result<Head> {
+    /// The inner error: what is stored of this stream is damaged, so nobody knows what may follow. Other streams are not
+    /// concerned.
+    pub(super) fn get(
+        &mut self,
+        name: &StreamName,
+        connection: &Connection,
+    ) -> rusqlite::Result<Result<Head, AppendFault>> {
         if let Some(head) = self.young.get(name) {
-            return Ok(*head);
+            return Ok(Ok(*head));
         }
         let head = match self.old.remove(name) {
             Some(head) => head,
-            None => stored(name, connection)?,
+            None => match stored(name, connection) {
+                Ok(Ok(head)) => head,
+                Ok(Err(what)) => return Ok(Err(damaged(name, what))),
+                Err(error) if is_damage(&error) => return Ok(Err(damaged(name, error))),
+                Err(error) => return Err(error),
+            },
         };
         self.put(name, head);
-        Ok(head)
+        Ok(Ok(head))
     }
 
     pub(super) fn put(&mut self, name: &StreamName, head: Head) {
@@ -58,14 +75,22 @@ impl Heads {
     }
 }
 
-fn stored(name: &StreamName, connection: &Connection) -> rusqlite::Result<Head> {
+/// The inner error says what is wrong with the stream's last event. It is looked at as a whole: what follows it would
+/// rest on its revision and id.
+fn stored(name: &StreamName, connection: &Connection) -> rusqlite::Result<Result<Head, &'static str>> {
     let sql = "SELECT id, max_age IS NOT NULL OR max_count IS NOT NULL FROM streams WHERE name = ?1";
     let mut statement = connection.prepare_cached(sql)?;
     let found = statement.query_row([name.as_str()], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
-    let Some((stream, is_retained)) = found else { return Ok(Head::default()) };
-    let sql = "SELECT revision, id FROM events WHERE stream = ?1 ORDER BY revision DESC LIMIT 1";
-    let mut statement = connection.prepare_cached(sql)?;
-    let last = statement.query_row([stream], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
-    let last = last.map(|(revision, id): (u64, [u8; 16])| (revision, Uuid::from_bytes(id)));
-    Ok(Head { stream: Some(stream), last, is_retained })
+    let Some((stream, is_retained)): Option<(i64, bool)> = found else { return Ok(Ok(Head::default())) };
+    let mut statement = connection.prepare_cached(&events_sql(Direction::Backwards, Tables::Both))?;
+    let last = statement.query_row(params![stream, i64::MAX, 1], |row| {
+        let header = Header::read(row)?;
+        Ok(header.rest(row).map(|rest| (header.revision, rest.id)))
+    });
+    let last = last.optional()?.transpose();
+    Ok(last.map(|last| Head { stream: Some(stream), last, is_retained }))
+}
+
+fn damaged(name: &StreamName, what: impl Display) -> AppendFault {
+    AppendFault::Damaged(format!("the last event of {name}: {what}"))
 }

@@ -23,6 +23,7 @@ mod append;
 mod checkpoint;
 mod heads;
 mod housekeeping;
+mod index;
 mod repeat;
 mod retain;
 mod space;
@@ -31,6 +32,7 @@ mod wal;
 use answers::Answers;
 use checkpoint::Checkpoints;
 use heads::Heads;
+use index::StreamIndex;
 use retain::Sweep;
 use space::Space;
 use wal::Wal;
@@ -73,6 +75,7 @@ pub(crate) struct Writer {
     answered: usize,
     commit_took: Duration,
     heads: Heads,
+    index: StreamIndex,
     /// Last position and time given out.
     position: u64,
     time: Time,
@@ -103,6 +106,7 @@ impl Writer {
     ) -> Result<Self, OpenFault> {
         let failed = |source| OpenFault::Sqlite { path: config.path.clone(), source };
         let (position, time) = last_event(&connection).map_err(failed)?;
+        let index = StreamIndex::load(&connection).map_err(failed)?;
         Ok(Self {
             shared,
             connection,
@@ -110,6 +114,7 @@ impl Writer {
             answered: 0,
             commit_took: Duration::ZERO,
             heads: Heads::new(config.cached_heads_max),
+            index,
             position,
             time,
             checkpoints: Checkpoints::new(config.checkpoint_bytes),
@@ -228,6 +233,7 @@ impl Writer {
             }
             jobs = self.shared.queue.more(&room, self.answered.saturating_sub(answers.jobs()), begun + grace);
         }
+        self.index.settle(&self.connection)?;
         self.connection.prepare_cached("COMMIT")?.execute([])?;
         self.shared.meters.batch_events.record(fresh.len() as f64);
         Ok(fresh)
@@ -258,10 +264,13 @@ impl Writer {
                     return Err(error);
                 }
             },
-            Job::Retain { stream, retention, answer } => {
-                answers.retain(answer);
-                self.retain(&stream, retention)?;
-            }
+            Job::Retain { stream, retention, answer } => match self.retain(&stream, retention) {
+                Ok(outcome) => answers.retain(outcome, answer),
+                Err(error) => {
+                    answers.retain(Err(WriteTrouble::of(&error).answer()), answer);
+                    return Err(error);
+                }
+            },
         }
         Ok(())
     }
@@ -270,7 +279,7 @@ impl Writer {
         let bytes: usize = fresh.iter().map(|fresh| fresh.event.payload.len() + fresh.event.metadata.len()).sum();
         self.shared.meters.appended_events.increment(fresh.len() as u64);
         self.shared.meters.appended_bytes.increment(bytes as u64);
-        let logged = self.checkpoints.wrote(bytes, fresh.len());
+        let logged = self.checkpoints.wrote(bytes, fresh.len(), self.index.take_moved());
         self.wal.wrote(logged);
         self.shared.ring.publish(fresh);
         if is_retention_changed {
@@ -287,11 +296,12 @@ impl Writer {
             }
             self.shared.dictionary.kinds.reload(&self.connection)?;
             self.shared.dictionary.categories.reload(&self.connection)?;
-            last_event(&self.connection)
+            Ok((last_event(&self.connection)?, StreamIndex::load(&self.connection)?))
         };
-        let (position, time) = read().map_err(|error| WriteTrouble::of(&error))?;
+        let ((position, time), index) = read().map_err(|error| WriteTrouble::of(&error))?;
         debug_assert_eq!(Position(position), self.shared.ring.head(), "what was rolled back had been shown");
         (self.position, self.time) = (position, time);
+        self.index = index;
         self.heads.clear();
         Ok(())
     }

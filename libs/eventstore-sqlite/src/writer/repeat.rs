@@ -9,8 +9,13 @@ impl Writer {
     pub(super) fn repeated(&mut self, writes: &[Write]) -> rusqlite::Result<Result<Option<Appended>, AppendFault>> {
         let mut last: Option<u64> = None;
         let (mut known, mut is_any_new) = (None, false);
+        let mut streams = Vec::with_capacity(writes.len());
         for write in writes {
-            let stream = self.heads.get(&write.stream, &self.connection)?.stream;
+            let stream = match self.heads.get(&write.stream, &self.connection)? {
+                Ok(head) => head.stream,
+                Err(damaged) => return Ok(Err(damaged)),
+            };
+            streams.push(stream);
             for event in &write.events {
                 let sql = "SELECT position FROM events WHERE id = ?1 AND stream = ?2";
                 let mut statement = self.connection.prepare_cached(sql)?;
@@ -29,8 +34,8 @@ impl Writer {
         match (known, last) {
             (Some(stream), _) if is_any_new => Ok(Err(AppendFault::PartlyAppended { stream: stream.clone() })),
             (Some(_), Some(position)) => {
-                let revisions =
-                    writes.iter().map(|write| self.revision_at(write, position)).collect::<rusqlite::Result<_>>()?;
+                let revisions = streams.iter().map(|stream| self.revision_at(*stream, position));
+                let revisions = revisions.collect::<rusqlite::Result<_>>()?;
                 Ok(Ok(Some(Appended { position: Position(position), revisions, is_repeat: true })))
             }
             _ => Ok(Ok(None)),
@@ -38,9 +43,11 @@ impl Writer {
     }
 
     /// The stream's last revision when `position` was the head of the log.
-    fn revision_at(&mut self, write: &Write, position: u64) -> rusqlite::Result<Option<Revision>> {
-        let stream = self.heads.get(&write.stream, &self.connection)?.stream;
-        let sql = "SELECT revision FROM events WHERE stream = ?1 AND position <= ?2 ORDER BY revision DESC LIMIT 1";
+    fn revision_at(&self, stream: Option<i64>, position: u64) -> rusqlite::Result<Option<Revision>> {
+        let sql = "SELECT revision FROM by_stream WHERE stream = ?1 AND position <= ?2
+                   UNION ALL
+                   SELECT revision FROM by_stream_recent WHERE stream = ?1 AND position <= ?2
+                   ORDER BY 1 DESC LIMIT 1";
         let mut statement = self.connection.prepare_cached(sql)?;
         statement.query_row(params![stream, position], |row| row.get(0).map(Revision)).optional()
     }

@@ -1,10 +1,13 @@
 use std::time::{Duration, Instant};
 
-use cairn_eventstore::Retention;
+use cairn_eventstore::{AppendFault, Retention};
 use cairn_kernel::StreamName;
 use rusqlite::params;
 
 use super::Writer;
+use super::append::too_many_categories;
+use crate::by_stream::{last_revision, times_sql};
+use crate::fault::is_damage;
 
 /// Streams looked at in one step, and events removed from each: a step is one short commit.
 const STREAMS_MAX: usize = 16;
@@ -33,10 +36,17 @@ impl Sweep {
 }
 
 impl Writer {
-    /// Stores how much of a stream is kept, in the open transaction.
-    pub(super) fn retain(&mut self, name: &StreamName, retention: Retention) -> rusqlite::Result<()> {
-        let mut head = self.heads.get(name, &self.connection)?;
-        let Some(stream) = self.number_of(name, &head)? else { return Ok(()) };
+    /// Stores how much of a stream is kept, in the open transaction. The outer error ends the batch.
+    pub(super) fn retain(
+        &mut self,
+        name: &StreamName,
+        retention: Retention,
+    ) -> rusqlite::Result<Result<(), AppendFault>> {
+        let mut head = match self.heads.get(name, &self.connection)? {
+            Ok(head) => head,
+            Err(damaged) => return Ok(Err(damaged)),
+        };
+        let Some(stream) = self.number_of(name, &head)? else { return Ok(Err(too_many_categories(name))) };
         let max_age = retention.max_age.map(|age| i64::try_from(age.as_micros()).unwrap_or(i64::MAX));
         let max_count = retention.max_count.map(|count| i64::try_from(count).unwrap_or(i64::MAX));
         let sql = "UPDATE streams SET max_age = ?2, max_count = ?3 WHERE id = ?1";
@@ -44,7 +54,7 @@ impl Writer {
         head.stream = Some(stream);
         head.is_retained = max_age.is_some() || max_count.is_some();
         self.heads.put(name, head);
-        Ok(())
+        Ok(Ok(()))
     }
 
     /// Removes some events that are no longer shown. Positions stay as they are; the last event of a stream is always
@@ -64,7 +74,11 @@ impl Writer {
         self.connection.execute_batch("BEGIN IMMEDIATE")?;
         for (stream, max_age, max_count) in &streams {
             let oldest_shown = max_age.map_or(i64::MIN, |age| now.saturating_sub(age));
-            let count = self.remove_hidden(*stream, oldest_shown, *max_count)?;
+            let count = match self.remove_hidden(*stream, oldest_shown, *max_count) {
+                // Whoever reads the stream is told. The other streams are not concerned.
+                Err(error) if is_damage(&error) => 0,
+                outcome => outcome?,
+            };
             removed += count;
             is_rest |= count == EVENTS_MAX;
         }
@@ -81,25 +95,27 @@ impl Writer {
         Ok(())
     }
 
-    fn remove_hidden(&self, stream: i64, oldest_shown: i64, max_count: Option<u64>) -> rusqlite::Result<usize> {
-        let sql = "SELECT max(revision) FROM events WHERE stream = ?1";
-        let last: Option<u64> = self.connection.prepare_cached(sql)?.query_row([stream], |row| row.get(0))?;
-        let Some(last) = last else { return Ok(0) };
+    fn remove_hidden(&mut self, stream: i64, oldest_shown: i64, max_count: Option<u64>) -> rusqlite::Result<usize> {
+        let Some(last) = last_revision(&self.connection, stream)? else { return Ok(0) };
         let first_counted = max_count.map_or(0, |count| (last + 1).saturating_sub(count)).min(last);
-        let sql = "SELECT revision, time FROM events WHERE stream = ?1 AND revision < ?2 ORDER BY revision LIMIT ?3";
-        let mut statement = self.connection.prepare_cached(sql)?;
-        let mut rows = statement.query(params![stream, last, EVENTS_MAX])?;
+        let mut statement = self.connection.prepare_cached(&times_sql())?;
+        let mut rows = statement.query(params![stream, 0, EVENTS_MAX])?;
         let mut hidden = None;
         while let Some(row) = rows.next()? {
-            let (revision, time): (u64, i64) = (row.get(0)?, row.get(1)?);
-            if revision >= first_counted && time >= oldest_shown {
+            let (revision, time): (u64, i64) = (row.get(2)?, row.get(3)?);
+            if revision == last || (revision >= first_counted && time >= oldest_shown) {
                 break;
             }
             hidden = Some(revision);
         }
         drop(rows);
         let Some(hidden) = hidden else { return Ok(0) };
-        let sql = "DELETE FROM events WHERE stream = ?1 AND revision <= ?2";
-        self.connection.prepare_cached(sql)?.execute(params![stream, hidden])
+        let sql = "DELETE FROM events WHERE position IN (
+                       SELECT position FROM by_stream WHERE stream = ?1 AND revision <= ?2
+                       UNION ALL
+                       SELECT position FROM by_stream_recent WHERE stream = ?1 AND revision <= ?2)";
+        let removed = self.connection.prepare_cached(sql)?.execute(params![stream, hidden])?;
+        self.index.remove_up_to(stream, hidden, &self.connection)?;
+        Ok(removed)
     }
 }

@@ -30,8 +30,7 @@ async fn a_torn_write_ahead_log_loses_whole_appends_from_the_end_and_nothing_els
         store.append(write("a", sized(n * 3..(n + 1) * 3, 700))).await.unwrap();
     }
     let whole = log(&store).await.unwrap();
-    // What follows the last frame is only prepared.
-    let size = std::fs::read(place.wal()).unwrap().iter().rposition(|byte| *byte != 0).unwrap() as u64 + 1;
+    let size = written(&place);
     let mut lengths = vec![];
     for cut in (0..=16).map(|step| size * step / 16) {
         for is_garbled in [false, true] {
@@ -50,8 +49,13 @@ async fn a_torn_write_ahead_log_loses_whole_appends_from_the_end_and_nothing_els
     assert_eq!((lengths.first(), lengths.last()), (Some(&0), Some(&36)));
 }
 
+/// Bytes of the write-ahead log. What follows the last frame is only prepared.
+pub fn written(place: &Place) -> u64 {
+    std::fs::read(place.wal()).unwrap().iter().rposition(|byte| *byte != 0).unwrap() as u64 + 1
+}
+
 /// Cuts the write-ahead log, or overwrites what follows the cut, as a disk does that lost its last writes.
-fn tear(place: &Place, cut: u64, is_garbled: bool) {
+pub fn tear(place: &Place, cut: u64, is_garbled: bool) {
     let file = OpenOptions::new().write(true).open(place.wal()).unwrap();
     let size = file.metadata().unwrap().len();
     file.set_len(cut).unwrap();

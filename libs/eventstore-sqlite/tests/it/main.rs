@@ -9,5 +9,6 @@ mod disk;
 mod opening;
 mod pressure;
 mod removal;
+mod streams;
 mod support;
 mod wal;

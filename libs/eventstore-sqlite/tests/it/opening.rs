@@ -38,11 +38,11 @@ async fn the_folders_above_the_database_are_created() {
 async fn a_schema_from_the_future_is_refused_and_left_as_it_is() {
     let place = Place::new();
     drop(place.open(&place.config()));
-    place.past_the_store().execute_batch("PRAGMA user_version = 2").unwrap();
+    place.past_the_store().execute_batch("PRAGMA user_version = 3").unwrap();
     let fault = refused(&place, &place.config());
-    assert!(matches!(fault, OpenFault::TooNew { found: 2, known: 1, .. }), "{fault}");
+    assert!(matches!(fault, OpenFault::TooNew { found: 3, known: 2, .. }), "{fault}");
     let version: i64 = place.past_the_store().query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();
-    assert_eq!(version, 2);
+    assert_eq!(version, 3);
 }
 
 #[tokio::test]

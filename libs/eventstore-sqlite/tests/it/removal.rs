@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cairn_eventstore::conformance::event;
-use cairn_eventstore::{Direction, EventStore, Retention};
+use cairn_eventstore::{AppendFault, Direction, EventStore, Retention};
 use cairn_eventstore_sqlite::Config;
 use cairn_kernel::{Position, Revision};
 
@@ -41,4 +41,18 @@ async fn what_is_beyond_count_or_age_is_removed_and_positions_stay() {
     let store = place.open(&place.config());
     let found = store.read(&stream("counted"), Revision(0), Direction::Forwards, 999).await.unwrap();
     assert_eq!(found.first().map(|event| event.revision), Some(Revision(990)));
+}
+
+#[tokio::test]
+async fn a_retention_that_cannot_be_stored_is_refused() {
+    let place = Place::new();
+    drop(place.open(&place.config()));
+    // As many categories as there may be.
+    let many = "WITH RECURSIVE n (id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM n WHERE id < 65536)
+                INSERT INTO categories (id, name) SELECT id, 'test.c' || id FROM n";
+    place.past_the_store().execute(many, []).unwrap();
+    let store = place.open(&place.config());
+    let retention = Retention { max_count: Some(1), ..Retention::default() };
+    let refused = store.retain(&stream("a"), retention).await;
+    assert!(matches!(refused, Err(AppendFault::Invalid(_))), "{refused:?}");
 }
