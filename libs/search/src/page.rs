@@ -6,14 +6,14 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rusqlite::types::Value;
 use serde::{Deserialize, Serialize};
 
-use crate::search::SearchFault;
-use crate::search::sql::Sql;
+use crate::SearchFault;
+use crate::sql::Sql;
 
 /// A sort column: text of ours, and which way.
 #[derive(Clone, Debug)]
-pub(super) struct Column {
-    pub(super) sql: String,
-    pub(super) is_descending: bool,
+pub struct Column {
+    pub sql: String,
+    pub is_descending: bool,
 }
 
 /// Where a page ended. Opaque outside.
@@ -34,23 +34,23 @@ enum Mark {
 }
 
 impl Column {
-    pub(super) fn ascending(sql: impl Into<String>) -> Self {
+    pub fn ascending(sql: impl Into<String>) -> Self {
         Self { sql: sql.into(), is_descending: false }
     }
 
-    pub(super) fn descending(sql: impl Into<String>) -> Self {
+    pub fn descending(sql: impl Into<String>) -> Self {
         Self { sql: sql.into(), is_descending: true }
     }
 }
 
 /// Names a search by what it asks for.
-pub(super) fn fingerprint(search: &impl std::fmt::Debug) -> String {
+pub fn fingerprint(search: &impl std::fmt::Debug) -> String {
     let digest = digest::digest(&digest::SHA256, format!("{search:?}").as_bytes());
     hex::encode(&digest.as_ref()[..8])
 }
 
 /// The token of the page after a row.
-pub(super) fn token(search: &str, marks: Vec<Value>) -> String {
+pub fn token(search: &str, marks: Vec<Value>) -> String {
     let marks = marks.into_iter().map(|value| match value {
         Value::Null | Value::Blob(_) => Mark::Null,
         Value::Integer(int) => Mark::Int(int),
@@ -62,7 +62,7 @@ pub(super) fn token(search: &str, marks: Vec<Value>) -> String {
 }
 
 /// Where the page before ended. An empty token is the start.
-pub(super) fn marks(search: &str, token: &str) -> Result<Option<Vec<Value>>, SearchFault> {
+pub fn marks(search: &str, token: &str) -> Result<Option<Vec<Value>>, SearchFault> {
     if token.is_empty() {
         return Ok(None);
     }
@@ -81,7 +81,7 @@ pub(super) fn marks(search: &str, token: &str) -> Result<Option<Vec<Value>>, Sea
 }
 
 /// Adds ` AND (…)`: only rows after the one with these marks.
-pub(super) fn after(sql: &mut Sql, columns: &[Column], marks: &[Value]) {
+pub fn after(sql: &mut Sql, columns: &[Column], marks: &[Value]) {
     // What every later row satisfies, said apart, so that an index can begin there.
     if let ([first, ..], [mark, ..]) = (columns, marks)
         && !matches!(mark, Value::Null)
@@ -103,7 +103,7 @@ pub(super) fn after(sql: &mut Sql, columns: &[Column], marks: &[Value]) {
 }
 
 /// Adds ` ORDER BY …`.
-pub(super) fn order_by(sql: &mut Sql, columns: &[Column]) {
+pub fn order_by(sql: &mut Sql, columns: &[Column]) {
     for (at, column) in columns.iter().enumerate() {
         sql.push(if at == 0 { " ORDER BY " } else { ", " }).push(&column.sql);
         if column.is_descending {

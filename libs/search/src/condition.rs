@@ -1,5 +1,5 @@
-use super::SearchFault;
-use super::parser::{Comparison, Operator, Value};
+use crate::SearchFault;
+use crate::parser::{Comparison, Operator, Value};
 
 /// How numbers are compared. NaN differs from every number, and matches nothing else: as MLflow has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub enum Text {
 
 impl Compare {
     /// As SQL writes it.
-    pub(crate) fn sql(self) -> &'static str {
+    pub fn sql(self) -> &'static str {
         match self {
             Self::Eq => "=",
             Self::Ne => "<>",
@@ -43,7 +43,7 @@ impl Compare {
 
 impl Comparison {
     /// The comparison of a number.
-    pub(super) fn number(&self) -> Result<(Compare, f64), SearchFault> {
+    pub fn number(&self) -> Result<(Compare, f64), SearchFault> {
         let compare = match self.operator {
             Operator::Eq => Compare::Eq,
             Operator::Ne => Compare::Ne,
@@ -60,7 +60,7 @@ impl Comparison {
     }
 
     /// The comparison of a text that is always there.
-    pub(super) fn text(&self, takes_lists: bool) -> Result<Text, SearchFault> {
+    pub fn text(&self, takes_lists: bool) -> Result<Text, SearchFault> {
         if let (Value::List(texts), true) = (&self.value, takes_lists) {
             return Ok(match self.operator {
                 Operator::In => Text::In(texts.clone()),
@@ -82,7 +82,7 @@ impl Comparison {
     }
 
     /// The comparison of a param or tag, which may not be there.
-    pub(super) fn pair(&self) -> Result<Text, SearchFault> {
+    pub fn pair(&self) -> Result<Text, SearchFault> {
         match self.operator {
             Operator::IsNull => Ok(Text::IsNull),
             Operator::IsNotNull => Ok(Text::IsNotNull),
@@ -90,7 +90,7 @@ impl Comparison {
         }
     }
 
-    pub(super) fn fault(&self, message: impl Into<String>) -> SearchFault {
+    pub fn fault(&self, message: impl Into<String>) -> SearchFault {
         SearchFault::filter(self.at, message)
     }
 }

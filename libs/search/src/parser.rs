@@ -1,27 +1,27 @@
-use super::lexer::{Kind, Token, lex};
-use super::{COMPARISONS_MAX, SearchFault};
+use crate::lexer::{Kind, Token, lex};
+use crate::{COMPARISONS_MAX, SearchFault};
 
 /// One comparison, before anybody knows of what.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Comparison {
+pub struct Comparison {
     /// Where it begins, in characters.
-    pub(super) at: usize,
-    pub(super) left: Identifier,
-    pub(super) operator: Operator,
+    pub at: usize,
+    pub left: Identifier,
+    pub operator: Operator,
     /// Where the right side begins.
-    pub(super) value_at: usize,
-    pub(super) value: Value,
+    pub value_at: usize,
+    pub value: Value,
 }
 
 /// `entity.key`, or a bare key.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Identifier {
-    pub(super) entity: Option<String>,
-    pub(super) key: String,
+pub struct Identifier {
+    pub entity: Option<String>,
+    pub key: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Operator {
+pub enum Operator {
     Eq,
     Ne,
     Gt,
@@ -37,7 +37,7 @@ pub(super) enum Operator {
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Value {
+pub enum Value {
     Number(f64),
     Text(String),
     List(Vec<String>),
@@ -45,7 +45,7 @@ pub(super) enum Value {
 }
 
 /// Reads comparisons joined by AND. An empty filter has none.
-pub(super) fn parse(text: &str) -> Result<Vec<Comparison>, SearchFault> {
+pub fn parse(text: &str) -> Result<Vec<Comparison>, SearchFault> {
     let tokens = lex(text)?;
     let mut parser = Parser { tokens: &tokens, next: 0 };
     let mut comparisons = vec![];
@@ -70,7 +70,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<Comparison>, SearchFault> {
 }
 
 /// Reads one identifier from the start of a text, and gives what follows it: `metrics.loss` and `DESC`.
-pub(super) fn parse_order(text: &str) -> Result<(Identifier, bool), SearchFault> {
+pub(crate) fn parse_order(text: &str) -> Result<(Identifier, bool), SearchFault> {
     let tokens = lex(text)?;
     let mut parser = Parser { tokens: &tokens, next: 0 };
     let identifier = parser.identifier()?;

@@ -1,15 +1,15 @@
-use super::{FILTER_BYTES_MAX, SearchFault};
+use crate::{FILTER_BYTES_MAX, SearchFault};
 
 /// A token and where it begins, in characters.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Token {
-    pub(super) at: usize,
-    pub(super) kind: Kind,
+pub(crate) struct Token {
+    pub(crate) at: usize,
+    pub(crate) kind: Kind,
 }
 
 /// What a token is.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// Letters and what may stand in a bare key: also keywords.
     Word(String),
     /// In backticks: a key.
@@ -27,7 +27,7 @@ pub(super) enum Kind {
 }
 
 /// Cuts a filter into tokens. The last is always [`Kind::End`].
-pub(super) fn lex(text: &str) -> Result<Vec<Token>, SearchFault> {
+pub(crate) fn lex(text: &str) -> Result<Vec<Token>, SearchFault> {
     if text.len() > FILTER_BYTES_MAX {
         return Err(SearchFault::filter(0, format!("more than {FILTER_BYTES_MAX} bytes")));
     }

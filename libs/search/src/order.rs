@@ -1,5 +1,5 @@
-use super::parser::{Identifier, parse_order};
-use super::{ORDER_TERMS_MAX, SearchFault};
+use crate::parser::{Identifier, parse_order};
+use crate::{ORDER_TERMS_MAX, SearchFault};
 
 /// A key to sort by, and which way.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -9,7 +9,7 @@ pub struct Ordered<K> {
 }
 
 /// Reads the terms of an order. A field twice is refused.
-pub(super) fn order<K: PartialEq>(
+pub fn order<K: PartialEq>(
     terms: &[String],
     resolve: impl Fn(&Identifier) -> Result<K, String>,
 ) -> Result<Vec<Ordered<K>>, SearchFault> {

@@ -3,11 +3,11 @@
 use rusqlite::Connection;
 use rusqlite::types::Value;
 
-use super::condition::Text;
+use crate::condition::Text;
 
 /// A statement being written: text of ours, and values of theirs.
 #[derive(Debug, Default)]
-pub(crate) struct Sql {
+pub struct Sql {
     text: String,
     values: Vec<Value>,
 }
@@ -16,26 +16,21 @@ impl Sql {
     /// Adds text of ours.
     ///
     /// INVARIANT: `'static` or made of it; nothing a caller wrote ever comes this way.
-    pub(crate) fn push(&mut self, text: &str) -> &mut Self {
+    pub fn push(&mut self, text: &str) -> &mut Self {
         self.text.push_str(text);
         self
     }
 
     /// Adds a value.
-    pub(crate) fn bind(&mut self, value: impl Into<Value>) -> &mut Self {
+    pub fn bind(&mut self, value: impl Into<Value>) -> &mut Self {
         self.values.push(value.into());
         self.text.push('?');
         self.text.push_str(&self.values.len().to_string());
         self
     }
 
-    /// Adds the number of a metric's, param's or tag's key.
-    pub(crate) fn word(&mut self, key: &str) -> &mut Self {
-        self.push("(SELECT id FROM word WHERE text = ").bind(key.to_owned()).push(")")
-    }
-
     /// Adds what is asked of a column that is not null, unless the question is whether it is.
-    pub(crate) fn text(&mut self, column: &str, text: &Text) -> &mut Self {
+    pub fn text(&mut self, column: &str, text: &Text) -> &mut Self {
         match text {
             Text::Eq(value) => self.push(column).push(" = ").bind(value.clone()),
             Text::Ne(value) => self.push(column).push(" <> ").bind(value.clone()),
@@ -49,19 +44,19 @@ impl Sql {
     }
 
     /// Adds a list of texts.
-    pub(crate) fn list(&mut self, values: &[String]) -> &mut Self {
+    pub fn list(&mut self, values: &[String]) -> &mut Self {
         let json = serde_json::to_string(values).unwrap_or_default();
         self.push("(SELECT value FROM json_each(").bind(json).push("))")
     }
 
     /// Adds a list of numbers of ours.
-    pub(crate) fn ids(&mut self, ids: &[i64]) -> &mut Self {
+    pub fn ids(&mut self, ids: &[i64]) -> &mut Self {
         let json = serde_json::to_string(ids).unwrap_or_default();
         self.push("(SELECT value FROM json_each(").bind(json).push("))")
     }
 
     /// Carries it out, one `T` for each row.
-    pub(crate) fn rows<T>(
+    pub fn rows<T>(
         &self,
         db: &Connection,
         read: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
@@ -72,7 +67,7 @@ impl Sql {
 }
 
 /// A `LIKE` pattern as a `GLOB` pattern: SQLite's `LIKE` does not tell upper from lower case, and its `GLOB` does.
-pub(crate) fn glob(pattern: &str) -> String {
+pub fn glob(pattern: &str) -> String {
     let mut glob = String::with_capacity(pattern.len());
     for c in pattern.chars() {
         match c {
