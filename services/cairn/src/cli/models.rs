@@ -121,9 +121,9 @@ pub enum Command {
         alias: String,
         /// The version's number.
         #[arg(required_unless_present = "remove")]
-        version: Option<u32>,
+        number: Option<u32>,
         /// Takes the alias away.
-        #[arg(long, conflicts_with = "version")]
+        #[arg(long, conflicts_with = "number")]
         remove: bool,
     },
     /// Moves a version to another stage.
@@ -131,7 +131,7 @@ pub enum Command {
         /// Its id, or full name.
         model: String,
         /// The version's number.
-        version: u32,
+        number: u32,
         /// Where it shall be.
         stage: Stage,
         /// Archives the versions that are there, for staging and production.
@@ -142,9 +142,8 @@ pub enum Command {
     Delete {
         /// Its id, or full name.
         model: String,
-        /// Only this version.
-        #[arg(long)]
-        version: Option<u32>,
+        /// Only this version, by its number.
+        number: Option<u32>,
     },
     /// Counts what the project has registered.
     Summary,
@@ -193,30 +192,30 @@ pub async fn run(session: Session, command: Command) -> anyhow::Result<()> {
             let answer = call(format!("{MODELS}/SetRegisteredModelTags"), request).await?;
             session.output.done(&format!("tagged {}", name(&model)), &answer)
         }
-        Command::Alias { model, alias, version: Some(version), .. } => {
+        Command::Alias { model, alias, number: Some(version), .. } => {
             let request = json!({"name": name(&model), "alias": alias, "version": version});
             let answer = call(format!("{MODELS}/SetModelAlias"), request).await?;
             session.output.done(&format!("{alias} of {} is now version {version}", name(&model)), &answer)
         }
-        Command::Alias { model, alias, version: None, .. } => {
+        Command::Alias { model, alias, number: None, .. } => {
             let request = json!({"name": name(&model), "alias": alias});
             let answer = call(format!("{MODELS}/RemoveModelAlias"), request).await?;
             session.output.done(&format!("{} has no alias {alias} any more", name(&model)), &answer)
         }
-        Command::Stage { model, version, stage, archive_existing } => {
-            let version = format!("{}/versions/{version}", name(&model));
+        Command::Stage { model, number, stage, archive_existing } => {
+            let version = format!("{}/versions/{number}", name(&model));
             let request =
                 json!({"name": version, "stage": stage.word(), "archive_existing_versions": archive_existing});
             let answer = call(format!("{VERSIONS}/TransitionModelVersion"), request).await?;
             let stage = answer["stage"].as_str().map(short).unwrap_or_default();
             session.output.done(&format!("{version} is now in {stage}"), &answer)
         }
-        Command::Delete { model, version: None } => {
+        Command::Delete { model, number: None } => {
             let gone = call(format!("{MODELS}/DeleteRegisteredModel"), json!({"name": name(&model)})).await?;
             session.output.done(&format!("deleted {}", name(&model)), &gone)
         }
-        Command::Delete { model, version: Some(version) } => {
-            let version = format!("{}/versions/{version}", name(&model));
+        Command::Delete { model, number: Some(number) } => {
+            let version = format!("{}/versions/{number}", name(&model));
             let gone = call(format!("{VERSIONS}/DeleteModelVersion"), json!({"name": version})).await?;
             session.output.done(&format!("deleted {version}"), &gone)
         }

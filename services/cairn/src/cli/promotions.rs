@@ -34,7 +34,7 @@ pub enum Command {
         /// The model's id, or full name.
         model: String,
         /// The version's number.
-        version: u32,
+        number: u32,
         /// The alias it takes.
         #[arg(long, required_unless_present = "stage", conflicts_with = "stage")]
         alias: Option<String>,
@@ -96,8 +96,8 @@ pub async fn run(session: Session, command: Command) -> anyhow::Result<()> {
             let request = json!({"parent": full_name(&session, &model)});
             session.show(&format!("{SERVICE}/ListPromotions"), request, items, limit).await
         }
-        Command::Create { model, version, alias, stage, comment } => {
-            let mut step = json!({"version": version});
+        Command::Create { model, number, alias, stage, comment } => {
+            let mut step = json!({"version": number});
             match (alias, stage) {
                 (Some(alias), _) => step["alias"] = json!(alias),
                 (None, Some(stage)) => step["stage"] = json!(format!("STAGE_{}", stage.to_uppercase())),

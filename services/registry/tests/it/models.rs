@@ -94,7 +94,7 @@ async fn a_stale_etag_changes_nothing() {
 }
 
 #[tokio::test]
-async fn models_are_found_by_name_and_tag_in_every_order_and_prompts_only_when_asked_for_s3_9_s4_68() {
+async fn models_are_found_by_name_and_tag_in_every_order_and_prompts_only_when_asked_for_s4_68() {
     let service = Service::new();
     for (display_name, team) in [("fraud a", "risk"), ("fraud b", "risk"), ("churn", "sales"), ("Fraud c", "sales")] {
         service.tagged(display_name, &[("team", team)]).await;

@@ -33,7 +33,7 @@ async fn guarded(terms: Terms) -> (Service, ModelName) {
 }
 
 #[tokio::test]
-async fn a_second_person_lets_the_alias_move_and_the_former_champion_is_archived_in_one_append_s3_49() {
+async fn a_second_person_lets_the_alias_move_and_the_former_champion_is_archived_in_one_append() {
     let (service, model) = guarded(Terms::default()).await;
     let refused = service.app.set_alias(&call(), &model, Expected::Any, &champion(), Number(2)).await.unwrap_err();
     assert_eq!(refused.reason, "TARGET_PROTECTED");
