@@ -133,7 +133,7 @@ impl ModelVersionService for Grpc {
 }
 
 impl Grpc {
-    /// Adds where a version comes from. A place that its maker names for the files counts before one that is found.
+    /// Adds where a version comes from. Who names only where its files are has said that too.
     async fn located(
         &self,
         ctx: &Ctx,

@@ -35,7 +35,9 @@ impl MlflowModelVersionService for Mlflow {
         let uri = required("source", &request.source)?.to_owned();
         let tags = tags(request.tags.into_iter().map(|tag| (tag.key, tag.value)).collect())?;
         let run = request.run_id.unwrap_or_default();
-        let is_prompt = tags.contains_key(tag_names::IS_PROMPT);
+        // What is an address is judged as one, whatever its tags say.
+        let is_prompt = tags.get(tag_names::IS_PROMPT).is_some_and(|value| value.eq_ignore_ascii_case("true"))
+            && !uri.contains([':', '/']);
         let facts = match is_prompt {
             // A prompt is its tags; nobody reads anything at its source.
             true => Facts { source_uri: uri.clone(), artifact_uri: uri, source_run: run, ..Facts::default() },
