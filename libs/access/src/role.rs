@@ -48,6 +48,8 @@ const MANAGING: &[&str] = &[
     "auth.decisions.explain",
     "ledger.audit.read",
     "ledger.events.read",
+    "registry.promotions.approve",
+    "registry.policies.protect",
 ];
 
 /// What everybody may see of the ground they stand on.

@@ -15,6 +15,7 @@ pub struct World {
     keys: HashMap<String, Arc<KeyRecord>>,
     opaque: HashMap<Vec<u8>, String>,
     grants: HashMap<String, Arc<Grants>>,
+    given: Arc<HashMap<String, Position>>,
     policy: Position,
 }
 
@@ -118,10 +119,12 @@ impl World {
             Change::KeyRevoked { id } => self.change_key(&id, |key| key.is_revoked = true),
             Change::BootstrapKeyUsed { id } => self.change_key(&id, |key| key.is_used = true),
             Change::Granted { principal, grant } => {
+                Arc::make_mut(&mut self.given).insert(grant.binding.clone(), position);
                 let grants = Arc::make_mut(self.grants.entry(principal).or_default());
                 grants.entry(grant.resource.as_str().to_owned()).or_default().push(grant);
             }
             Change::Withdrawn { principal, resource, binding } => {
+                Arc::make_mut(&mut self.given).remove(&binding);
                 let Some(grants) = self.grants.get_mut(&principal) else { return };
                 let grants = Arc::make_mut(grants);
                 let Some(here) = grants.get_mut(resource.as_str()) else { return };
@@ -178,6 +181,21 @@ impl World {
     /// What a principal was given, in the order of the resources.
     pub fn grants(&self, principal: &str) -> impl Iterator<Item = &Grant> {
         self.grants_by_resource(principal).into_iter().flat_map(|grants| grants.values().flatten())
+    }
+
+    /// Where in the log a binding that holds was given. A binding is given once: after it was withdrawn, the same role
+    /// comes with another one.
+    pub fn given(&self, binding: &str) -> Option<Position> {
+        self.given.get(binding).copied()
+    }
+
+    /// The roles that a principal holds on a resource, and since where in the log. Who is not let in holds none.
+    pub fn held(&self, principal: &str, resource: &Name, now: Time) -> Vec<(String, Position)> {
+        if self.standing(principal) != Some(Standing::Active) {
+            return vec![];
+        }
+        let grants = self.grants(principal).filter(|grant| grant.is_current(now) && grant.resource.covers(resource));
+        grants.filter_map(|grant| Some((grant.role.as_ref()?.name.clone(), self.given(&grant.binding)?))).collect()
     }
 
     pub(crate) fn grants_by_resource(&self, principal: &str) -> Option<&Grants> {

@@ -14,6 +14,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("cairn-eventstore-sqlite", &["cairn-eventstore", "cairn-kernel"]),
     ("cairn-projection", &["cairn-eventstore", "cairn-kernel"]),
     ("cairn-objects", &["cairn-kernel"]),
+    ("cairn-search", &["cairn-kernel"]),
     ("cairn-access", &["cairn-contract", "cairn-eventstore", "cairn-kernel"]),
     ("cairn-service", &["cairn-access", "cairn-contract", "cairn-eventstore", "cairn-kernel", "cairn-projection"]),
     ("cairn-client", &["cairn-contract", "cairn-kernel"]),

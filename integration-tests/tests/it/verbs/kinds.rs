@@ -12,6 +12,7 @@ pub struct Home {
     pub project: String,
     pub experiment: String,
     pub run: String,
+    pub model: String,
     pub account: String,
 }
 
@@ -202,6 +203,38 @@ pub const KINDS: &[Kind] = &[
         with_tag: Some(tag_filter),
         deleted: Deleted::Hidden,
         titled: |title| ("tags.title", json!(title)),
+    },
+    Kind {
+        noun: "registered model",
+        create: |home, _, title, tag| {
+            let body = json!({"display_name": title, "tags": {"kind": tag}});
+            ("POST", format!("/api/v1/{}/models", home.project), Some(body))
+        },
+        update: Some(|thing, title| rename("display_name", thing, title)),
+        replaces: false,
+        delete,
+        restore: None,
+        list: |home| (format!("/api/v1/{}/models?", home.project), "registered_models"),
+        with_deleted: None,
+        with_tag: Some(tag_filter),
+        deleted: Deleted::Gone,
+        titled: |title| ("display_name", json!(title)),
+    },
+    Kind {
+        noun: "model version",
+        create: |home, _, title, tag| {
+            let body = json!({"model_version": {"description": title, "tags": {"kind": tag}}});
+            ("POST", format!("/api/v1/{}/versions", home.model), Some(body))
+        },
+        update: Some(|thing, title| rename("description", thing, title)),
+        replaces: false,
+        delete,
+        restore: None,
+        list: |home| (format!("/api/v1/{}/versions?", home.model), "model_versions"),
+        with_deleted: None,
+        with_tag: Some(tag_filter),
+        deleted: Deleted::Gone,
+        titled: |title| ("description", json!(title)),
     },
     // An artifact is replaced by storing another under its path.
     Kind {

@@ -27,7 +27,9 @@ async fn home(suite: &Suite, worker: usize) -> Home {
     let experiment = name(suite.ask("POST", &format!("/api/v1/{project}/experiments"), Some(&experiment)).await);
     let run = json!({"display_name": "home"});
     let run = name(suite.ask("POST", &format!("/api/v1/{experiment}/runs"), Some(&run)).await);
-    Home { worker, project, experiment, run, account }
+    let model = json!({"display_name": "home"});
+    let model = name(suite.ask("POST", &format!("/api/v1/{project}/models"), Some(&model)).await);
+    Home { worker, project, experiment, run, model, account }
 }
 
 #[tokio::test(flavor = "multi_thread")]

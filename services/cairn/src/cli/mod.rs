@@ -14,9 +14,11 @@ mod exit;
 mod experiments;
 mod export;
 mod keys;
+mod models;
 mod nested;
 mod output;
 mod projects;
+mod promotions;
 mod rebuild;
 mod runs;
 mod session;
@@ -61,6 +63,12 @@ enum Command {
     /// Files of runs.
     #[command(subcommand)]
     Artifacts(artifacts::Command),
+    /// Registered models of the project, and their versions.
+    #[command(subcommand)]
+    Models(models::Command),
+    /// Promotions: versions that come into use by more than one person's word.
+    #[command(subcommand)]
+    Promotions(promotions::Command),
     /// Projects: where a team's work lives.
     #[command(subcommand)]
     Projects(projects::Command),
@@ -138,6 +146,8 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Experiments(command) => experiments::run(cli.connection.open()?, command).await,
         Command::Runs(command) => runs::run(cli.connection.open()?, command).await,
         Command::Artifacts(command) => artifacts::run(cli.connection.open()?, command).await,
+        Command::Models(command) => models::run(cli.connection.open()?, command).await,
+        Command::Promotions(command) => promotions::run(cli.connection.open()?, command).await,
         Command::Projects(command) => projects::run(cli.connection.open()?, command).await,
         Command::Users(command) => accounts::run(cli.connection.open()?, accounts::USERS, command).await,
         Command::ServiceAccounts(command) => {

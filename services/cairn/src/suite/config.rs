@@ -76,6 +76,7 @@ pub fn registry() -> Registry {
         .with::<cairn_experiments::Config>()
         .with::<cairn_experiments::artifacts::Config>()
         .with::<cairn_ledger::Config>()
+        .with::<cairn_registry::Config>()
         .with::<cairn_service::guard::Limits>()
         .with::<cairn_service::health::Config>()
         .with::<cairn_service::telemetry::Config>()

@@ -58,6 +58,7 @@ impl Core {
         let mounted = vec![
             cairn_auth::mount(&deps, folder.path())?,
             cairn_experiments::mount(&deps, loaded.get(), storage)?,
+            cairn_registry::mount(&deps, loaded.get())?,
             cairn_ledger::mount(&deps, &loaded.get(), folder.path())?,
         ];
         Ok(Self { folder, deps, mounted })

@@ -2,13 +2,12 @@ use std::collections::BTreeMap;
 
 use cairn_kernel::{Revision, Time};
 use cairn_projection::QueryFault;
+use cairn_search::{Column, Sql, after, fingerprint, marks, order_by, token};
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::page::{Column, after, fingerprint, marks, order_by, token};
 use super::{LifecycleFilter, Query, SearchError, Visible};
 use crate::model::{ExperimentName, ProjectName};
-use crate::search::sql::Sql;
 use crate::search::{ExperimentCondition, ExperimentOrder, Ordered, Text};
 
 /// An experiment as the read model has it.

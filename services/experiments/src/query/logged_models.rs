@@ -2,14 +2,13 @@ use std::collections::BTreeMap;
 
 use cairn_kernel::{Revision, Time};
 use cairn_projection::QueryFault;
+use cairn_search::{Column, Sql, after, fingerprint, marks, order_by, token};
 use rusqlite::types::Type;
 use rusqlite::{Connection, Row, params};
 
-use super::page::{Column, after, fingerprint, marks, order_by, token};
 use super::{Query, SearchError, Visible};
 use crate::model::logged_model::LoggedModelState;
 use crate::model::{LoggedModelName, ProjectName};
-use crate::search::sql::Sql;
 use crate::search::{Compare, LoggedModelCondition, LoggedModelOrder, Ordered, Text};
 
 /// A logged model as the read model has it.

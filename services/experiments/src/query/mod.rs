@@ -4,7 +4,6 @@ mod experiments;
 #[cfg(test)]
 mod growth;
 mod logged_models;
-mod page;
 mod run_plan;
 mod run_search;
 mod run_walk;

@@ -7,16 +7,16 @@
 //!   asked for, until the page is full ([`super::run_walk`]);
 //! - else everything in scope is looked at, and only the page is kept.
 
+use cairn_search::{Column, Sql, after, order_by};
 use std::cmp::Ordering;
 
 use rusqlite::Connection;
 use rusqlite::types::Value;
 
 use super::LifecycleFilter;
-use super::page::{Column, after, order_by};
 use super::run_search::{Hit, RunSearch, Scope};
 use super::run_walk::{MERGED_MAX, Walk};
-use crate::search::sql::Sql;
+use crate::search::word::Word;
 use crate::search::{Compare, DatasetColumn, Ordered, RunCondition, RunOrder, Text, TextColumn, TimeColumn};
 
 /// The page after `start`, at most `limit` runs.

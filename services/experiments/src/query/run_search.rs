@@ -1,12 +1,11 @@
+use cairn_search::{Sql, fingerprint, marks, token};
 use rusqlite::Connection;
 use rusqlite::types::Value;
 
-use super::page::{fingerprint, marks, token};
 use super::run_plan::hits;
 use super::runs::{RunDetail, read_run};
 use super::{LifecycleFilter, Query, RunRecord, SearchError, Visible};
 use crate::model::ProjectName;
-use crate::search::sql::Sql;
 use crate::search::{Ordered, RunCondition, RunOrder};
 
 /// Which runs, in which order, and where to begin.

@@ -1,11 +1,11 @@
 //! Walks an index in the order asked for, one experiment beside the other, until a page is full.
 
+use cairn_search::{Column, Sql, after, order_by};
 use rusqlite::types::Value;
 
-use super::page::{Column, after, order_by};
 use super::run_plan::{Plan, order, values};
 use super::run_search::Hit;
-use crate::search::sql::Sql;
+use crate::search::word::Word;
 use crate::search::{Ordered, RunOrder, TextColumn};
 
 /// So many experiments are walked side by side; of more, all runs are looked at.

@@ -1,7 +1,4 @@
-use super::SearchFault;
-use super::condition::{Compare, Text};
-use super::order::{Ordered, order};
-use super::parser::{Identifier, parse};
+use cairn_search::{Compare, Identifier, Ordered, SearchFault, Text, order, parse};
 
 /// What is asked of an experiment.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,7 +25,7 @@ pub enum ExperimentOrder {
 
 /// Reads a filter over experiments.
 pub fn experiment_filter(text: &str) -> Result<Vec<ExperimentCondition>, SearchFault> {
-    let condition = |comparison: &super::parser::Comparison| {
+    let condition = |comparison: &cairn_search::Comparison| {
         if is_tag(&comparison.left) {
             let key = comparison.left.key.clone();
             return Ok(ExperimentCondition::Tag { key, text: comparison.pair()? });

@@ -1,7 +1,4 @@
-use super::SearchFault;
-use super::condition::{Compare, Text};
-use super::order::{Ordered, order};
-use super::parser::{Comparison, Identifier, parse};
+use cairn_search::{Compare, Comparison, Identifier, Ordered, SearchFault, Text, order, parse};
 
 /// What is asked of a logged model.
 #[derive(Clone, Debug, PartialEq)]

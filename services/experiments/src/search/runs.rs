@@ -1,7 +1,4 @@
-use super::SearchFault;
-use super::condition::{Compare, Text};
-use super::order::{Ordered, order};
-use super::parser::{Comparison, Identifier, Operator, parse};
+use cairn_search::{Compare, Comparison, Identifier, Operator, Ordered, SearchFault, Text, order, parse};
 
 /// What is asked of a run. It matches when all its conditions do.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,3 +1,5 @@
+use cairn_search::{COMPARISONS_MAX, FILTER_BYTES_MAX};
+
 use super::*;
 
 fn at(text: &str) -> (usize, String) {

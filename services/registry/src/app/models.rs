@@ -1,0 +1,198 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use cairn_eventstore::{CommandFault, Work};
+use cairn_kernel::{Expected, Position};
+use cairn_service::Refusal;
+use uuid::Uuid;
+
+use super::{App, Call, Made, default_terms, refused};
+use crate::model::registered::{Command, Rejection};
+use crate::model::{Alias, DisplayName, Model, ModelName, NameClaim, Number, ProjectName, model_name};
+use crate::query::ModelRecord;
+
+/// Namespace of model ids that no name gives.
+const MODELS: Uuid = Uuid::from_u128(0x6361_6972_6e00_5000_8000_7265_676d_6f64);
+
+/// A model about to be registered.
+#[derive(Clone, Debug)]
+pub struct NewModel {
+    /// Absent: made from the display name.
+    pub name: Option<ModelName>,
+    pub display_name: DisplayName,
+    pub description: String,
+    pub tags: BTreeMap<String, String>,
+}
+
+/// What to change of a model, all at once.
+#[derive(Clone, Debug, Default)]
+pub struct ModelChange {
+    pub display_name: Option<DisplayName>,
+    pub description: Option<String>,
+    pub set_tags: BTreeMap<String, String>,
+    pub delete_tags: Vec<String>,
+}
+
+impl App {
+    /// Registers a model under a display name that is free.
+    pub async fn create_model(
+        &self,
+        call: &Call,
+        project: &ProjectName,
+        new: NewModel,
+    ) -> Result<Made<ModelRecord>, Refusal> {
+        let new = Arc::new(new);
+        let spare = project.model(&format!("~~{}", call.id(MODELS).simple()))?;
+        let attempt = |mut work: Work| {
+            let (project, spare, new) = (project.clone(), spare.clone(), Arc::clone(&new));
+            async move {
+                let NewModel { name, display_name, description, tags } = NewModel::clone(&new);
+                let claim_stream = project.claim_stream(display_name.as_str());
+                let display_name = display_name.to_string();
+                let name = match name {
+                    Some(name) => name,
+                    None => {
+                        let named = project.model_called(&new.display_name);
+                        let holder = work.witness::<NameClaim>(&claim_stream).await?.state.holder().cloned();
+                        let state = work.witness::<Model>(&named.stream()).await?.state;
+                        // The id may be that of a model which is called otherwise now.
+                        let is_other = state.name().is_ok() && *state.display_name != *display_name;
+                        // A repeat is answered with the model that the name got then.
+                        holder.unwrap_or(if is_other { spare } else { named })
+                    }
+                };
+                let claim = model_name::Command::Claim { model: name.clone(), display_name: display_name.clone() };
+                work.decide::<NameClaim>(&claim_stream, Expected::Any, claim).await?;
+                let stream = name.stream();
+                let create = Command::Create { name: name.clone(), display_name, description, tags };
+                work.decide::<Model>(&stream, Expected::Any, create).await?;
+                Ok::<_, CommandFault<Rejection>>((name, work))
+            }
+        };
+        let done = self.inner.commands.transact(&call.order, attempt).await;
+        let (name, position) = done.map_err(Refusal::from)?;
+        self.made_model(call, &name, position).await
+    }
+
+    /// The model that has a display name.
+    pub async fn find_model(&self, project: &ProjectName, display_name: &str) -> Result<Option<ModelName>, Refusal> {
+        let claim = self.inner.commands.load::<NameClaim>(&project.claim_stream(display_name)).await?;
+        Ok(claim.state.holder().cloned())
+    }
+
+    /// A model.
+    pub async fn model(&self, call: &Call, name: &ModelName) -> Result<ModelRecord, Refusal> {
+        self.settle(call).await?;
+        let found = self.inner.query.model(name).await?;
+        found.ok_or_else(|| Refusal::of(&Rejection::NotFound).with("model", name))
+    }
+
+    /// Changes names, notes and tags of a model, all or nothing.
+    pub async fn change_model(
+        &self,
+        call: &Call,
+        name: &ModelName,
+        expected: Expected,
+        change: ModelChange,
+    ) -> Result<Made<ModelRecord>, Refusal> {
+        let change = Arc::new(change);
+        let attempt = |mut work: Work| {
+            let (name, change) = (name.clone(), Arc::clone(&change));
+            async move {
+                let stream = name.stream();
+                let current = work.witness::<Model>(&stream).await?.state;
+                current.name().map_err(CommandFault::Rejected)?;
+                // The etag is judged once, with the first decision; those after it rest on the same state.
+                let mut expected = expected;
+                if let Some(to) = &change.display_name
+                    && *to.as_str() != *current.display_name
+                {
+                    let default = default_terms(&mut work, &name.parent()).await?;
+                    let (to, from) = (to.to_string(), current.display_name.to_string());
+                    let claim = model_name::Command::Claim { model: name.clone(), display_name: to.clone() };
+                    work.decide::<NameClaim>(&name.parent().claim_stream(&to), Expected::Any, claim).await?;
+                    work.decide::<Model>(&stream, expected, Command::Rename { display_name: to, default }).await?;
+                    expected = Expected::Any;
+                    let release = model_name::Command::Release { model: name.clone(), display_name: from.clone() };
+                    work.decide::<NameClaim>(&name.parent().claim_stream(&from), Expected::Any, release).await?;
+                }
+                if let Some(description) = &change.description {
+                    work.decide::<Model>(&stream, expected, Command::Describe(description.clone())).await?;
+                    expected = Expected::Any;
+                }
+                let tag = Command::Tag { set: change.set_tags.clone(), delete: change.delete_tags.clone() };
+                work.decide::<Model>(&stream, expected, tag).await?;
+                Ok(((), work))
+            }
+        };
+        let done = self.inner.commands.transact::<Rejection, _, _, _>(&call.on(name.name()), attempt).await;
+        let ((), position) = done.map_err(|fault| refused(fault, name))?;
+        self.made_model(call, name, position).await
+    }
+
+    /// Deletes a model and all its versions. Gives the model as it was.
+    pub async fn delete_model(
+        &self,
+        call: &Call,
+        name: &ModelName,
+        expected: Expected,
+    ) -> Result<Made<ModelRecord>, Refusal> {
+        let before = self.model(call, name).await;
+        let principal = call.principal().to_owned();
+        let attempt = |mut work: Work| {
+            let (name, principal) = (name.clone(), principal.clone());
+            async move {
+                let default = default_terms(&mut work, &name.parent()).await?;
+                let delete = Command::Delete { principal, default };
+                let state = work.decide::<Model>(&name.stream(), expected, delete).await?;
+                let display_name = state.display_name.to_string();
+                let release = model_name::Command::Release { model: name.clone(), display_name: display_name.clone() };
+                work.decide::<NameClaim>(&name.parent().claim_stream(&display_name), Expected::Any, release).await?;
+                Ok::<_, CommandFault<Rejection>>(((), work))
+            }
+        };
+        let done = self.inner.commands.transact(&call.on(name.name()), attempt).await;
+        let ((), position) = done.map_err(|fault| refused(fault, name))?;
+        self.reached(position, call.deadline).await?;
+        Ok(Made { value: before?, position })
+    }
+
+    /// Points an alias at a version.
+    pub async fn set_alias(
+        &self,
+        call: &Call,
+        name: &ModelName,
+        expected: Expected,
+        alias: &Alias,
+        version: Number,
+    ) -> Result<Made<ModelRecord>, Refusal> {
+        let command = |default| Command::SetAlias { alias: alias.clone(), version, default };
+        let (_, position) = self.command(call, name, expected, command).await?;
+        self.made_model(call, name, position).await
+    }
+
+    /// Takes an alias away.
+    pub async fn remove_alias(
+        &self,
+        call: &Call,
+        name: &ModelName,
+        expected: Expected,
+        alias: &Alias,
+    ) -> Result<Made<ModelRecord>, Refusal> {
+        let command = |default| Command::RemoveAlias { alias: alias.clone(), default };
+        let (_, position) = self.command(call, name, expected, command).await?;
+        self.made_model(call, name, position).await
+    }
+
+    pub(super) async fn made_model(
+        &self,
+        call: &Call,
+        name: &ModelName,
+        position: Position,
+    ) -> Result<Made<ModelRecord>, Refusal> {
+        self.reached(position, call.deadline).await?;
+        let found = self.inner.query.model(name).await?;
+        let value = found.ok_or_else(|| Refusal::of(&Rejection::NotFound).with("model", name))?;
+        Ok(Made { value, position })
+    }
+}

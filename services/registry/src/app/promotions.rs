@@ -1,0 +1,206 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use cairn_eventstore::CommandFault;
+use cairn_kernel::{Expected, Position};
+use cairn_service::Refusal;
+use uuid::Uuid;
+
+use super::{App, Call, Made, refused};
+use crate::model::registered::{Command, Rejection};
+use crate::model::{Approver, Evidence, ModelName, Move, PromotionName, Unmet, Version};
+use crate::query::{PromotionRecord, PromotionState};
+
+/// Namespace of promotion ids.
+const PROMOTIONS: Uuid = Uuid::from_u128(0x6361_6972_6e00_5000_8000_7072_6f6d_6f74);
+
+/// A promotion, and what it still lacks.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PromotionStatus {
+    pub record: PromotionRecord,
+    /// Empty once it has ended.
+    pub unmet: Vec<Unmet>,
+}
+
+impl App {
+    /// Asks that versions take aliases or stages. Who asks for the same again, while it waits, gets the same promotion.
+    pub async fn request_promotion(
+        &self,
+        call: &Call,
+        model: &ModelName,
+        moves: Vec<Move>,
+        comment: &str,
+    ) -> Result<Made<PromotionStatus>, Refusal> {
+        let id = call.id(PROMOTIONS).simple().to_string();
+        let (requester, now) = (call.principal().to_owned(), self.inner.clock.now());
+        // Everything that was given before this moment is in the log before it.
+        let roles_position = self.head();
+        let command = |default| Command::Request {
+            promotion: id.clone(),
+            moves: moves.clone(),
+            requester: requester.clone(),
+            comment: comment.to_owned(),
+            default,
+            roles_position,
+            now,
+        };
+        let (state, position) = self.command(call, model, Expected::Any, command).await?;
+        let id = state.asked(&moves, &requester, now).unwrap_or(&id);
+        let name = model.promotion(id)?;
+        self.made_promotion(call, &name, position).await
+    }
+
+    /// A promotion with what it still lacks.
+    pub async fn promotion(&self, call: &Call, name: &PromotionName) -> Result<PromotionStatus, Refusal> {
+        self.settle(call).await?;
+        let found = self.inner.query.promotion(name, self.inner.clock.now()).await?;
+        let record = found.ok_or_else(|| {
+            let refusal = Refusal::of(&Rejection::PromotionNotFound(name.promotion().to_owned()));
+            refusal.with("model", name.parent())
+        })?;
+        self.status(record).await
+    }
+
+    /// What a promotion still lacks.
+    pub async fn status(&self, record: PromotionRecord) -> Result<PromotionStatus, Refusal> {
+        let unmet = match record.state {
+            PromotionState::Pending => {
+                let model = record.name.parent();
+                let (state, default) = self.load(&model).await?;
+                let evidence = self.evidence(&model, &record.moves).await?;
+                let open = state.promotion(record.name.promotion());
+                let now = self.inner.clock.now();
+                open.map(|open| state.unmet(open, &evidence, default.as_ref(), now)).unwrap_or_default()
+            }
+            _ => vec![],
+        };
+        Ok(PromotionStatus { record, unmet })
+    }
+
+    /// Approves a promotion, and carries it out if that was the last thing it needed.
+    pub async fn approve_promotion(
+        &self,
+        call: &Call,
+        name: &PromotionName,
+        approver: Approver,
+        comment: &str,
+    ) -> Result<Made<PromotionStatus>, Refusal> {
+        let evidence = self.evidence_for(name).await?;
+        let now = self.inner.clock.now();
+        let command = |default| Command::Approve {
+            promotion: name.promotion().to_owned(),
+            approver: approver.clone(),
+            comment: comment.to_owned(),
+            evidence: Arc::clone(&evidence),
+            default,
+            now,
+        };
+        let (_, position) = self.command(call, &name.parent(), Expected::Any, command).await?;
+        self.made_promotion(call, name, position).await
+    }
+
+    /// Rejects a promotion.
+    pub async fn reject_promotion(
+        &self,
+        call: &Call,
+        name: &PromotionName,
+        comment: &str,
+    ) -> Result<Made<PromotionStatus>, Refusal> {
+        let (principal, now) = (call.principal().to_owned(), self.inner.clock.now());
+        let command = |_| Command::Reject {
+            promotion: name.promotion().to_owned(),
+            principal: principal.clone(),
+            comment: comment.to_owned(),
+            now,
+        };
+        let (_, position) = self.command(call, &name.parent(), Expected::Any, command).await?;
+        self.made_promotion(call, name, position).await
+    }
+
+    /// Takes a promotion back, by who asked for it.
+    pub async fn withdraw_promotion(
+        &self,
+        call: &Call,
+        name: &PromotionName,
+        comment: &str,
+    ) -> Result<Made<PromotionStatus>, Refusal> {
+        let (principal, now) = (call.principal().to_owned(), self.inner.clock.now());
+        let command = |_| Command::Withdraw {
+            promotion: name.promotion().to_owned(),
+            principal: principal.clone(),
+            comment: comment.to_owned(),
+            now,
+        };
+        let (_, position) = self.command(call, &name.parent(), Expected::Any, command).await?;
+        self.made_promotion(call, name, position).await
+    }
+
+    /// Carries out a promotion whose last condition was one of time.
+    pub async fn complete_promotion(
+        &self,
+        call: &Call,
+        name: &PromotionName,
+    ) -> Result<Made<PromotionStatus>, Refusal> {
+        let evidence = self.evidence_for(name).await?;
+        let (principal, now) = (call.principal().to_owned(), self.inner.clock.now());
+        let command = |default| Command::Complete {
+            promotion: name.promotion().to_owned(),
+            principal: principal.clone(),
+            evidence: Arc::clone(&evidence),
+            default,
+            now,
+        };
+        let (_, position) = self.command(call, &name.parent(), Expected::Any, command).await?;
+        self.made_promotion(call, name, position).await
+    }
+
+    /// Moves without a promotion.
+    pub async fn bypass_promotion(
+        &self,
+        call: &Call,
+        model: &ModelName,
+        moves: Vec<Move>,
+        justification: &str,
+    ) -> Result<Position, Refusal> {
+        let principal = call.principal().to_owned();
+        let command = |_| Command::Bypass {
+            moves: moves.clone(),
+            principal: principal.clone(),
+            justification: justification.to_owned(),
+        };
+        let (_, position) = self.command(call, model, Expected::Any, command).await?;
+        self.reached(position, call.deadline).await?;
+        Ok(position)
+    }
+
+    /// The metrics that the promotion's thresholds are held against. They never change, so they need no witness.
+    async fn evidence_for(&self, name: &PromotionName) -> Result<Evidence, Refusal> {
+        let model = name.parent();
+        let (state, _) = self.load(&model).await?;
+        state.name().map_err(|rejection| refused(CommandFault::Rejected(rejection), &model))?;
+        match state.promotion(name.promotion()) {
+            Some(open) => self.evidence(&model, &open.moves).await,
+            // The command says why there is none.
+            None => Ok(Evidence::default()),
+        }
+    }
+
+    async fn evidence(&self, model: &ModelName, moves: &[Move]) -> Result<Evidence, Refusal> {
+        let mut evidence = BTreeMap::new();
+        for step in moves {
+            let version = self.inner.commands.load::<Version>(&model.version(step.version).stream()).await?;
+            evidence.insert(step.version, Arc::clone(&version.state.facts.metrics));
+        }
+        Ok(Arc::new(evidence))
+    }
+
+    async fn made_promotion(
+        &self,
+        call: &Call,
+        name: &PromotionName,
+        position: Position,
+    ) -> Result<Made<PromotionStatus>, Refusal> {
+        self.reached(position, call.deadline).await?;
+        Ok(Made { value: self.promotion(call, name).await?, position })
+    }
+}

@@ -1,0 +1,180 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use cairn_eventstore::{CommandFault, Work};
+use cairn_kernel::{Code, Expected, Position};
+use cairn_service::Refusal;
+
+use super::{App, Call, Made, refused};
+use crate::model::registered::{Command, Rejection};
+use crate::model::version::{self, Facts};
+use crate::model::{Model, ModelName, Stage, Version, VersionName};
+use crate::query::VersionRecord;
+
+/// A version about to be registered.
+#[derive(Clone, Debug, Default)]
+pub struct NewVersion {
+    pub description: String,
+    pub tags: BTreeMap<String, String>,
+    pub facts: Facts,
+}
+
+/// Which version of a model is wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Resolve {
+    Alias(String),
+    Latest,
+    Stage(Stage),
+}
+
+impl App {
+    /// Registers the next version of a model. The number is decided by the model's stream, so it is neither left out nor
+    /// given twice, however many ask at once.
+    pub async fn create_version(
+        &self,
+        call: &Call,
+        model: &ModelName,
+        new: NewVersion,
+    ) -> Result<Made<VersionRecord>, Refusal> {
+        let NewVersion { description, tags, facts } = new;
+        let (words, facts) = (Arc::new((description, tags)), Arc::new(facts));
+        let versions_max = u32::try_from(self.inner.config.versions_per_model_max).unwrap_or(u32::MAX);
+        let request = call.request_key();
+        let attempt = |mut work: Work| {
+            let (model, words, facts) = (model.clone(), Arc::clone(&words), Arc::clone(&facts));
+            let number = Command::Number { versions_max, request: request.clone() };
+            async move {
+                let state = work.decide::<Model>(&model.stream(), Expected::Any, number).await?;
+                let name = model.version(state.last());
+                let (description, tags) = (*words).clone();
+                let create = version::Command::Create { name: name.clone(), description, tags, facts };
+                work.decide::<Version>(&name.stream(), Expected::Any, create).await?;
+                Ok::<_, CommandFault<Rejection>>((name, work))
+            }
+        };
+        let done = self.inner.commands.transact(&call.on(model.name()), attempt).await;
+        let (mut name, position) = done.map_err(|fault| refused(fault, model))?;
+        self.reached(position, call.deadline).await?;
+        // A repeat meets the model as it is now; its own number is on record.
+        if !request.is_empty()
+            && let Some(number) = self.inner.query.number_of(model, &request).await?
+        {
+            name = model.version(number);
+        }
+        self.made_version(call, &name, position).await
+    }
+
+    /// A version.
+    pub async fn version(&self, call: &Call, name: &VersionName) -> Result<VersionRecord, Refusal> {
+        self.settle(call).await?;
+        let found = self.inner.query.version(name).await?;
+        match found {
+            Some(version) => Ok(version),
+            None => Err(self.no_version(name).await?),
+        }
+    }
+
+    /// The version that an alias or a stage stands for.
+    pub async fn resolve(&self, call: &Call, model: &ModelName, wanted: Resolve) -> Result<VersionRecord, Refusal> {
+        self.model(call, model).await?;
+        let query = &self.inner.query;
+        let (found, what) = match wanted {
+            Resolve::Alias(alias) => (query.version_by_alias(model, &alias).await?, format!("alias {alias}")),
+            Resolve::Latest => (query.newest_version(model, None).await?, "version".to_owned()),
+            Resolve::Stage(stage) => {
+                (query.newest_version(model, Some(stage)).await?, format!("version in stage {stage}"))
+            }
+        };
+        found.ok_or_else(|| {
+            let message = format!("{model} has no {what}");
+            let refusal = Refusal::new(Code::NotFound, "ALIAS_NOT_FOUND", message);
+            refusal.with("model", model).with("what", what)
+        })
+    }
+
+    /// Changes notes and tags of a version, all or nothing.
+    pub async fn change_version(
+        &self,
+        call: &Call,
+        name: &VersionName,
+        expected: Expected,
+        description: Option<String>,
+        set_tags: BTreeMap<String, String>,
+        delete_tags: Vec<String>,
+    ) -> Result<Made<VersionRecord>, Refusal> {
+        let model = name.parent();
+        // A change that races the deletion of its version may land after it, and is then part of what is gone.
+        let (state, _) = self.load(&model).await?;
+        state.version(name.number()).map_err(|rejection| refused(CommandFault::Rejected(rejection), &model))?;
+        let change = Arc::new((description, set_tags, delete_tags));
+        let attempt = |mut work: Work| {
+            let (stream, change) = (name.stream(), Arc::clone(&change));
+            async move {
+                let (description, set, delete) = (*change).clone();
+                let mut expected = expected;
+                if let Some(description) = description {
+                    work.decide::<Version>(&stream, expected, version::Command::Describe(description)).await?;
+                    expected = Expected::Any;
+                }
+                work.decide::<Version>(&stream, expected, version::Command::Tag { set, delete }).await?;
+                Ok::<_, CommandFault<Rejection>>(((), work))
+            }
+        };
+        let done = self.inner.commands.transact(&call.on(name.name()), attempt).await;
+        let ((), position) = done.map_err(|fault| refused(fault, &model))?;
+        self.made_version(call, name, position).await
+    }
+
+    /// Moves a version to another stage.
+    pub async fn transition(
+        &self,
+        call: &Call,
+        name: &VersionName,
+        expected: Expected,
+        stage: Stage,
+        archive_existing: bool,
+    ) -> Result<Made<VersionRecord>, Refusal> {
+        let version = name.number();
+        let command = |default| Command::Transition { version, stage, archive_existing, default };
+        let (_, position) = self.command(call, &name.parent(), expected, command).await?;
+        self.made_version(call, name, position).await
+    }
+
+    /// Deletes a version. Gives it as it was.
+    pub async fn delete_version(
+        &self,
+        call: &Call,
+        name: &VersionName,
+        expected: Expected,
+    ) -> Result<Made<VersionRecord>, Refusal> {
+        let before = self.version(call, name).await;
+        let version = name.number();
+        let command = |default| Command::DeleteVersion { version, default };
+        let (_, position) = self.command(call, &name.parent(), expected, command).await?;
+        self.reached(position, call.deadline).await?;
+        Ok(Made { value: before?, position })
+    }
+
+    async fn made_version(
+        &self,
+        call: &Call,
+        name: &VersionName,
+        position: Position,
+    ) -> Result<Made<VersionRecord>, Refusal> {
+        self.reached(position, call.deadline).await?;
+        match self.inner.query.version(name).await? {
+            Some(value) => Ok(Made { value, position }),
+            None => Err(self.no_version(name).await?),
+        }
+    }
+
+    /// Whether it is the version or the whole model that is not there.
+    async fn no_version(&self, name: &VersionName) -> Result<Refusal, Refusal> {
+        let model = name.parent();
+        let rejection = match self.inner.query.model(&model).await? {
+            Some(_) => Rejection::VersionNotFound { model: model.clone(), version: name.number() },
+            None => Rejection::NotFound,
+        };
+        Ok(refused(CommandFault::Rejected(rejection), &model))
+    }
+}

@@ -1,0 +1,20 @@
+//! Registered models: their versions, aliases and stages, and the promotions by which more than one person decides what
+//! is used. MLflow's model registry is a second accent of the same commands.
+//!
+//! Owns the streams `registry.*`. Hears of runs and logged models from experiments' events, to know where the files of a
+//! version are; never asks anybody. Knows nothing of a concrete event store.
+
+pub mod app;
+pub mod config;
+mod convert;
+mod grpc;
+mod mlflow;
+pub mod model;
+mod mount;
+mod projection;
+pub mod query;
+pub mod search;
+mod stored;
+
+pub use config::Config;
+pub use mount::{ROLE, mount, open};

@@ -1,0 +1,21 @@
+//! The rules: pure functions of state and command. Nothing here knows time, storage or transport.
+
+pub mod entry;
+pub mod model_name;
+pub mod name;
+pub mod policy;
+pub mod promotion;
+pub mod registered;
+pub mod stage;
+pub mod terms;
+pub mod version;
+
+pub use entry::{Alias, DisplayName, Key, Pairs};
+pub use model_name::NameClaim;
+pub use name::{ModelName, Number, PolicyScope, ProjectName, PromotionName, VersionName};
+pub use policy::DefaultPolicy;
+pub use promotion::{Approver, Evidence, Move, Promotion, Target, Unmet};
+pub use registered::Model;
+pub use stage::Stage;
+pub use terms::{Terms, Threshold};
+pub use version::Version;

@@ -1,0 +1,163 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cairn_eventstore::{Commands, Direction, EventStore, Filter, Memory, Order, RequestKey};
+use cairn_kernel::{Expected, Metadata, Position, SimClock};
+use cairn_projection::View;
+use cairn_registry::app::{App, Call, NewModel, NewVersion};
+use cairn_registry::model::version::Facts;
+use cairn_registry::model::{ModelName, ProjectName, VersionName};
+use cairn_registry::query::{ModelSearch, VersionSearch, Visible};
+use cairn_registry::search::{model_filter, model_order, version_filter, version_order};
+use cairn_registry::{Config, open};
+use tempfile::TempDir;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+/// This service over a log in memory and read models in a folder of its own.
+pub struct Service {
+    pub app: App,
+    pub view: View,
+    pub store: Memory,
+    pub clock: SimClock,
+    _folder: TempDir,
+}
+
+impl Service {
+    pub fn new() -> Self {
+        Self::over(Memory::new())
+    }
+
+    /// Another one over the same log: its read models start from nothing.
+    pub fn over(store: Memory) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = SimClock::default();
+        let log: Arc<dyn EventStore> = Arc::new(store.clone());
+        let commands = Commands::new(Arc::clone(&log), Arc::new(clock.clone()), 64 << 20);
+        let (app, view) = open(log, commands, Arc::new(clock.clone()), folder.path(), Config::default()).unwrap();
+        Self { app, view, store, clock, _folder: folder }
+    }
+
+    pub async fn model(&self, display_name: &str) -> ModelName {
+        self.tagged(display_name, &[]).await
+    }
+
+    pub async fn tagged(&self, display_name: &str, tags: &[(&str, &str)]) -> ModelName {
+        self.app.create_model(&call(), &project(), new_model(display_name, tags)).await.unwrap().value.name
+    }
+
+    pub async fn version(&self, model: &ModelName, tags: &[(&str, &str)], metrics: &[(&str, f64)]) -> VersionName {
+        self.app.create_version(&call(), model, new_version(tags, metrics)).await.unwrap().value.name
+    }
+
+    /// The display names that a search finds, in its order, page by page.
+    pub async fn find_models(&self, filter: &str, order: &[&str]) -> Vec<String> {
+        let (filter, prompts) = model_filter(filter).unwrap();
+        let mut search = ModelSearch {
+            project: project(),
+            visible: Visible::all(),
+            filter,
+            prompts,
+            order: model_order(&texts(order)).unwrap(),
+            limit: 2,
+            page_token: String::new(),
+        };
+        let mut found = vec![];
+        loop {
+            let page = self.app.query().search_models(search.clone()).await.unwrap();
+            found.extend(page.models.into_iter().map(|model| model.display_name));
+            if page.next_page_token.is_empty() {
+                return found;
+            }
+            search.page_token = page.next_page_token;
+        }
+    }
+
+    /// `{model}/{number}` of what a search finds, in its order, page by page.
+    pub async fn find_versions(&self, filter: &str, order: &[&str]) -> Vec<String> {
+        let (filter, prompts) = version_filter(filter).unwrap();
+        let mut search = VersionSearch {
+            project: project(),
+            model: None,
+            visible: Visible::all(),
+            filter,
+            prompts,
+            order: version_order(&texts(order)).unwrap(),
+            limit: 2,
+            page_token: String::new(),
+        };
+        let mut found = vec![];
+        loop {
+            let page = self.app.query().search_versions(search.clone()).await.unwrap();
+            let name = |version: cairn_registry::query::VersionRecord| {
+                format!("{}/{}", version.model_display_name, version.name.number())
+            };
+            found.extend(page.versions.into_iter().map(name));
+            if page.next_page_token.is_empty() {
+                return found;
+            }
+            search.page_token = page.next_page_token;
+        }
+    }
+
+    /// The last position of the log.
+    pub fn head(&self) -> Position {
+        *self.store.head().borrow()
+    }
+
+    /// The short names of the last `count` events up to a position.
+    pub async fn kinds_before(&self, position: Position, count: u64) -> Vec<String> {
+        let from = Position(position.0 - count);
+        let page = self.store.read_all(from, Direction::Forwards, &Filter::all(), count as usize).await.unwrap();
+        page.events.iter().map(|event| event.kind.rsplit('.').next().unwrap().to_owned()).collect()
+    }
+
+    pub async fn set_alias(&self, version: &VersionName, alias: &str) {
+        let model = version.parent();
+        let alias = alias.parse().unwrap();
+        self.app.set_alias(&call(), &model, Expected::Any, &alias, version.number()).await.unwrap();
+    }
+}
+
+pub fn project() -> ProjectName {
+    "projects/p".parse().unwrap()
+}
+
+pub fn call() -> Call {
+    by("users/ada")
+}
+
+pub fn by(principal: &str) -> Call {
+    let metadata = Metadata { principal: principal.into(), ..Metadata::default() };
+    Call { order: Order { metadata, request: None }, deadline: Instant::now() + Duration::from_secs(10), after: None }
+}
+
+/// A call that can be repeated.
+pub fn request(id: &str) -> Call {
+    let mut call = call();
+    let id = Uuid::new_v5(&Uuid::NAMESPACE_OID, id.as_bytes());
+    call.order.request = Some(RequestKey { id, hash: "h".into() });
+    call
+}
+
+pub fn new_model(display_name: &str, tags: &[(&str, &str)]) -> NewModel {
+    NewModel { name: None, display_name: display_name.parse().unwrap(), description: String::new(), tags: pairs(tags) }
+}
+
+pub fn new_version(tags: &[(&str, &str)], metrics: &[(&str, f64)]) -> NewVersion {
+    let metrics = metrics.iter().map(|(key, value)| ((*key).to_owned(), *value)).collect();
+    NewVersion {
+        description: String::new(),
+        tags: pairs(tags),
+        facts: Facts { metrics: Arc::new(metrics), ..Facts::default() },
+    }
+}
+
+pub fn pairs(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+}
+
+fn texts(texts: &[&str]) -> Vec<String> {
+    texts.iter().map(|text| (*text).to_owned()).collect()
+}
