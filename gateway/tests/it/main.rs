@@ -13,5 +13,6 @@ mod manners;
 mod mlflow;
 mod raw;
 mod rest;
+mod slow;
 mod things;
 mod world;
