@@ -15,8 +15,10 @@ mod export;
 mod keys;
 mod nested;
 mod output;
+mod points;
 mod projects;
 mod rebuild;
+mod run_logs;
 mod runs;
 mod session;
 mod up;
@@ -52,7 +54,7 @@ enum Command {
     #[command(subcommand)]
     Experiments(experiments::Command),
     /// Runs of the project.
-    #[command(subcommand)]
+    #[command(subcommand, alias = "run")]
     Runs(runs::Command),
     /// Files of runs.
     #[command(subcommand)]
