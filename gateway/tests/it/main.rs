@@ -3,6 +3,7 @@
 // A test that cannot get what it needs has failed.
 #![allow(clippy::unwrap_used)]
 
+mod balance;
 mod contract;
 mod errors;
 mod grpc;
