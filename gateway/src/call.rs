@@ -124,7 +124,8 @@ impl Plan {
         }
     }
 
-    /// The request's message. What the path says is written last and so has the last word.
+    /// The request's message. What the path says is written last; a body of ours that says otherwise is refused, one of
+    /// a foreign dialect overruled.
     pub fn request(
         &self,
         plans: &Plans,
@@ -167,9 +168,26 @@ impl Plan {
             reader.word(self.input, MASK, &fields)?;
         }
         for (path, value) in bound {
+            if self.accent == Accent::Strict {
+                self.agrees(&reader, path, value)?;
+            }
             reader.word(self.input, path, value)?;
         }
         Ok(reader.finish())
+    }
+
+    /// Whether what the path says is what the body says, if it says anything: which of them was meant would be a guess.
+    fn agrees(&self, reader: &Reader<'_>, path: &str, value: &str) -> Result<(), Fault> {
+        match reader.given(self.input, path) {
+            Some(given) if !given.is_empty() && given != value.as_bytes() => {
+                let given = String::from_utf8_lossy(given);
+                Err(Fault {
+                    field: path.to_owned(),
+                    problem: format!("is {value:?} in the path and {given:?} in the body"),
+                })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Fills a field from the header that stands for it. When the request has filled it already, they must agree: which

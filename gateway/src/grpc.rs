@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use cairn_contract::Contract;
@@ -15,6 +16,7 @@ use tracing::{Instrument, info, info_span};
 
 use crate::caller::{self, Trace};
 use crate::edge::Edge;
+use crate::intake::{Broken, Intake, Limit};
 
 /// The gRPC port: calls pass as the bytes they are, once it is known who makes them.
 #[derive(Clone)]
@@ -102,17 +104,36 @@ impl Passage {
         if let Some(source) = source {
             set(headers, guard::SOURCE, &source.to_string());
         }
-        let request = request.map(tonic::body::Body::new);
-        let response = if is_reflection {
-            let Ok(response) = self.reflection.clone().call(request).await;
-            response.map(Body::new)
+        if is_reflection {
+            // Questions come when the client has some.
+            let Ok(response) = self.reflection.clone().call(request.map(tonic::body::Body::new)).await;
+            return Ok(response.map(Body::new));
+        }
+        let is_upload = method.is_some_and(|method| method.descriptor.is_client_streaming());
+        let (request, broken) = self.intake(request, is_upload)?;
+        let answered = edge.upstream.pass(request).await;
+        // What the service says of a body that broke off is not what the client needs to know.
+        if let Some(refusal) = broken.lock().take() {
+            return Err(refusal);
+        }
+        Ok(match answered {
+            Ok(response) => response.map(Body::new),
+            Err(status) => status.into_http(),
+        })
+    }
+
+    /// Holds a call's body to the same limits as a request's over HTTP.
+    fn intake(&self, request: Request<Body>, is_upload: bool) -> Result<(Request<tonic::body::Body>, Broken), Refusal> {
+        let config = &self.edge.config;
+        let limit = if is_upload {
+            Limit { bytes_max: config.upload_bytes_max, setting: "gateway.upload_bytes_max" }
         } else {
-            match edge.upstream.pass(request).await {
-                Ok(response) => response.map(Body::new),
-                Err(status) => status.into_http(),
-            }
+            Limit { bytes_max: config.body_bytes_max as u64, setting: "gateway.body_bytes_max" }
         };
-        Ok(response)
+        let (parts, body) = request.into_parts();
+        let intake = Intake::new(body, &parts.headers, limit, Duration::from_millis(config.idle_timeout_ms))?;
+        let (body, broken) = intake.passed_on();
+        Ok((Request::from_parts(parts, body), broken))
     }
 }
 

@@ -1,11 +1,16 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use cairn_kernel::Code;
 use cairn_service::Refusal;
+use futures::stream;
 use http::{HeaderMap, header};
-use http_body_util::BodyExt;
+use http_body::Frame;
+use http_body_util::{BodyExt, StreamBody};
+use parking_lot::Mutex;
+use tonic::Status;
 
 /// A request's body on its way in: counted in plain bytes, and given up when its sender pauses for too long.
 pub struct Intake {
@@ -13,6 +18,14 @@ pub struct Intake {
     taken: u64,
     limit: Limit,
     pause_max: Duration,
+}
+
+/// Why a body broke off on the client's side, once it did.
+pub type Broken = Arc<Mutex<Option<Refusal>>>;
+
+/// What the service behind hears of a body that broke off. Not `CANCELLED`: tonic takes that for the body's end.
+pub fn broken_off(refusal: &Refusal) -> Status {
+    Status::aborted(refusal.message.clone())
 }
 
 /// How much may come, and the setting that says so.
@@ -50,6 +63,29 @@ impl Intake {
             }
             return Ok(Some(data));
         }
+    }
+
+    /// It as the body of a call, and where to look for what went wrong with it.
+    ///
+    /// INVARIANT: a body that broke off ends in an error. Were it just to end, the service would keep half of it.
+    pub fn passed_on(self) -> (tonic::body::Body, Broken) {
+        let broken = Broken::default();
+        let at = Arc::clone(&broken);
+        let frames = stream::unfold(Some(self), move |intake| {
+            let broken = Arc::clone(&at);
+            async move {
+                let mut intake = intake?;
+                match intake.next().await {
+                    Ok(data) => data.map(|data| (Ok(Frame::data(data)), Some(intake))),
+                    Err(refusal) => {
+                        let status = broken_off(&refusal);
+                        *broken.lock() = Some(refusal);
+                        Some((Err(status), None))
+                    }
+                }
+            }
+        });
+        (tonic::body::Body::new(StreamBody::new(frames)), broken)
     }
 
     /// All of it.

@@ -19,6 +19,7 @@ mod limit;
 mod line;
 mod live;
 mod manners;
+mod paced;
 mod problem;
 mod raw;
 mod route;

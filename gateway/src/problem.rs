@@ -92,7 +92,7 @@ impl Problem {
         let content_type = if form == Form::Details { PROBLEM_DETAILS } else { "application/json" };
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
         if let Some(delay) = self.retry_after {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(delay.as_secs_f64().ceil() as u64));
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(whole_seconds(delay)));
         }
         let allowed = self.details.error_info().and_then(|info| info.metadata.get("allow"));
         if self.http == StatusCode::METHOD_NOT_ALLOWED
@@ -299,5 +299,21 @@ fn canonical(code: Code) -> &'static str {
         Code::Unavailable => "UNAVAILABLE",
         Code::DataLoss => "DATA_LOSS",
         Code::Unauthenticated => "UNAUTHENTICATED",
+    }
+}
+
+/// A delay as `Retry-After` has it. Never 0: that would ask for the next request at once.
+fn whole_seconds(delay: Duration) -> u64 {
+    (delay.as_secs_f64().ceil() as u64).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_is_asked_to_come_back_at_once() {
+        let seconds = [0, 1, 1_000, 1_001].map(|millis| whole_seconds(Duration::from_millis(millis)));
+        assert_eq!(seconds, [1, 1, 1, 2]);
     }
 }

@@ -7,7 +7,7 @@ use axum::body::Body;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
@@ -16,10 +16,13 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use crate::Config;
+use crate::paced::{Streams, paced};
 use crate::timed::Timed;
 use cairn_service::guard::Peer;
 
 const HEADERS_MAX: usize = 100;
+/// Most bytes of one HTTP/2 answer that wait in the connection, beside one piece of it.
+const STREAM_BYTES_MAX: usize = 256 << 10;
 
 /// Serves HTTP/1.1 and HTTP/2 until `shutdown`, then lets open requests finish.
 pub(crate) async fn serve<A, F>(listener: TcpListener, config: &Config, shutdown: CancellationToken, answer: A)
@@ -27,7 +30,6 @@ where
     A: Fn(Request<Body>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
 {
-    let builder = Arc::new(builder(config));
     let idle = Duration::from_millis(config.idle_timeout_ms);
     let head = Duration::from_millis(config.head_timeout_ms);
     let places = Arc::new(Semaphore::new(config.connections_max));
@@ -42,15 +44,21 @@ where
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(Peer(peer));
             let answered = answer(request.map(Body::new));
-            async move { Ok::<_, Infallible>(answered.await) }
+            async move { Ok::<_, Infallible>(answered.await.map(paced)) }
         });
-        let builder = Arc::clone(&builder);
+        let cut = CancellationToken::new();
+        let builder = builder(config, Streams::new(idle, cut.clone()));
         let watcher = graceful.watcher();
         tokio::spawn(async move {
             let io = TokioIo::new(Timed::new(stream, head, idle));
             let connection = builder.serve_connection(io, service).into_owned();
-            if let Err(fault) = watcher.watch(connection).await {
-                debug!(%peer, %fault, "connection ended early");
+            tokio::select! {
+                ended = watcher.watch(connection) => {
+                    if let Err(fault) = ended {
+                        debug!(%peer, %fault, "connection ended early");
+                    }
+                }
+                () = cut.cancelled() => {}
             }
             drop(place);
         });
@@ -80,9 +88,9 @@ async fn accept(
     }
 }
 
-fn builder(config: &Config) -> auto::Builder<TokioExecutor> {
+fn builder(config: &Config, streams: Streams) -> auto::Builder<Streams> {
     let head = Duration::from_millis(config.head_timeout_ms);
-    let mut builder = auto::Builder::new(TokioExecutor::new());
+    let mut builder = auto::Builder::new(streams);
     builder
         .http1()
         .timer(TokioTimer::new())
@@ -92,6 +100,7 @@ fn builder(config: &Config) -> auto::Builder<TokioExecutor> {
     builder
         .http2()
         .timer(TokioTimer::new())
+        .max_send_buf_size(STREAM_BYTES_MAX)
         .max_concurrent_streams(config.streams_per_connection_max)
         .max_header_list_size(u32::try_from(config.head_bytes_max).unwrap_or(u32::MAX))
         .max_pending_accept_reset_streams(20)

@@ -7,10 +7,9 @@ use cairn_service::Refusal;
 use futures::{Stream, stream};
 use http_body::Frame;
 use http_body_util::StreamBody;
-use parking_lot::Mutex;
 use tonic::Status;
 
-use crate::intake::{Intake, Limit};
+use crate::intake::{Broken, Intake, Limit, broken_off};
 use crate::route::Route;
 use crate::transcode::Plans;
 
@@ -27,9 +26,6 @@ pub struct Upload {
     pub content_type: Option<String>,
     pub intake: Intake,
 }
-
-/// Why an upload broke off on the client's side, once it did.
-pub type Broken = Arc<Mutex<Option<Refusal>>>;
 
 impl Upload {
     /// The call's body, and where to look for what went wrong with it.
@@ -62,7 +58,7 @@ impl Upload {
                         Ok(None) => return None,
                         Err(refusal) => {
                             state.is_done = true;
-                            let status = Status::cancelled(refusal.message.clone());
+                            let status = broken_off(&refusal);
                             *broken.lock() = Some(refusal);
                             return Some((Err(status), state));
                         }

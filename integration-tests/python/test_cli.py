@@ -1,6 +1,7 @@
 """The command line against a running suite: every command, as a table and as JSON, and what its exit codes say."""
 
 import csv
+import hashlib
 import io
 import json
 import re
@@ -290,6 +291,43 @@ def follow(suite, *args: str):
         watchdog.cancel()
         process.kill()
         process.communicate()
+
+
+def test_the_log_of_a_run_streams_while_it_is_at_work_and_is_complete_afterwards_s1_38(suite, run):
+    printed = ["epoch 1", "", "größer: 0,5", "x" * 40_000]
+    with follow(suite, "run", "logs", "-f", run.split("/")[-1]) as following:
+        adding = subprocess.Popen(
+            [suite.cairn, "runs", "logs", run, "--append", "-"], env={**suite.env, "CAIRN_URL": suite.url},
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for text in printed[:3]:
+            adding.stdin.write(text + "\n")
+            adding.stdin.flush()
+            assert following.stdout.readline() == text + "\n", "it is told while the program goes on"
+        adding.stdin.write(printed[3])
+        assert "which has 6" in adding.communicate(timeout=FOLLOW_SECONDS_MAX)[0], "the long line was broken into three"
+        Api(suite).make(f"{run}:finish", {})
+        rest = following.stdout.read()
+        assert rest.replace("\n", "") == printed[3] and following.wait() == DONE, "it ends with the run"
+    whole = said(suite, "runs", "logs", run)
+    assert whole.splitlines()[:3] == printed[:3] and whole.count("\n") == 6
+    log = eventually(lambda: (log := Api(suite).get(f"{run}/log").json()).get("sha256") and log)
+    assert log["sha256"] == hashlib.sha256(whole.encode()).hexdigest() and log["line_count"] == "6"
+    closed = eventually(lambda: suite.cli_json("events", "list", "--type", "RunLogClosed", "--resource", run))
+    assert len(closed) == 1
+    lines = suite.cli_json("runs", "logs", run, "--tail", "4")
+    assert [line["number"] for line in lines] == ["3", "4", "5", "6"] and lines[0]["text"] == printed[2]
+    assert said(suite, "runs", "logs", run, "--tail", "4", "--since", "2100-01-01T00:00:00Z") == ""
+    assert said(suite, "runs", "logs", run, "--since", "1h") == whole
+    late = subprocess.run([suite.cairn, "runs", "logs", run, "--append", "-"], input="late\n", text=True,
+                          env={**suite.env, "CAIRN_URL": suite.url, "CAIRN_API_KEY": suite.key}, capture_output=True)
+    assert late.returncode == FAILED and "run has ended" in late.stderr
+
+
+def test_the_history_of_a_run_tells_of_metrics_in_words(suite, run):
+    history = eventually(lambda: "RunCreated" in (told := said(suite, "events", "history", run)) and told)
+    assert "loss ×8 steps 1–8" in history and "time_deltas_ms" not in history
+    batch = [event for event in suite.cli_json("events", "history", run) if event["type"].endswith("MetricsLogged")]
+    assert len(batch[0]["data"]["values"]) == 8, "programs get all of it"
 
 
 def test_a_watched_run_prints_its_points_until_it_ends(suite, run):

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -22,14 +23,19 @@ LARGE_BYTES = int(os.environ.get("CAIRN_LARGE_BYTES", 80 * 1024 * 1024))
 @pytest.fixture(scope="module")
 def s3(cairn, tmp_path_factory):
     """A suite that keeps its artifacts in an S3 of its own."""
+    with over_s3(cairn, tmp_path_factory.mktemp("s3")) as running:
+        yield running
+
+
+@contextmanager
+def over_s3(cairn: Path, folder: Path, **settings: str):
     server = cairn.parent / "examples" / "s3_server"
     if not server.exists():
         pytest.fail(f"{server} is missing: run `make test-python`")
-    folder = tmp_path_factory.mktemp("s3")
     process = subprocess.Popen([server, folder / "store", "artifacts"], stdout=subprocess.PIPE, text=True)
     try:
         env = {"CAIRN__OBJECTS__URL": "s3://artifacts/cairn", "MINIO_ENDPOINT": process.stdout.readline().strip(),
-               "MINIO_ACCESS_KEY": "access", "MINIO_SECRET_KEY": "secret"}
+               "MINIO_ACCESS_KEY": "access", "MINIO_SECRET_KEY": "secret", **settings}
         with Suite(cairn, folder / "data", env) as running:
             yield running
     finally:
@@ -183,3 +189,15 @@ def test_an_upload_in_parts_goes_on_after_its_client_was_killed(request, store, 
     [artifact] = recorded(suite, run)
     assert (artifact["sha256"], int(artifact["size_bytes"])) == (digest, LARGE_BYTES)
     assert list((tmp_path / "state").rglob("*.json")) == []
+
+
+def test_an_upload_is_completed_though_that_takes_longer_than_a_call_may(cairn, tmp_path):
+    file, digest = large(tmp_path)
+    with over_s3(cairn, tmp_path / "s3", CAIRN__GATEWAY__REQUEST_TIMEOUT_MS="1000") as suite:
+        made = requests.post(f"{suite.url}/api/2.0/mlflow/runs/create", headers={"Authorization": f"Bearer {suite.key}"},
+                             json={"experiment_id": "0"})
+        run = made.json()["run"]["info"]["run_id"]
+        done = suite.cli("artifacts", "upload", run, str(file))
+        assert done.returncode == 0, done.stderr
+        [artifact] = recorded(suite, run)
+        assert artifact["sha256"] == digest

@@ -16,11 +16,11 @@ use tonic_types::StatusExt;
 use crate::things::Raw;
 use crate::world::World;
 
-async fn channel(address: SocketAddr) -> Channel {
+pub async fn channel(address: SocketAddr) -> Channel {
     Channel::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap()
 }
 
-fn keyed<T>(world: &World, message: T) -> Request<T> {
+pub fn keyed<T>(world: &World, message: T) -> Request<T> {
     let mut request = Request::new(message);
     let value = format!("Bearer {}", world.keys.good).parse().unwrap();
     request.metadata_mut().insert("authorization", value);

@@ -3,6 +3,7 @@
 // A test that cannot get what it needs has failed.
 #![allow(clippy::unwrap_used)]
 
+mod balance;
 mod contract;
 mod errors;
 mod grpc;
@@ -13,5 +14,6 @@ mod manners;
 mod mlflow;
 mod raw;
 mod rest;
+mod slow;
 mod things;
 mod world;

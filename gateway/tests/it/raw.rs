@@ -48,6 +48,7 @@ async fn an_upload_that_breaks_off_or_is_too_large_never_looks_complete() {
     let answer = world.send(put("/api/v1/projects/a/files/x", Body::from_stream(broken))).await;
     assert_eq!(answer.status, StatusCode::BAD_REQUEST);
     assert!(answer.json()["error"]["message"].as_str().unwrap().contains("could not be read"));
+    assert_eq!(world.things.completed.load(Ordering::SeqCst), 0, "the service took neither for a whole file");
 }
 
 #[tokio::test]

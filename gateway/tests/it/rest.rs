@@ -35,12 +35,32 @@ async fn path_query_headers_and_body_all_end_in_the_request() {
     let update = Request::patch("/api/v1/projects/a/things/b?update_mask=title,size")
         .header("content-type", "application/json")
         .header("if-match", "\"7\"")
-        .body(Body::from(r#"{"name": "projects/other/things/z", "title": "T"}"#));
+        .body(Body::from(r#"{"name": "projects/a/things/b", "title": "T"}"#));
     world.send(update.unwrap()).await;
     let expected = json!({
         "thing": { "name": "projects/a/things/b", "title": "T", "etag": "7" }, "update_mask": "title,size",
     });
-    assert_eq!(world.things.last().message, expected, "the path has the last word");
+    assert_eq!(world.things.last().message, expected);
+}
+
+#[tokio::test]
+async fn a_body_that_names_another_resource_than_the_path_is_refused_with_both_names() {
+    let world = World::new();
+    let other = r#"{"name": "projects/other/things/z", "title": "T"}"#;
+    for request in [
+        Request::patch("/api/v1/projects/a/things/b").body(Body::from(other)),
+        Request::patch("/api/v1/projects/a/things/b?update_mask=title").body(Body::from(other)),
+        Request::post("/api/v1/projects/a/things/b:archive").body(Body::from(r#"{"name": "projects/other/things/z"}"#)),
+    ] {
+        let answer = world.send(request.unwrap()).await;
+        let error = &answer.json()["error"];
+        assert_eq!((answer.status, &error["reason"]), (StatusCode::BAD_REQUEST, &json!("VALIDATION_ERROR")));
+        let message = error["message"].as_str().unwrap();
+        for name in ["projects/a/things/b", "projects/other/things/z"] {
+            assert!(message.contains(name), "{message}");
+        }
+    }
+    assert!(world.things.seen.lock().is_empty(), "none of them went further");
 }
 
 #[tokio::test]

@@ -27,6 +27,8 @@ pub struct Things {
     pub seen: Arc<Mutex<Vec<Seen>>>,
     /// Bytes of uploads that have arrived, and pieces of downloads that were asked for.
     pub flowed: Arc<AtomicU64>,
+    /// Uploads that were taken for whole.
+    pub completed: Arc<AtomicU64>,
 }
 
 /// A call as it arrived.
@@ -39,7 +41,7 @@ pub struct Seen {
 
 impl Things {
     pub fn new(pool: DescriptorPool) -> Self {
-        Self { pool, seen: Arc::default(), flowed: Arc::default() }
+        Self { pool, seen: Arc::default(), flowed: Arc::default(), completed: Arc::default() }
     }
 
     /// The last call, which must have arrived.
@@ -150,6 +152,7 @@ impl Things {
             }
             self.flowed.store(size, Ordering::SeqCst);
         }
+        self.completed.fetch_add(1, Ordering::SeqCst);
         let json = json!({ "path": first["path"], "size": size.to_string(), "content_type": content_type });
         Ok(Response::new(self.to_bytes("cairn.things.v1.File", json)))
     }

@@ -1,5 +1,6 @@
 //! A gateway, its callers and their keys.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::{Arc, LazyLock};
 
@@ -14,6 +15,7 @@ use http_body_util::BodyExt;
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
+use tower::Service;
 
 use crate::things::Things;
 
@@ -64,6 +66,20 @@ impl World {
     }
 
     pub fn with(config: Config) -> Self {
+        let things = Things::new(contract().pool().clone());
+        Self::before(config, things.clone(), things)
+    }
+
+    /// With something else between the gateway and the things.
+    pub fn before<S>(config: Config, upstream: S, things: Things) -> Self
+    where
+        S: Service<Request<tonic::body::Body>, Response = http::Response<tonic::body::Body>, Error = Infallible>
+            + Clone
+            + Send
+            + Sync
+            + 'static,
+        S::Future: Send + 'static,
+    {
         let keyring = Arc::new(Keyring::generate());
         let mut policy = Policy::default();
         let trainer = "serviceAccounts/trainer".to_owned();
@@ -89,8 +105,7 @@ impl World {
         let keys =
             Keys { good: key(None, false), revoked: key(None, true), expired: key(Some(Time::default()), false) };
         let access = Access::fixed(policy, Arc::new(SystemClock), keyring);
-        let things = Things::new(contract().pool().clone());
-        let gateway = Gateway::new(config, contract(), Arc::clone(&access), things.clone()).unwrap();
+        let gateway = Gateway::new(config, contract(), Arc::clone(&access), upstream).unwrap();
         Self { gateway, things, access, keys }
     }
 
@@ -138,7 +153,7 @@ impl World {
     }
 }
 
-async fn listener() -> (TcpListener, SocketAddr, CancellationToken) {
+pub async fn listener() -> (TcpListener, SocketAddr, CancellationToken) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     (listener, address, CancellationToken::new())

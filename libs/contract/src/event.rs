@@ -12,8 +12,8 @@ pub struct EventType {
     pub full_name: String,
     /// First part of the names of the streams it lives in.
     pub category: String,
-    /// Whether only the newest events of such a stream are kept.
-    pub is_trimmed: bool,
+    /// How many of a stream's newest events are kept; nothing if all are.
+    pub kept_max: Option<u64>,
     /// The comment above it.
     pub comment: String,
     /// The message itself.
@@ -36,7 +36,7 @@ impl EventType {
         Some(Self {
             full_name: descriptor.full_name().to_owned(),
             category: stream.category,
-            is_trimmed: stream.trimmed,
+            kept_max: (stream.kept_max > 0).then_some(stream.kept_max.into()),
             comment: descriptor.comment(),
             descriptor: descriptor.clone(),
         })

@@ -5,8 +5,9 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use cairn_access::KeyUse;
+use cairn_contract::Contract;
 use cairn_contract::cairn::auth::events::v1::ApiKeyUsed;
-use cairn_eventstore::{DecodeFault, NewEvent, Write};
+use cairn_eventstore::{DecodeFault, NewEvent, Retention, Write};
 use cairn_kernel::{Expected, Metadata, StreamName};
 use prost::{Message, Name};
 use tokio::sync::mpsc;
@@ -51,6 +52,16 @@ async fn note(desk: &Arc<Desk>, used: KeyUse) -> Result<(), String> {
         payload: event.encode_to_vec().into(),
         metadata: Metadata::of_service("auth").encode().into(),
     };
-    let write = Write::new(StreamName::of(CATEGORY, &used.key), Expected::Any, vec![event]);
-    desk.commands.store().append(vec![write]).await.map(drop).map_err(|fault| fault.to_string())
+    let (stream, store) = (StreamName::of(CATEGORY, &used.key), desk.commands.store());
+    let write = Write::new(stream.clone(), Expected::Any, vec![event]);
+    store.append(vec![write]).await.map_err(|fault| fault.to_string())?;
+    // Each time: a stream that was begun before there was a limit gets it too.
+    let retention = Retention { max_count: kept_max(), max_age: None };
+    store.retain(&stream, retention).await.map_err(|fault| fault.to_string())
+}
+
+/// How many uses of a key are kept, as the contract says.
+fn kept_max() -> Option<u64> {
+    let contract = Contract::embedded().ok()?;
+    contract.event(&ApiKeyUsed::full_name())?.kept_max
 }

@@ -8,6 +8,7 @@ pub mod artifacts;
 pub mod config;
 mod convert;
 mod grpc;
+pub mod logs;
 pub mod metrics;
 mod mlflow;
 pub mod model;
@@ -18,4 +19,4 @@ pub mod search;
 mod stored;
 
 pub use config::Config;
-pub use mount::{ROLE, mount, open};
+pub use mount::{MountFault, ROLE, Settings, mount, open};

@@ -11,6 +11,7 @@ use crate::app::App;
 use crate::artifacts::{Artifacts, Storage};
 use crate::config::Config;
 use crate::grpc::add_services;
+use crate::logs::{self, BookFault, RunLogs};
 use crate::metrics::SqliteMetrics;
 use crate::mlflow::Mlflow;
 use crate::projection::Views;
@@ -34,14 +35,34 @@ pub fn open(
     Ok((app, view))
 }
 
-/// Runs this service, keeping artifacts in `storage`.
-pub fn mount(deps: &Deps, config: Config, storage: Storage) -> Result<Mounted, QueryFault> {
+/// Why this service cannot be mounted.
+#[derive(Debug, thiserror::Error)]
+pub enum MountFault {
+    #[error(transparent)]
+    ReadModel(#[from] QueryFault),
+    #[error(transparent)]
+    Logs(#[from] BookFault),
+}
+
+/// How this service is set up.
+pub struct Settings {
+    pub experiments: Config,
+    pub run_logs: logs::Config,
+    /// Where artifacts are kept.
+    pub storage: Storage,
+}
+
+/// Runs this service. `data_folder` is where the lines of run logs are kept: not among the views, which may be dropped
+/// at any time.
+pub fn mount(deps: &Deps, settings: Settings, data_folder: &Path) -> Result<Mounted, MountFault> {
+    let Settings { experiments: config, run_logs, storage } = settings;
     let (store, clock) = (Arc::clone(&deps.store), Arc::clone(&deps.clock));
     let (app, view) = open(Arc::clone(&store), deps.commands.clone(), clock, &deps.views_folder, config)?;
+    let logs = RunLogs::start(app.clone(), Arc::clone(&store), data_folder, run_logs)?;
     let artifacts = Artifacts::start(storage, store, deps.commands.clone(), &deps.views_folder)?;
     let mut routes = Routes::builder();
     add_services(&mut routes, app.clone());
-    let routes = artifacts.routes(routes.routes());
+    let routes = logs.routes(artifacts.routes(routes.routes()));
     let routes = Mlflow::new(app, artifacts.clone()).routes(routes);
     Ok(Mounted { role: ROLE, routes, views: vec![view, artifacts.view().clone()] })
 }

@@ -1,7 +1,8 @@
 use std::borrow::Cow;
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, LazyLock};
 
+use cairn_contract::Contract;
 use cairn_contract::cairn::ledger::v1::Outcome;
 use cairn_eventstore::{Filter, Recorded};
 use cairn_kernel::Name;
@@ -11,14 +12,22 @@ use serde::{Deserialize, Deserializer};
 
 use crate::entry::{Entry, changed, is_call};
 
-/// One row per event of the whole log, to find positions by.
+/// One row per event of the whole log, to find positions by. Events that the log keeps only the newest of have none: a
+/// view that named what is gone would not be what a rebuild makes.
 ///
 /// Rows are numbers: every text is kept once in `word`. Times need no index, since they never run backwards along
 /// positions. Each index ends in the position, so each filter finds its newest rows first.
 pub struct Journal;
 
+/// Categories of streams that are not kept whole.
+static PASSING: LazyLock<HashSet<&'static str>> = LazyLock::new(|| {
+    let contract = Contract::embedded().expect("a process starts only on a contract that loads");
+    let passing = contract.events().filter(|event| event.kept_max.is_some());
+    passing.map(|event| event.category.as_str()).collect()
+});
+
 impl Projection for Journal {
-    const NAME: &'static str = "ledger.journal.v1";
+    const NAME: &'static str = "ledger.journal.v2";
 
     const SCHEMA: &'static str = "
         CREATE TABLE word (
@@ -68,7 +77,7 @@ impl Projection for Journal {
         let mut places = Places::default();
         let mut insert =
             tx.prepare_cached("INSERT INTO entry VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)")?;
-        for event in events {
+        for event in events.iter().filter(|event| !PASSING.contains(event.stream.category())) {
             let row = match is_call(event) {
                 true => Row::of_call(&Entry::of(event)?, &mut words)?,
                 false => Row::of_change(event, &mut words, &mut places)?,

@@ -1,4 +1,4 @@
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io;
 use std::path::Path;
 
@@ -29,22 +29,49 @@ impl Disk {
             root.open_dir(name)
         };
         let disk = Self { objects: open("objects")?, drafts: open("drafts")?, uploads: open("uploads")? };
-        for left in disk.drafts.entries()? {
-            disk.drafts.remove_file(left?.file_name())?;
-        }
+        disk.sweep_drafts()?;
         sync(&root)?;
         Ok(disk)
     }
 
-    /// A new draft: its name and the file.
-    pub fn create_draft(&self) -> Result<(String, File), ObjectFault> {
-        let name = Uuid::new_v4().simple().to_string();
-        let options = OpenOptions::new().write(true).create_new(true).clone();
-        let file = self.drafts.open_with(&name, &options).map_err(ObjectFault::disk)?;
-        Ok((name, file.into_std()))
+    /// Removes drafts that nobody writes any more. A draft is locked for as long as its writer lives; the lock of a
+    /// process that ends goes with it, however it ends.
+    fn sweep_drafts(&self) -> io::Result<()> {
+        for left in self.drafts.entries()? {
+            let name = left?.file_name();
+            let file = match self.drafts.open(&name) {
+                Ok(file) => file.into_std(),
+                // Its writer has made an object of it meanwhile.
+                Err(fault) if fault.kind() == io::ErrorKind::NotFound => continue,
+                Err(fault) => return Err(fault),
+            };
+            match file.try_lock() {
+                Ok(()) => match self.drafts.remove_file(&name) {
+                    Err(fault) if fault.kind() != io::ErrorKind::NotFound => return Err(fault),
+                    _ => {}
+                },
+                Err(TryLockError::WouldBlock) => {}
+                Err(TryLockError::Error(fault)) => return Err(fault),
+            }
+        }
+        Ok(())
     }
 
-    /// Removes a draft that was given up. What cannot be removed now goes at the next start.
+    /// A new draft: its name and the file, which is the writer's for as long as it is open.
+    pub fn create_draft(&self) -> Result<(String, File), ObjectFault> {
+        let options = OpenOptions::new().write(true).create_new(true).clone();
+        loop {
+            let name = Uuid::new_v4().simple().to_string();
+            let file = self.drafts.open_with(&name, &options).map_err(ObjectFault::disk)?.into_std();
+            file.lock().map_err(ObjectFault::disk)?;
+            // Somebody who opened the folder between these two steps has taken it for nobody's.
+            if self.drafts.exists(&name) {
+                return Ok((name, file));
+            }
+        }
+    }
+
+    /// Removes a draft that was given up. What cannot be removed now goes when the folder is next opened.
     pub fn remove_draft(&self, name: &str) {
         let _ = self.drafts.remove_file(name);
     }

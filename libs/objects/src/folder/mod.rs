@@ -2,6 +2,7 @@ mod disk;
 mod uploads;
 mod walk;
 
+use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::path::Path;
@@ -36,7 +37,8 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// Opens a folder, making it if need be. Leftovers of interrupted writes are removed.
+    /// Opens a folder, making it if need be. Leftovers of writers that have ended are removed;
+    /// those of others who work on the same folder stay.
     pub fn open(root: &Path, signer: Signer) -> io::Result<Self> {
         Ok(Self { disk: Arc::new(Disk::open(root)?), signer })
     }
@@ -55,7 +57,8 @@ impl Folder {
     /// Writes a body to a draft: a file with a name of its own that nobody else sees.
     async fn draft(&self, mut body: Body, expect: Expect) -> Result<(Draft, Written), ObjectFault> {
         let (name, file) = self.blocking(Disk::create_draft).await?;
-        let draft = Draft { disk: self.disk.clone(), name, is_kept: false };
+        let lock = file.try_clone().map_err(ObjectFault::disk)?;
+        let draft = Draft { disk: self.disk.clone(), name, is_kept: false, _lock: lock };
         let mut file = tokio::io::BufWriter::with_capacity(WRITE_BYTES, tokio::fs::File::from_std(file));
         let mut digester = Digester::default();
         while let Some(piece) = body.try_next().await.map_err(ObjectFault::interrupted)? {
@@ -77,6 +80,8 @@ struct Draft {
     disk: Arc<Disk>,
     name: String,
     is_kept: bool,
+    /// Keeps others who open the folder from removing it.
+    _lock: File,
 }
 
 impl Drop for Draft {

@@ -121,3 +121,20 @@ async fn empty_folders_go_with_their_last_object() {
     assert!(!root.path().join("objects/a/b").exists());
     assert!(root.path().join("objects/a/d").exists());
 }
+
+#[tokio::test]
+async fn what_another_writes_at_the_same_time_is_left_alone() {
+    let (store, root) = open().await;
+    let folder = root.path().to_owned();
+    let rest = stream::once(async move {
+        let drafts = || fs::read_dir(folder.join("drafts")).unwrap().count();
+        assert_eq!(drafts(), 1, "a draft is there while it is written");
+        Folder::open(&folder, signer()).unwrap();
+        assert_eq!(drafts(), 1);
+        Ok("the rest".into())
+    });
+    let body = stream::iter([Ok("a part and ".into())]).chain(rest).boxed();
+    store.put(&key("a"), body, any()).await.unwrap();
+    assert_eq!(store.head(&key("a")).await.unwrap().size, 19);
+    assert_eq!(files(root.path()), 1);
+}

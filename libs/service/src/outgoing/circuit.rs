@@ -22,7 +22,7 @@ pub(super) const CIRCUIT_OPEN: &str = "CIRCUIT_OPEN";
 
 /// Whether calls are let through. A pure state machine: told the time, never asking for it.
 #[derive(Debug)]
-struct Circuit {
+pub(super) struct Circuit {
     failures_max: u32,
     open_for: Duration,
     state: State,
@@ -39,8 +39,16 @@ enum State {
 }
 
 impl Circuit {
+    pub(super) fn new(config: &Config) -> Self {
+        Self {
+            failures_max: config.circuit_failures_max,
+            open_for: Duration::from_millis(config.circuit_open_ms),
+            state: State::Closed { failures: 0 },
+        }
+    }
+
     /// Whether a call may be tried now; if not, how long to wait.
-    fn admit(&mut self, now: Instant) -> Result<(), Duration> {
+    pub(super) fn admit(&mut self, now: Instant) -> Result<(), Duration> {
         match self.state {
             State::Closed { .. } => Ok(()),
             State::Open { until } | State::HalfOpen { until } if now < until => Err(until - now),
@@ -52,7 +60,7 @@ impl Circuit {
     }
 
     /// Takes in how an attempt ended. Says whether the circuit is in another state now.
-    fn record(&mut self, failed: bool, now: Instant) -> bool {
+    pub(super) fn record(&mut self, failed: bool, now: Instant) -> bool {
         let before = self.state;
         self.state = match (self.state, failed) {
             (State::Closed { failures }, true) if failures + 1 < self.failures_max => {
@@ -88,12 +96,7 @@ pub struct CircuitLayer {
 impl CircuitLayer {
     /// One circuit for all services made by this layer; `upstream` names it in logs and metrics.
     pub fn new(config: &Config, upstream: &'static str) -> Self {
-        let circuit = Circuit {
-            failures_max: config.circuit_failures_max,
-            open_for: Duration::from_millis(config.circuit_open_ms),
-            state: State::Closed { failures: 0 },
-        };
-        Self { upstream, circuit: Arc::new(Mutex::new(circuit)) }
+        Self { upstream, circuit: Arc::new(Mutex::new(Circuit::new(config))) }
     }
 
     fn admit(&self) -> Result<(), Duration> {
@@ -201,7 +204,7 @@ pub(super) fn code_of<B>(answer: &Response<B>) -> Code {
 }
 
 /// The other side could not be reached or did not answer. What it refuses it is well enough to refuse.
-fn is_failure(code: Code) -> bool {
+pub(super) fn is_failure(code: Code) -> bool {
     matches!(code, Code::Unavailable | Code::DeadlineExceeded)
 }
 

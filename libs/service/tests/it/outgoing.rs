@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use cairn_access::{Access, Keyring};
 use cairn_kernel::{Code, Principal, SystemClock};
-use cairn_service::outgoing::{Config, Outgoing, stack};
+use cairn_service::outgoing::{Balance, Config, Outgoing, stack};
 use cairn_service::telemetry::Metrics;
 use cairn_service::{Refusal, refuse};
 use futures::future::BoxFuture;
@@ -113,8 +113,8 @@ async fn suite(config: &Config, script: &[Does]) -> Suite {
     let routes = Routes::new(upstream.clone());
     tokio::spawn(Server::builder().add_routes(routes).serve_with_incoming(TcpListenerStream::new(listener)));
     let access = Access::fixed(Default::default(), Arc::new(SystemClock), Arc::new(Keyring::generate()));
-    let channel = cairn_service::outgoing::channel(config, &[address]).unwrap();
-    let outgoing = stack(config, "zoo", channel, contract(), Arc::clone(&access), Principal::service("registry"));
+    let balance = Balance::new(config, &[address]).unwrap();
+    let outgoing = stack(config, "zoo", balance, contract(), Arc::clone(&access), Principal::service("registry"));
     Suite { upstream, access, outgoing }
 }
 
@@ -247,9 +247,9 @@ async fn what_cannot_be_reached_is_unavailable() {
     let address = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
     let config = config();
-    let channel = cairn_service::outgoing::channel(&config, &[address]).unwrap();
+    let balance = Balance::new(&config, &[address]).unwrap();
     let access = Access::fixed(Default::default(), Arc::new(SystemClock), Arc::new(Keyring::generate()));
-    let outgoing = stack(&config, "zoo", channel, contract(), access, Principal::service("registry"));
+    let outgoing = stack(&config, "zoo", balance, contract(), access, Principal::service("registry"));
     let mut client = tonic::client::Grpc::new(outgoing);
     client.ready().await.unwrap();
     let answer = client.unary(about_leo("meat"), path("FeedLion"), ProstCodec::<LionRequest, Lion>::default()).await;

@@ -207,7 +207,7 @@ fn denial(denial: Option<Denial>, is_closed: bool) -> proto::check_permission_re
 
 /// A recorded refusal, in the words of the contract.
 fn explanation(denied: AccessDenied, recorded: &Recorded) -> proto::ExplainDecisionResponse {
-    use proto::explain_decision_response::{Denial as Told, Grant};
+    use proto::check_permission_response::{Denial as Told, Grant};
     let call = denied.call.unwrap_or_default();
     let facts = denied.facts.unwrap_or_default();
     let told = match facts.denial() {

@@ -142,7 +142,7 @@ async fn a_refusal_is_explained_from_what_it_rested_on_to_those_who_manage_the_r
     assert_eq!((&told.name, &told.principal), (&name, &ada));
     assert_eq!((told.permission.as_str(), told.resource.as_str()), ("auth.projects.update", "projects/default"));
     assert_eq!(told.method, "/cairn.auth.v1.ProjectService/UpdateProject");
-    assert_eq!(told.denial(), proto::explain_decision_response::Denial::NotGranted);
+    assert_eq!(told.denial(), proto::check_permission_response::Denial::NotGranted);
     let [grant] = told.grants.as_slice() else { panic!("{told:?}") };
     assert_eq!((grant.role.as_str(), grant.resource.as_str()), ("roles/viewer", "projects/default"));
     assert_eq!((grant.holds_permission, grant.covers_resource, grant.expired), (false, true, false));

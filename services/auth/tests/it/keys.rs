@@ -199,3 +199,25 @@ async fn when_a_key_was_last_used_is_known_to_the_hour_and_leaves_its_etag() {
     assert_eq!(uses().await, 2, "one for each hour, of four uses");
     assert!(first.position < *head.borrow());
 }
+
+#[tokio::test]
+async fn of_the_uses_of_a_key_only_the_newest_are_kept() {
+    const KEPT: usize = 24;
+    let suite = Suite::begun().await;
+    let ada = suite.user(None).await;
+    let key = made(&suite, &ada, proto::ApiKey::default()).await.unwrap();
+    let mut head = suite.deps.store.head();
+    for _ in 0..KEPT + 6 {
+        let before = *head.borrow_and_update();
+        suite.ground.clock.advance(Duration::from_secs(3_600));
+        suite.deps.access.authenticate(&key.secret).unwrap();
+        while *head.borrow_and_update() == before {
+            head.changed().await.unwrap();
+        }
+    }
+    // The limit follows the event it is for.
+    while suite.events("ApiKeyUsed").await.len() > KEPT {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(suite.events("ApiKeyUsed").await.len(), KEPT);
+}

@@ -4,6 +4,7 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 
 use super::output::{Column, at, line, text};
+use super::points;
 use super::session::{Items, Session, given};
 
 const COLUMNS: &[Column] = &[
@@ -76,6 +77,10 @@ impl Filter {
 
 /// Adds what an event says beyond the name of what it happened to, in short.
 fn tell(event: &mut Value) {
+    if let Some(points) = points::summary(&event["data"]) {
+        event["story"] = json!(points);
+        return;
+    }
     let fields = event["data"].as_object().into_iter().flatten().filter(|(_, value)| **value != event["resource"]);
     let parts: Vec<String> = fields.map(|(key, value)| format!("{key}={}", brief(value))).collect();
     let mut story = parts.join(", ");
@@ -116,13 +121,13 @@ pub async fn run(session: Session, command: Command) -> anyhow::Result<()> {
                 request["after_position"] = json!(position.to_string());
             }
             let mut lines = session.stream("ledger.v1.LedgerService/TailEvents", request).await?;
-            while let Some(event) = lines.next().await? {
+            while let Some(mut event) = lines.next().await? {
                 if session.output.is_json {
                     line(&event.to_string())?;
                 } else {
-                    let cells =
-                        ["position", "event_time", "type", "principal", "data"].map(|path| text(at(&event, path)));
-                    line(&cells.join("  "))?;
+                    tell(&mut event);
+                    let paths = ["position", "event_time", "type", "resource", "principal", "story"];
+                    line(&paths.map(|path| text(at(&event, path))).join("  "))?;
                 }
             }
             Ok(())

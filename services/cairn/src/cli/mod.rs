@@ -17,9 +17,11 @@ mod keys;
 mod models;
 mod nested;
 mod output;
+mod points;
 mod projects;
 mod promotions;
 mod rebuild;
+mod run_logs;
 mod runs;
 mod session;
 mod transparency;
@@ -58,7 +60,7 @@ enum Command {
     #[command(subcommand)]
     Experiments(experiments::Command),
     /// Runs of the project.
-    #[command(subcommand)]
+    #[command(subcommand, alias = "run")]
     Runs(runs::Command),
     /// Files of runs.
     #[command(subcommand)]

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::exit::Missing;
 use super::output::{Column, line};
 use super::session::{Items, Session, given, query};
-use super::{comparison, nested};
+use super::{comparison, nested, run_logs};
 
 const SERVICE: &str = "experiments.v1.RunService";
 const METRICS: &str = "experiments.v1.MetricService";
@@ -94,6 +94,8 @@ pub enum Command {
         #[arg(long = "metric")]
         metrics: Vec<String>,
     },
+    /// What its programs print: shows it, follows it (-f), or adds to it (--append).
+    Logs(run_logs::Command),
     /// Deletes a run. It can be restored.
     Delete {
         /// Its id, or full name.
@@ -179,6 +181,7 @@ pub async fn run(session: Session, command: Command) -> anyhow::Result<()> {
             }
             Ok(())
         }
+        Command::Logs(command) => run_logs::run(session, command).await,
         Command::Delete { run } => {
             let name = name(&session, &run).await?;
             let gone = call("DeleteRun", json!({"name": name})).await?;

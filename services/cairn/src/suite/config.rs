@@ -75,6 +75,7 @@ pub fn registry() -> Registry {
         .with::<cairn_gateway::Config>()
         .with::<cairn_experiments::Config>()
         .with::<cairn_experiments::artifacts::Config>()
+        .with::<cairn_experiments::logs::Config>()
         .with::<cairn_ledger::Config>()
         .with::<cairn_registry::Config>()
         .with::<cairn_service::guard::Limits>()

@@ -55,9 +55,10 @@ impl Core {
         let objects = loaded.get::<artifacts::Config>();
         let storage =
             objects.open(folder.path(), &format!("http://{http}")).await.context("cannot open the object store")?;
+        let experiments = cairn_experiments::Settings { experiments: loaded.get(), run_logs: loaded.get(), storage };
         let mounted = vec![
             cairn_auth::mount(&deps, folder.path())?,
-            cairn_experiments::mount(&deps, loaded.get(), storage)?,
+            cairn_experiments::mount(&deps, experiments, folder.path())?,
             cairn_registry::mount(&deps, loaded.get())?,
             cairn_ledger::mount(&deps, &loaded.get(), folder.path())?,
         ];

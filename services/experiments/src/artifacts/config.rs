@@ -36,7 +36,7 @@ fn problems(config: &Config) -> Vec<String> {
     let scheme = config.url.split_once("://").map(|(scheme, _)| scheme);
     if !config.url.is_empty() && !scheme.is_some_and(|scheme| SCHEMES.contains(&scheme)) {
         problems.push(format!(
-            "url is {:?}; it must begin with one of {}",
+            "UNKNOWN_SCHEME: url is {:?}, which names no object store; it must begin with one of {}",
             config.url,
             SCHEMES.map(|s| format!("{s}://")).join(", ")
         ));
@@ -110,7 +110,11 @@ mod tests {
 
     #[test]
     fn a_store_that_cannot_be_is_refused_at_the_start() {
-        assert!(loaded(&[("CAIRN__OBJECTS__URL", "gs://bucket")]).unwrap_err().contains("file://, s3://, memory://"));
+        for url in ["gs://bucket", "v3io://users/data", "/srv/objects"] {
+            let problem = loaded(&[("CAIRN__OBJECTS__URL", url)]).unwrap_err();
+            let told = ["UNKNOWN_SCHEME", url, "file://, s3://, memory://"];
+            assert!(told.iter().all(|part| problem.contains(part)), "{problem}");
+        }
         assert!(loaded(&[("MINIO_ACCESS_KEY", "access")]).unwrap_err().contains("only make sense together"));
     }
 }

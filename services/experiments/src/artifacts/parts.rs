@@ -177,6 +177,9 @@ impl Artifacts {
 
     /// Puts the parts together and makes them the artifact: those named, or else all that have arrived. Repeating it
     /// changes nothing, also after a crash in the middle of it.
+    ///
+    /// Goes on when the caller's time is up: reading a large object once takes longer than any call may, and a caller who
+    /// asks again waits for the end of that instead of beginning anew.
     pub async fn complete_parts(
         &self,
         ctx: &Ctx,
@@ -186,6 +189,19 @@ impl Artifacts {
         parts: Option<Vec<Part>>,
     ) -> Result<ArtifactPath, Status> {
         let begun = self.begun_parts(owner, token)?;
+        let (artifacts, ctx, owner) = (self.clone(), ctx.clone(), owner.clone());
+        let finished = tokio::spawn(async move { artifacts.finish_parts(&ctx, order, &owner, begun, parts).await });
+        finished.await.map_err(|fault| refuse(Refusal::internal(fault)))?
+    }
+
+    async fn finish_parts(
+        &self,
+        ctx: &Ctx,
+        order: Order,
+        owner: &Owner,
+        begun: Begun,
+        parts: Option<Vec<Part>>,
+    ) -> Result<ArtifactPath, Status> {
         let path = ArtifactPath::stored(begun.path.clone());
         let _turn = self.inner.turns.take(&begun.object_key).await;
         if self.content(owner, &path).await.is_ok_and(|content| content.object_key == begun.object_key) {

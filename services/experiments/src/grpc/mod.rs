@@ -14,6 +14,8 @@ use cairn_contract::cairn::experiments::v1::metric_service_server::MetricService
 use cairn_contract::cairn::experiments::v1::run_service_server::RunServiceServer;
 use tonic::service::RoutesBuilder;
 
+pub(crate) use self::parse::page_size_within;
+
 use crate::app::App;
 
 /// All services of the contract over one set of commands and queries.

@@ -39,7 +39,7 @@ pub(super) fn page_size(size: i32) -> Result<usize, Status> {
 }
 
 /// A size beyond the maximum is the maximum.
-pub(super) fn page_size_within(size: i32, default: usize, max: usize) -> Result<usize, Status> {
+pub(crate) fn page_size_within(size: i32, default: usize, max: usize) -> Result<usize, Status> {
     match usize::try_from(size) {
         Ok(0) => Ok(default),
         Ok(size) => Ok(size.min(max)),

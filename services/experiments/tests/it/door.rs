@@ -9,7 +9,7 @@ use cairn_contract::cairn::experiments::v1::logged_model_service_client::LoggedM
 use cairn_contract::cairn::experiments::v1::metric_service_client::MetricServiceClient;
 use cairn_contract::cairn::experiments::v1::run_service_client::RunServiceClient;
 use cairn_eventstore::{Commands, EventStore, Memory};
-use cairn_experiments::{Config, artifacts, mount};
+use cairn_experiments::{Config, Settings, artifacts, logs, mount};
 use cairn_kernel::{Clock, Position, Principal, PrincipalKind, SystemClock};
 use cairn_service::guard::{GuardLayer, Limits, PRINCIPAL};
 use cairn_service::{Deps, InProcess};
@@ -41,7 +41,8 @@ impl Door {
             views_folder: folder.path().to_owned(),
         };
         let storage = artifacts::Config::default().open(folder.path(), "http://localhost").await.unwrap();
-        let mounted = mount(&deps, Config::default(), storage).unwrap();
+        let settings = Settings { experiments: Config::default(), run_logs: logs::Config::default(), storage };
+        let mounted = mount(&deps, settings, folder.path()).unwrap();
         let process = InProcess::new(GuardLayer::new(&deps, Limits::default()).unwrap(), [mounted.routes]);
         Self { process, access, _folder: folder }
     }

@@ -6,6 +6,7 @@ mod batches;
 mod door;
 mod experiments;
 mod limits;
+mod logs;
 mod metrics;
 mod runs;
 mod search;

@@ -21,7 +21,7 @@ pub struct Tree {
 
 impl Tree {
     pub fn new(secrets: Arc<Secrets>, contract: &Contract) -> Self {
-        let trimmed = contract.events().filter(|event| event.is_trimmed).map(|event| event.category.clone());
+        let trimmed = contract.events().filter(|event| event.kept_max.is_some()).map(|event| event.category.clone());
         Self { secrets, trimmed: trimmed.collect() }
     }
 }
