@@ -9,6 +9,8 @@ mod lexer;
 mod order;
 mod page;
 mod parser;
+#[cfg(test)]
+mod spec;
 mod sql;
 
 pub use condition::{Compare, Text};
