@@ -13,7 +13,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1] / "python"))
 
 from suite import Suite  # noqa: E402
-from training import train_everything  # noqa: E402
+from training import train_everything  # noqa: E402  (before mlflow: it says what mlflow shall not do)
+
+import mlflow  # noqa: E402
 
 
 def say(text: str) -> None:
@@ -75,8 +77,43 @@ def a_refusal(suite: Suite) -> None:
     show(suite, "audit", "list", "--principal", "serviceAccounts/demo-viewer")
 
 
+def person(suite: Suite, name: str, role: str) -> str:
+    """The key of somebody new with a role in the project."""
+    user = suite.cli_json("users", "create", name)["name"]
+    suite.cli_json("bindings", "create", "--principal", user, "--role", role, "--resource", "projects/default",
+                   "--reason", "works here")
+    return suite.cli_json("keys", "create", "--owner", user)["secret"]
+
+
+def a_promotion(suite: Suite, run: str) -> None:
+    say("Ada registers the wine model with the MLflow client; a policy protects its alias `champion`")
+    ada, bob = person(suite, "ada", "editor"), person(suite, "bob", "manager")
+    show(suite, "promotions", "policy", "set", "--protect-alias", "champion", "--approvals", "1")
+    os.environ["MLFLOW_TRACKING_TOKEN"] = ada
+    for _ in range(2):
+        mlflow.register_model(f"runs:/{run}/model", "wine")
+    show(suite, "models", "versions", "wine", key=ada)
+
+    say("She may not move it by herself, with the MLflow client neither; but she may ask")
+    try:
+        mlflow.MlflowClient().set_registered_model_alias("wine", "champion", "1")
+        raise SystemExit("the alias moved without a promotion")
+    except mlflow.exceptions.MlflowException as refusal:
+        print(f"  MLflow: {refusal}")
+    for version in ("1", "2"):
+        asked = suite.cli_json("promotions", "create", "wine", version, "--alias", "champion", key=ada)["name"]
+        show(suite, "promotions", "approve", asked, key=ada, expect=5)
+        say(f"Bob approves version {version}, and it is the champion at once")
+        show(suite, "promotions", "approve", asked, "--comment", "read the curves", key=bob)
+        model = mlflow.sklearn.load_model("models:/wine@champion")
+        print(f"  models:/wine@champion predicts {model.predict([[0.0] * 13]).tolist()}")
+    say("The former champion is archived, in the same step")
+    show(suite, "models", "versions", "wine", key=ada)
+    os.environ["MLFLOW_TRACKING_TOKEN"] = suite.key
+
+
 def a_proof(suite: Suite, folder: Path) -> None:
-    say("Proof of that refusal, for an auditor who asks nobody")
+    say("Proof that the viewer was refused, for an auditor who asks nobody")
     refused = suite.cli_json("audit", "list", "--principal", "serviceAccounts/demo-viewer", "--outcome", "denied")[0]
     keys, proof = folder / "keys", folder / "refusal.tlog-proof"
     keys.write_text(suite.cli("audit", "checkpoint", "--keys").stdout)
@@ -102,6 +139,7 @@ def main() -> None:
             runs = train_everything(say=lambda text: print(f"  {text}", flush=True))
             what_is_known(suite, runs)
             a_refusal(suite)
+            a_promotion(suite, runs["wine"][0])
             a_proof(suite, Path(folder))
             say("Stopping, as SIGTERM does: what was accepted is finished")
         assert suite.process.returncode == 0, f"the suite ended with {suite.process.returncode}: see {suite.log}"

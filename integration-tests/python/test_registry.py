@@ -186,3 +186,18 @@ def test_an_unmodified_client_keeps_models_s4_54(cairn, tmp_path, prefix):
                               capture_output=True, text=True, timeout=STORY_SECONDS_MAX)
         assert told.returncode == 0, told.stdout + told.stderr
         assert told.stdout.count("as it should be") == 4
+
+
+def test_a_policy_is_set_and_read_from_the_command_line(suite, root):
+    name = model(root, "ruled", 1)
+    suite.cli_json("promotions", "policy", "set", "ruled", "--protect-alias", "best", "--protect-stage", "production",
+                   "--approvals", "2", "--approver-role", "roles/admin", "--min", "auc=0.8", "--calm-period", "1h")
+    set_ = suite.cli_json("promotions", "policy", "get", "ruled")
+    assert set_["name"] == f"{name}/promotionPolicies/default"
+    terms = set_["terms"]
+    assert (terms["protected_aliases"], terms["protected_stages"]) == (["best"], ["STAGE_PRODUCTION"])
+    assert (terms["approvals_required"], terms["approver_roles"]) == (2, ["roles/admin"])
+    assert (terms["metric_thresholds"], terms["calm_period"]) == ([{"metric": "auc", "min": 0.8}], "3600s")
+    refused(root.post(f"{name}:setAlias", json={"alias": "best", "version": 1}), "TARGET_PROTECTED")
+    wrong = suite.cli("promotions", "policy", "set", "ruled", "--min", "auc")
+    assert wrong.returncode == 2 and "METRIC=VALUE" in wrong.stderr

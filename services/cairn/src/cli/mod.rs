@@ -18,6 +18,7 @@ mod models;
 mod nested;
 mod output;
 mod points;
+mod policies;
 mod projects;
 mod promotions;
 mod rebuild;

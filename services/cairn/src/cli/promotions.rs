@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::models::full_name;
 use super::output::Column;
+use super::policies;
 use super::session::{Items, Session};
 
 const SERVICE: &str = "registry.v1.PromotionService";
@@ -79,6 +80,9 @@ pub enum Command {
         /// Its full name.
         promotion: String,
     },
+    /// What promotions need.
+    #[command(subcommand)]
+    Policy(policies::Command),
 }
 
 pub async fn run(session: Session, command: Command) -> anyhow::Result<()> {
@@ -116,6 +120,7 @@ pub async fn run(session: Session, command: Command) -> anyhow::Result<()> {
         Command::Withdraw { promotion, comment } => {
             act("WithdrawPromotion", "withdrew", promotion, Some(comment)).await
         }
+        Command::Policy(command) => policies::run(session, command).await,
         Command::Complete { promotion } => act("CompletePromotion", "completed", promotion, None).await,
     }
 }
