@@ -48,6 +48,11 @@ pub struct Figures {
 pub struct Refused(String);
 
 impl Figures {
+    /// Of a load that was not run.
+    pub fn nothing() -> anyhow::Result<Self> {
+        Ok(Self { took: Histogram::new(3)?, elapsed: Duration::ZERO, refused: 0, refusal: None })
+    }
+
     pub fn per_second(&self) -> f64 {
         self.took.len() as f64 / self.elapsed.as_secs_f64()
     }

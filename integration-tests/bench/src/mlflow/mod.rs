@@ -43,6 +43,9 @@ pub struct Args {
     /// Also show what both come to as their stores grow from 1 000 to 100 000 runs, with as many requests at once as MLflow has workers. Takes a quarter of an hour.
     #[arg(long)]
     growth: bool,
+    /// Leave the MLflow server out, and its columns without figures: to look into Cairn.
+    #[arg(long)]
+    alone: bool,
 }
 
 /// What is asked of a server, and how many requests of it are alive at once.
@@ -87,9 +90,14 @@ pub fn run(args: Args) -> anyhow::Result<()> {
 
 async fn compare(args: Args) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
-    let peer = Peer::mlflow(&args.python, folder.path(), args.workers, args.runs, args.points).await?;
     let load = Load { connections: args.connections, duration: Duration::from_secs(args.seconds) };
-    let theirs = measure(&load, peer, WORKLOADS).await?;
+    let theirs = match args.alone {
+        true => nothing(WORKLOADS)?,
+        false => {
+            let peer = Peer::mlflow(&args.python, folder.path(), args.workers, args.runs, args.points).await?;
+            measure(&load, peer, WORKLOADS).await?
+        }
+    };
     let peer = Peer::cairn(&args.cairn, folder.path(), args.runs, args.points).await?;
     let ours = measure(&load, peer, WORKLOADS).await?;
     println!(
@@ -110,6 +118,11 @@ async fn compare(args: Args) -> anyhow::Result<()> {
         growth(&args, folder.path()).await?;
     }
     Ok(())
+}
+
+/// Figures of a server that was left out.
+fn nothing(workloads: &[Workload]) -> anyhow::Result<Vec<Figures>> {
+    workloads.iter().map(|_| Figures::nothing()).collect()
 }
 
 /// Runs these workloads on one server, then stops it. A genuine server refuses requests when it cannot keep up, which is
@@ -143,8 +156,13 @@ async fn growth(args: &Args, folder: &std::path::Path) -> anyhow::Result<()> {
         eprintln!("filling both stores with {runs} runs");
         let home = folder.join(format!("growth-{runs}"));
         std::fs::create_dir(&home)?;
-        let peer = Peer::mlflow(&args.python, &home, args.workers, runs, GROWTH_POINTS).await?;
-        theirs.push(measure(&load, peer, GROWTH).await?);
+        theirs.push(match args.alone {
+            true => nothing(GROWTH)?,
+            false => {
+                let peer = Peer::mlflow(&args.python, &home, args.workers, runs, GROWTH_POINTS).await?;
+                measure(&load, peer, GROWTH).await?
+            }
+        });
         let peer = Peer::cairn(&args.cairn, &home, runs, GROWTH_POINTS).await?;
         ours.push(measure(&load, peer, GROWTH).await?);
     }
