@@ -205,6 +205,9 @@ impl Artifacts {
         let path = ArtifactPath::stored(begun.path.clone());
         let _turn = self.inner.turns.take(&begun.object_key).await;
         if self.content(owner, &path).await.is_ok_and(|content| content.object_key == begun.object_key) {
+            // Recorded by who asked before; the view may not have heard of it yet.
+            let head = *self.inner.commands.store().head().borrow();
+            self.inner.view.reached(head, ctx.deadline()).await.map_err(refuse)?;
             return Ok(path);
         }
         self.check_room(owner).await?;
