@@ -104,7 +104,7 @@ impl fmt::Display for VerifyingKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut key = vec![self.kind.byte()];
         key.extend(self.public);
-        write!(f, "{}+{:08x}+{}", self.name, u32::from_be_bytes(self.id()), STANDARD.encode(key))
+        write!(f, "{}+{}+{}", self.name, hex(self.id()), STANDARD.encode(key))
     }
 }
 

@@ -8,7 +8,7 @@ use cairn_kernel::{Aggregate, Expected, Metadata, StreamName};
 use cairn_service::Refusal;
 use prost::{Message as _, Name as _};
 use tokio::time::{Instant, sleep, sleep_until};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 use uuid::Uuid;
 
 use super::{Inner, Log, RunLogs};
@@ -36,8 +36,15 @@ impl RunLogs {
 
     /// What an event of a run means for its log.
     async fn hear(&self, recorded: &Recorded) -> Result<(), Refusal> {
-        let event = Run::decode(&recorded.kind, &recorded.payload);
-        let event = event.map_err(|fault| Refusal::internal(fault.to_string()))?;
+        let event = match Run::decode(&recorded.kind, &recorded.payload) {
+            Ok(event) => event,
+            Err(fault) => {
+                // It will not read the next time either, and must not keep the ends of all others from being heard. The
+                // view of runs sets it aside and raises the alarm.
+                error!(position = %recorded.position, %fault, "an event of a run does not read: its log stays as it is");
+                return Ok(());
+            }
+        };
         let (run, book) = (&event.run, &self.inner.book);
         match &event.change {
             Change::Finished { .. } => self.close(run).await?,
@@ -54,8 +61,14 @@ impl RunLogs {
     async fn close_overdue(&self) -> Result<(), Refusal> {
         for run in self.inner.book.open_runs().await? {
             let run: RunName = run.parse()?;
-            if self.inner.app.run_state(&run).await?.state.is_terminal() {
-                self.close(&run).await?;
+            match self.inner.app.run_state(&run).await {
+                Ok(found) if found.state.is_terminal() => self.close(&run).await?,
+                Ok(_) => {}
+                // The log of events was restored from before the run began; its lines harm nobody.
+                Err(fault) if fault.reason == "RUN_NOT_FOUND" => {
+                    warn!(%run, "there are lines of a run that is not known")
+                }
+                Err(fault) => return Err(fault),
             }
         }
         Ok(())
@@ -99,7 +112,9 @@ async fn prepared(logs: &RunLogs) -> Result<Subscription, Refusal> {
     let kinds = ["RunFinished", "RunResumed", "RunDeleted", "RunRestored"];
     let kinds = kinds.map(|kind| format!("cairn.experiments.events.v1.{kind}")).into();
     let filter = Filter { kinds, ..Filter::categories([Run::CATEGORY]) };
-    Ok(Subscription::new(Arc::clone(&logs.inner.store), logs.inner.book.heard().await?, filter))
+    // Of a log of events that was restored, less is there than has been heard.
+    let heard = logs.inner.book.heard().await?.min(*logs.inner.store.head().borrow());
+    Ok(Subscription::new(Arc::clone(&logs.inner.store), heard, filter))
 }
 
 /// Goes on until something fails: what failed is heard again.

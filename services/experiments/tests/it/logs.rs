@@ -2,16 +2,18 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use cairn_contract::cairn::experiments::events::v1::RunLogClosed;
-use cairn_eventstore::{Direction, EventStore, Filter};
+use cairn_eventstore::{Direction, EventStore, Filter, NewEvent, Write};
 use cairn_experiments::logs::{Config, Followed, Lines, Log, RunLogs, Start, Wanted};
 use cairn_experiments::model::{RunName, RunState};
-use cairn_kernel::{Expected, Position, Time};
+use cairn_kernel::{Expected, Position, StreamName, Time};
 use cairn_service::Refusal;
 use futures::{Stream, StreamExt};
 use prost::Message;
 use tempfile::TempDir;
+use uuid::Uuid;
 
 use crate::support::{Service, call};
 
@@ -170,6 +172,43 @@ async fn ends_that_came_while_nobody_listened_are_heard_at_the_next_start() {
     let logs = start(&service, folder.path(), Config::default());
     let told = told(logs.follow(&run, Start::default()).await.unwrap()).await;
     assert_eq!((texts(&told), told.last().unwrap().ended), (vec!["kept"], Some(RunState::Failed)));
+}
+
+/// How a run ended for whoever follows its log; nobody waits for ever.
+async fn end_of(logs: &RunLogs, run: &RunName) -> Option<RunState> {
+    let following = logs.follow(run, Start::default()).await.unwrap();
+    let told = tokio::time::timeout(Duration::from_secs(20), told(following)).await;
+    told.expect("the end is heard").last().unwrap().ended
+}
+
+#[tokio::test]
+async fn a_log_of_events_that_was_restored_from_before_a_run_keeps_no_other_run_from_ending() {
+    let World { logs, run, folder, .. } = World::new(Config::default()).await;
+    logs.append(&run, lines(&["of a run that is gone"])).await.unwrap();
+    drop(logs);
+    let service = Service::new();
+    let logs = start(&service, folder.path(), Config::default());
+    let experiment = service.experiment("e").await;
+    let run = service.run(&experiment).await;
+    logs.append(&run, lines(&["kept"])).await.unwrap();
+    service.app.finish_run(&call(), &run, Expected::Any, RunState::Finished, None).await.unwrap();
+    assert_eq!(end_of(&logs, &run).await, Some(RunState::Finished));
+}
+
+#[tokio::test]
+async fn an_event_that_does_not_read_keeps_no_other_run_from_ending() {
+    let world = World::new(Config::default()).await;
+    world.append(None, &["kept"]).await.unwrap();
+    let damaged = NewEvent {
+        id: Uuid::new_v4(),
+        kind: "cairn.experiments.events.v1.RunFinished".into(),
+        payload: "no message".into(),
+        metadata: Default::default(),
+    };
+    let stream = StreamName::of("experiments.run", "projects/p/runs/damaged");
+    world.service.store.append(vec![Write::new(stream, Expected::Any, vec![damaged])]).await.unwrap();
+    world.finish().await;
+    assert_eq!(end_of(&world.logs, &world.run).await, Some(RunState::Finished));
 }
 
 #[tokio::test]

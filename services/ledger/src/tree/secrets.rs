@@ -115,6 +115,7 @@ fn make(path: &Path) -> io::Result<()> {
     let id = id.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     let stored = Stored {
         version: VERSION,
+        // No address: it is made before anybody knows where the log will be served, and never changes.
         origin: format!("cairn.invalid/{id}/system"),
         signing_seeds: vec![random()],
         salt_key: random(),

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{App, Call, Made, refused};
 use crate::model::registered::{Command, Rejection};
-use crate::model::{Approver, Evidence, ModelName, Move, PromotionName, Unmet, Version};
+use crate::model::{Approver, Evidence, ModelName, Move, PromotionName, Terms, Unmet, Version};
 use crate::query::{PromotionRecord, PromotionState};
 
 /// Namespace of promotion ids.
@@ -95,8 +95,7 @@ impl App {
             default,
             now,
         };
-        let (_, position) = self.command(call, &name.parent(), Expected::Any, command).await?;
-        self.made_promotion(call, name, position).await
+        self.act_on(call, name, command).await
     }
 
     /// Rejects a promotion.
@@ -113,8 +112,7 @@ impl App {
             comment: comment.to_owned(),
             now,
         };
-        let (_, position) = self.command(call, &name.parent(), Expected::Any, command).await?;
-        self.made_promotion(call, name, position).await
+        self.act_on(call, name, command).await
     }
 
     /// Takes a promotion back, by who asked for it.
@@ -131,8 +129,7 @@ impl App {
             comment: comment.to_owned(),
             now,
         };
-        let (_, position) = self.command(call, &name.parent(), Expected::Any, command).await?;
-        self.made_promotion(call, name, position).await
+        self.act_on(call, name, command).await
     }
 
     /// Carries out a promotion whose last condition was one of time.
@@ -150,8 +147,7 @@ impl App {
             default,
             now,
         };
-        let (_, position) = self.command(call, &name.parent(), Expected::Any, command).await?;
-        self.made_promotion(call, name, position).await
+        self.act_on(call, name, command).await
     }
 
     /// Moves without a promotion.
@@ -192,6 +188,17 @@ impl App {
             evidence.insert(step.version, Arc::clone(&version.state.facts.metrics));
         }
         Ok(Arc::new(evidence))
+    }
+
+    /// Carries out a command on a promotion that waits, and gives what became of it.
+    async fn act_on(
+        &self,
+        call: &Call,
+        name: &PromotionName,
+        command: impl Fn(Option<Arc<Terms>>) -> Command + Clone + Send + Sync,
+    ) -> Result<Made<PromotionStatus>, Refusal> {
+        let (_, position) = self.command(call, &name.parent(), Expected::Any, command).await?;
+        self.made_promotion(call, name, position).await
     }
 
     async fn made_promotion(
