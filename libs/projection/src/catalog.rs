@@ -92,7 +92,7 @@ pub(crate) fn adopt(
 /// Empties a view, so that it reads the log from the start.
 pub(crate) fn start_over(tx: &Transaction<'_>, definition: &Definition) -> Result<(), rusqlite::Error> {
     retire(tx, definition.name)?;
-    tx.execute_batch(definition.schema)?;
+    tx.execute_batch(&definition.schema)?;
     tx.execute(
         "INSERT INTO cairn_view (name, shape, position) VALUES (?1, ?2, 0)",
         [definition.name, &definition.shape],
@@ -109,7 +109,7 @@ pub(crate) fn start_over(tx: &Transaction<'_>, definition: &Definition) -> Resul
 /// Drops the indexes that only readers need. They are empty, so this costs nothing.
 pub(crate) fn drop_reader_indexes(tx: &Transaction<'_>, definition: &Definition) -> Result<(), rusqlite::Error> {
     for index in definition.reader_indexes.iter() {
-        tx.execute_batch(&format!("DROP INDEX {}", quoted(index.name)))?;
+        tx.execute_batch(&format!("DROP INDEX {}", quoted(&index.name)))?;
     }
     Ok(())
 }

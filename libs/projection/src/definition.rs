@@ -4,13 +4,14 @@ use aws_lc_rs::digest::{SHA256, digest};
 use cairn_eventstore::{Filter, Recorded};
 use rusqlite::{Connection, OptionalExtension, Transaction};
 
+use crate::past::{OneByOne, Twins};
 use crate::{Projection, ProjectionFault, QueryFault};
 
 /// A projection without its type, and the tables it creates. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Definition {
     pub name: &'static str,
-    pub schema: &'static str,
+    pub schema: Arc<str>,
     /// Names the shape of the tables: SHA-256 of the schema, hex.
     pub shape: String,
     /// What the schema creates, indexes and triggers aside: they go with their tables.
@@ -32,12 +33,12 @@ pub(crate) struct Table {
 /// An index, and the statement that makes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Index {
-    pub name: &'static str,
+    pub name: String,
     pub sql: String,
 }
 
 /// A projection as an object.
-trait Fold: Send + Sync {
+pub(crate) trait Fold: Send + Sync {
     fn filter(&self) -> Filter;
     fn apply(&self, tx: &Transaction<'_>, events: &[Arc<Recorded>]) -> Result<(), ProjectionFault>;
 }
@@ -57,20 +58,30 @@ impl Definition {
     pub fn of<P: Projection>(projection: P) -> Result<Self, QueryFault> {
         let scratch = Connection::open_in_memory()?;
         scratch.execute_batch(P::SCHEMA)?;
-        let mut listed = scratch.prepare(
-            "SELECT name, type = 'view', wr = 0 FROM pragma_table_list
-             WHERE schema = 'main' AND type IN ('table', 'view', 'virtual') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'
-             ORDER BY name",
-        )?;
-        let tables = listed
-            .query_map([], |row| Ok(Table { name: row.get(0)?, is_view: row.get(1)?, has_rowid: row.get(2)? }))?;
         Ok(Self {
             name: P::NAME,
-            schema: P::SCHEMA,
-            shape: hex::encode(digest(&SHA256, P::SCHEMA.as_bytes())),
-            tables: tables.collect::<Result<_, _>>()?,
+            schema: P::SCHEMA.into(),
+            shape: shape(P::SCHEMA),
+            tables: tables(&scratch)?,
             reader_indexes: reader_indexes::<P>(&scratch)?,
             fold: Arc::new(projection),
+        })
+    }
+
+    /// The view that keeps the past of this one, beside it in a file of its own.
+    pub fn past(self, name: &'static str) -> Result<Self, QueryFault> {
+        let scratch = Connection::open_in_memory()?;
+        scratch.execute_batch(&self.schema)?;
+        let twins = Twins::of(&scratch, &self)?;
+        let schema = format!("{}\n{}", self.schema, twins.schema);
+        scratch.execute_batch(&twins.schema)?;
+        Ok(Self {
+            name,
+            shape: shape(&schema),
+            schema: schema.into(),
+            tables: tables(&scratch)?,
+            reader_indexes: twins.reader_indexes.into(),
+            fold: Arc::new(OneByOne(self.fold)),
         })
     }
 
@@ -83,6 +94,23 @@ impl Definition {
     }
 }
 
+/// Names the shape of the tables that a schema creates.
+fn shape(schema: &str) -> String {
+    hex::encode(digest(&SHA256, schema.as_bytes()))
+}
+
+/// What a schema has created.
+fn tables(created: &Connection) -> Result<Arc<[Table]>, rusqlite::Error> {
+    let mut listed = created.prepare(
+        "SELECT name, type = 'view', wr = 0 FROM pragma_table_list
+         WHERE schema = 'main' AND type IN ('table', 'view', 'virtual') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'
+         ORDER BY name",
+    )?;
+    let tables =
+        listed.query_map([], |row| Ok(Table { name: row.get(0)?, is_view: row.get(1)?, has_rowid: row.get(2)? }))?;
+    tables.collect()
+}
+
 /// Finds the indexes that only readers need in what the schema has created.
 fn reader_indexes<P: Projection>(created: &Connection) -> Result<Arc<[Index]>, QueryFault> {
     let mut find = created.prepare("SELECT sql FROM sqlite_schema WHERE type = 'index' AND name = ?1")?;
@@ -90,7 +118,7 @@ fn reader_indexes<P: Projection>(created: &Connection) -> Result<Arc<[Index]>, Q
     for &name in P::READER_INDEXES {
         // SQLite keeps the statement's beginning in this spelling, however it was written.
         match find.query_row([name], |row| row.get::<_, Option<String>>(0)).optional()?.flatten() {
-            Some(sql) if sql.starts_with("CREATE INDEX") => indexes.push(Index { name, sql }),
+            Some(sql) if sql.starts_with("CREATE INDEX") => indexes.push(Index { name: name.to_owned(), sql }),
             _ => {
                 let problem = format!("view {}: its schema creates no index {name} that is not unique", P::NAME);
                 return Err(QueryFault::Conflict(problem));

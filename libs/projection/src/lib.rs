@@ -12,6 +12,7 @@ mod definition;
 mod file;
 mod follower;
 mod history;
+mod past;
 mod projection;
 mod read_model;
 mod readers;
@@ -20,6 +21,7 @@ mod room;
 mod status;
 mod view;
 
+pub use past::{Past, PastFault};
 pub use projection::{Projection, ProjectionFault};
 pub use read_model::{QueryFault, ReadModel};
 pub use rebuild::{Difference, RebuildFault, Rebuilt, TableDigest, TableVerdict, Verdict};

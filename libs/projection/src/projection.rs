@@ -20,6 +20,9 @@ pub trait Projection: Send + Sync + 'static {
     /// be one: it is a rule that `apply` relies on.
     const READER_INDEXES: &'static [&'static str] = &[];
 
+    /// Names the view that keeps the past of this one ([`Past`](crate::Past)); by its shape, like [`NAME`](Self::NAME).
+    const PAST: Option<&'static str> = None;
+
     /// Which events it needs.
     fn filter(&self) -> Filter;
 

@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use cairn_kernel::Position;
 use parking_lot::{Mutex, MutexGuard};
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::watch;
@@ -31,6 +32,8 @@ pub enum QueryFault {
 #[derive(Clone)]
 pub struct ReadModel {
     inner: Arc<Inner>,
+    /// The moment that queries see; `None`: whatever is there.
+    at: Option<Position>,
 }
 
 struct Inner {
@@ -55,6 +58,11 @@ impl ReadModel {
     ///
     /// A file that SQLite cannot read is replaced by an empty one: views read the log again.
     pub fn open(path: &Path, readers: usize) -> Result<Self, QueryFault> {
+        Self::open_with(path, readers, String::new())
+    }
+
+    /// The same, with what each reader's connection is told before its first query.
+    pub(crate) fn open_with(path: &Path, readers: usize, prelude: String) -> Result<Self, QueryFault> {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).map_err(|source| QueryFault::Folder { path: folder.to_owned(), source })?;
         }
@@ -71,10 +79,10 @@ impl ReadModel {
         let inner = Inner {
             path: path.to_owned(),
             writer: Mutex::new(writer),
-            readers: Arc::new(Readers::new(path.to_owned(), readers)),
+            readers: Arc::new(Readers::new(path.to_owned(), readers, prelude)),
             generation: watch::Sender::new(0),
         };
-        Ok(Self { inner: Arc::new(inner) })
+        Ok(Self { inner: Arc::new(inner), at: None })
     }
 
     /// Where the file is.
@@ -90,7 +98,12 @@ impl ReadModel {
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, rusqlite::Error> + Send + 'static,
     {
-        self.inner.readers.clone().query(query).await
+        self.inner.readers.clone().query(self.at, query).await
+    }
+
+    /// The tables of a past, as they were at a position.
+    pub(crate) fn at(&self, position: Position) -> Self {
+        Self { inner: Arc::clone(&self.inner), at: Some(position) }
     }
 
     /// Registers a view and finds or creates its tables.

@@ -118,7 +118,16 @@ impl View {
         projection: P,
         limits: Limits,
     ) -> Result<Self, QueryFault> {
-        let definition = Definition::of(projection)?;
+        Self::follow(store, model, Definition::of(projection)?, limits)
+    }
+
+    /// Starts following the log by what a definition says.
+    pub(crate) fn follow(
+        store: Arc<dyn EventStore>,
+        model: &ReadModel,
+        definition: Definition,
+        limits: Limits,
+    ) -> Result<Self, QueryFault> {
         let name = definition.name;
         let generation = model.generation();
         let checkpoint = model.adopt(&definition)?;
@@ -191,6 +200,11 @@ impl View {
     /// Every event up to here has been seen.
     pub fn position(&self) -> Position {
         self.inner.status.position()
+    }
+
+    /// Where the log it follows ends.
+    pub(crate) fn head(&self) -> Position {
+        *self.inner.source.store.head().borrow()
     }
 
     /// How many events the log is ahead of it.

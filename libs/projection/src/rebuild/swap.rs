@@ -22,9 +22,12 @@ pub(crate) fn swap(
 fn take(connection: &mut Connection, definition: &Definition) -> Result<Checkpoint, rusqlite::Error> {
     let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     catalog::start_over(&tx, definition)?;
+    // What triggers would write is copied like everything else.
+    let triggers = take_triggers(&tx, definition)?;
     for table in definition.tables.iter().filter(|table| !table.is_view) {
         copy(&tx, table)?;
     }
+    tx.execute_batch(&triggers.join(";\n"))?;
     tx.execute_batch("INSERT INTO main.cairn_quarantine SELECT * FROM built.cairn_quarantine")?;
     let (position, last_position, last_id) =
         tx.query_row("SELECT position, last_position, last_id FROM built.cairn_view", [], |row| {
@@ -37,6 +40,20 @@ fn take(connection: &mut Connection, definition: &Definition) -> Result<Checkpoi
     let checkpoint = catalog::checkpoint(&tx, definition.name)?.unwrap_or_default();
     tx.commit()?;
     Ok(checkpoint)
+}
+
+/// Drops the triggers of the view's tables, and gives the statements that make them again.
+fn take_triggers(tx: &Transaction<'_>, definition: &Definition) -> Result<Vec<String>, rusqlite::Error> {
+    let mut listed = tx.prepare("SELECT name, sql FROM main.sqlite_schema WHERE type = 'trigger' AND tbl_name = ?1")?;
+    let mut statements = vec![];
+    for table in definition.tables.iter() {
+        let found = listed.query_map([&table.name], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
+        for (name, sql) in found.collect::<Result<Vec<_>, _>>()? {
+            tx.execute_batch(&format!("DROP TRIGGER main.{}", quoted(&name)))?;
+            statements.push(sql);
+        }
+    }
+    Ok(statements)
 }
 
 /// Copies a table. Row by row only if it has to: `INSERT … SELECT *` between tables of the same shape makes SQLite move

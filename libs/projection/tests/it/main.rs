@@ -4,6 +4,7 @@
 mod beside;
 mod crash;
 mod follow;
+mod past;
 mod poison;
 mod rebuild;
 mod support;
