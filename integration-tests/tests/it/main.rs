@@ -3,6 +3,7 @@
 // A test that cannot go on has failed.
 #![allow(clippy::unwrap_used)]
 
+mod as_of;
 mod contract;
 mod history;
 mod outage;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use cairn::suite::{Running, config};
 use cairn_eventstore::EventStore;
+use cairn_kernel::Position;
 use cairn_service::config::Sources;
 use cairn_service::shutdown::Shutdown;
 use cairn_service::telemetry::Metrics;
@@ -63,11 +64,21 @@ impl Suite {
         self.running.stop().await;
     }
 
+    /// The log that it runs on.
+    pub fn store(&self) -> &Arc<dyn EventStore> {
+        &self.running.core().deps.store
+    }
+
+    /// Where the log ends.
+    pub fn head(&self) -> Position {
+        *self.store().head().borrow()
+    }
+
     /// Sends a request with or without a key, named so that the audit log can be asked for it.
     pub async fn send(&self, verb: &str, path: &str, body: Option<&Value>, key: Option<&str>, id: &str) -> Response {
         let url = format!("http://{}{path}", self.running.http);
         // Whatever is read has seen all that was recorded before.
-        let head = *self.running.core().deps.store.head().borrow();
+        let head = self.head();
         let request = self.http.request(verb.parse::<Verb>().unwrap(), url);
         let mut request = request.header("x-request-id", id).header("cairn-after", head.to_string());
         if let Some(key) = key {

@@ -10,6 +10,7 @@ mod fault;
 mod filter;
 pub mod limits;
 mod memory;
+mod moment;
 mod store;
 mod subscription;
 
@@ -18,5 +19,6 @@ pub use event::{NewEvent, Recorded};
 pub use fault::{AppendFault, DecodeFault, ReadFault};
 pub use filter::Filter;
 pub use memory::Memory;
+pub use moment::{Moment, moment};
 pub use store::{Appended, Appending, Direction, EventStore, Page, Retention, Snapshot, Write};
 pub use subscription::{Message, Subscription};

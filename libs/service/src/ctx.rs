@@ -3,7 +3,7 @@ use std::sync::Arc;
 use cairn_access::{Access, Decision, Facts, Reach};
 use cairn_contract::Method;
 use cairn_eventstore::{Order, RequestKey};
-use cairn_kernel::{Metadata, Name, Position, Principal};
+use cairn_kernel::{AsOf, Metadata, Name, Position, Principal};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 use tonic::{Request, Response, Status};
@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::guard::{POSITION, REQUEST_ID, denied, reach};
 use crate::telemetry::TRACEPARENT;
-use crate::{Refusal, refuse};
+use crate::{Refusal, field, refuse};
 
 /// Namespace of the ids derived from callers' request ids.
 const REQUESTS: Uuid = Uuid::from_u128(0x6361_6972_6e00_5000_8000_7265_7175_6573);
@@ -85,6 +85,11 @@ impl Ctx {
     /// The position this read must have seen (`cairn-after`).
     pub fn after(&self) -> Option<Position> {
         self.inner.after
+    }
+
+    /// The moment that a request's own `as_of` field names; empty: none in particular.
+    pub fn as_of(&self, text: &str) -> Result<Option<AsOf>, Status> {
+        if text.is_empty() { Ok(None) } else { field("as_of", text).map(Some) }
     }
 
     /// Names this request in logs, events and errors.

@@ -16,6 +16,8 @@ pub struct Deps {
     pub clock: Arc<dyn Clock>,
     /// Folder for this process's read models; each service opens `<folder>/<service>.sqlite`.
     pub views_folder: PathBuf,
+    /// Whether read models keep their past ([`AsOfReads`](crate::AsOfReads)).
+    pub keeps_past: bool,
 }
 
 /// What a service gives the process that runs it.

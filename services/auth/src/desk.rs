@@ -4,7 +4,7 @@ use cairn_access::{Access, ApiKey, Roles};
 use cairn_eventstore::{CommandFault, Commands, Order, Stored, Work};
 use cairn_kernel::{Aggregate, Clock, Expected, Name, Position, Revision, StreamName, Time};
 use cairn_projection::View;
-use cairn_service::{Ctx, Refusal, refuse};
+use cairn_service::{AsOfReads, Ctx, Refusal, refuse};
 use prost_types::FieldMask;
 use tonic::Status;
 
@@ -27,8 +27,16 @@ pub struct Desk {
     pub clock: Arc<dyn Clock>,
     pub view: View,
     pub query: Query,
+    pub past: AsOfReads,
     pub refusals: Refusals,
     pub people: People,
+}
+
+/// What one read sees.
+pub struct Reading {
+    pub query: Query,
+    /// What the clock shows then.
+    pub now: Time,
 }
 
 impl Desk {
@@ -38,10 +46,22 @@ impl Desk {
         self.access.reached(position, ctx.deadline()).await.map_err(refuse)
     }
 
-    /// Waits for the position that a reader says it must see.
-    pub async fn catch_up(&self, ctx: &Ctx) -> Result<(), Status> {
-        let Some(after) = ctx.after() else { return Ok(()) };
-        self.view.reached(after, ctx.deadline()).await.map_err(refuse)
+    /// What a read sees: the moment that its own field names, or the present, once that shows what the reader says it
+    /// must see.
+    pub async fn reading(&self, ctx: &Ctx, as_of: &str) -> Result<Reading, Status> {
+        if let Some(as_of) = ctx.as_of(as_of)? {
+            let then = self.past.at(as_of, ctx.deadline()).await.map_err(refuse)?;
+            return Ok(Reading { query: Query::new(then.model), now: then.moment.time });
+        }
+        if let Some(after) = ctx.after() {
+            self.view.reached(after, ctx.deadline()).await.map_err(refuse)?;
+        }
+        Ok(self.present())
+    }
+
+    /// What is there now.
+    pub fn present(&self) -> Reading {
+        Reading { query: self.query.clone(), now: self.now() }
     }
 
     /// Carries out one command on one aggregate, waits until it shows, and gives where it is stored.

@@ -2,7 +2,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use cairn_projection::{QueryFault, ReadModel, View};
-use cairn_service::{Deps, Mounted};
+use cairn_service::{AsOfReads, Deps, Mounted};
 
 use crate::decisions::{Decisions, Refusals};
 use crate::desk::Desk;
@@ -33,6 +33,8 @@ pub fn mount(deps: &Deps, data_folder: &Path) -> Result<Mounted, MountFault> {
     let people = People::open(&data_folder.join("auth-people.sqlite"))?;
     let model = ReadModel::open(&deps.views_folder.join("auth.sqlite"), READERS)?;
     let view = View::start(Arc::clone(&deps.store), &model, Directory)?;
+    let past = AsOfReads::start(deps, "auth.past.sqlite", Directory)?;
+    let mut views: Vec<_> = past.view().cloned().into_iter().collect();
     let refusals_model = ReadModel::open(&deps.views_folder.join("auth-decisions.sqlite"), DECISION_READERS)?;
     let refusals_view = View::start(Arc::clone(&deps.store), &refusals_model, Decisions)?;
     let desk = Arc::new(Desk {
@@ -41,9 +43,11 @@ pub fn mount(deps: &Deps, data_folder: &Path) -> Result<Mounted, MountFault> {
         clock: Arc::clone(&deps.clock),
         view: view.clone(),
         query: Query::new(model),
+        past,
         refusals: Refusals { view: refusals_view.clone(), model: refusals_model },
         people,
     });
     reactor::start(&desk);
-    Ok(Mounted { role: "auth", routes: routes(&desk), views: vec![view, refusals_view] })
+    views.extend([view, refusals_view]);
+    Ok(Mounted { role: "auth", routes: routes(&desk), views })
 }

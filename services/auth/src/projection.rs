@@ -15,6 +15,7 @@ pub struct Directory;
 
 impl Projection for Directory {
     const NAME: &'static str = "auth.directory.v1";
+    const PAST: Option<&'static str> = Some("auth.directory.v1.past");
     const SCHEMA: &'static str = include_str!("schema.sql");
 
     fn filter(&self) -> Filter {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use cairn_eventstore::{Commands, EventStore};
 use cairn_kernel::Clock;
 use cairn_projection::{QueryFault, ReadModel, View};
-use cairn_service::{Deps, Mounted};
+use cairn_service::{AsOfReads, Deps, Mounted};
 use tonic::service::Routes;
 
 use crate::app::App;
@@ -26,12 +26,13 @@ pub fn open(
     commands: Commands,
     clock: Arc<dyn Clock>,
     folder: &Path,
+    past: AsOfReads,
     config: Config,
 ) -> Result<(App, View), QueryFault> {
     let model = ReadModel::open(&folder.join("experiments.sqlite"), config.readers as usize)?;
     let view = View::start(store, &model, Views)?;
     let metrics = Arc::new(SqliteMetrics::new(model.clone(), view.clone()));
-    let app = App::new(commands, clock, view.clone(), Query::new(model), metrics, config);
+    let app = App::new(commands, clock, view.clone(), Query::new(model), metrics, past, config);
     Ok((app, view))
 }
 
@@ -57,12 +58,17 @@ pub struct Settings {
 pub fn mount(deps: &Deps, settings: Settings, data_folder: &Path) -> Result<Mounted, MountFault> {
     let Settings { experiments: config, run_logs, storage } = settings;
     let (store, clock) = (Arc::clone(&deps.store), Arc::clone(&deps.clock));
-    let (app, view) = open(Arc::clone(&store), deps.commands.clone(), clock, &deps.views_folder, config)?;
+    let past = AsOfReads::start(deps, "experiments.past.sqlite", Views)?;
+    let mut views: Vec<_> = past.view().cloned().into_iter().collect();
+    let (app, view) = open(Arc::clone(&store), deps.commands.clone(), clock, &deps.views_folder, past, config)?;
+    views.push(view);
     let logs = RunLogs::start(app.clone(), Arc::clone(&store), data_folder, run_logs)?;
-    let artifacts = Artifacts::start(storage, store, deps.commands.clone(), &deps.views_folder)?;
+    let artifacts =
+        Artifacts::start(storage, store, deps.commands.clone(), &deps.views_folder, Artifacts::past(deps)?)?;
     let mut routes = Routes::builder();
     add_services(&mut routes, app.clone());
     let routes = logs.routes(artifacts.routes(routes.routes()));
     let routes = Mlflow::new(app, artifacts.clone()).routes(routes);
-    Ok(Mounted { role: ROLE, routes, views: vec![view, artifacts.view().clone()] })
+    views.extend(artifacts.views().cloned());
+    Ok(Mounted { role: ROLE, routes, views })
 }

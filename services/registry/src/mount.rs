@@ -4,7 +4,7 @@ use std::sync::Arc;
 use cairn_eventstore::{Commands, EventStore};
 use cairn_kernel::Clock;
 use cairn_projection::{QueryFault, ReadModel, View};
-use cairn_service::{Deps, Mounted};
+use cairn_service::{AsOfReads, Deps, Mounted};
 use tonic::service::Routes;
 
 use crate::app::App;
@@ -23,20 +23,24 @@ pub fn open(
     commands: Commands,
     clock: Arc<dyn Clock>,
     folder: &Path,
+    past: AsOfReads,
     config: Config,
 ) -> Result<(App, View), QueryFault> {
     let model = ReadModel::open(&folder.join("registry.sqlite"), config.readers as usize)?;
     let view = View::start(store, &model, Views)?;
-    let app = App::new(commands, clock, view.clone(), Query::new(model), config);
+    let app = App::new(commands, clock, view.clone(), Query::new(model), past, config);
     Ok((app, view))
 }
 
 /// Runs this service.
 pub fn mount(deps: &Deps, config: Config) -> Result<Mounted, QueryFault> {
     let (store, clock) = (Arc::clone(&deps.store), Arc::clone(&deps.clock));
-    let (app, view) = open(store, deps.commands.clone(), clock, &deps.views_folder, config)?;
+    let past = AsOfReads::start(deps, "registry.past.sqlite", Views)?;
+    let mut views: Vec<_> = past.view().cloned().into_iter().collect();
+    let (app, view) = open(store, deps.commands.clone(), clock, &deps.views_folder, past, config)?;
     let mut routes = Routes::builder();
     add_services(&mut routes, app.clone(), Arc::clone(&deps.access));
     let routes = Mlflow::new(app).routes(routes.routes());
-    Ok(Mounted { role: ROLE, routes, views: vec![view] })
+    views.push(view);
+    Ok(Mounted { role: ROLE, routes, views })
 }

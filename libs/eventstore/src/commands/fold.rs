@@ -12,7 +12,7 @@ use super::{CommandFault, Commands, Stored};
 use crate::{DecodeFault, Direction, ReadFault};
 
 /// Events read at a time while folding a stream.
-const PAGE_EVENTS: usize = 512;
+pub(super) const PAGE_EVENTS: usize = 512;
 
 /// Why a stream could not be folded.
 #[derive(Clone)]

@@ -1,6 +1,9 @@
+use std::sync::Arc;
+
 use cairn_kernel::{Position, Revision, StreamName};
 
 use super::cache::{Entry, Key, Place, key};
+use super::fold::PAGE_EVENTS;
 use super::sent::Fate;
 use super::{ATTEMPTS_MAX, CommandFault, Commands, Loaded, Stored};
 use crate::{Direction, Snapshot};
@@ -13,6 +16,30 @@ impl Commands {
     pub async fn load<A: Stored>(&self, stream: &StreamName) -> Result<Loaded<A>, CommandFault<A::Rejection>> {
         let Entry { place, state } = self.settled::<A, _>(stream).await?;
         Ok(Loaded { state, revision: place.revision })
+    }
+
+    /// A state as it was at a position of the log. Read from the stream's start each time: the past is asked for seldom.
+    pub async fn load_at<A: Stored>(
+        &self,
+        stream: &StreamName,
+        at: Position,
+    ) -> Result<Loaded<A>, CommandFault<A::Rejection>> {
+        let (mut state, mut revision) = (A::default(), None);
+        loop {
+            let from = revision.map_or_else(Revision::default, Revision::next);
+            let page = self.store().read(stream, from, Direction::Forwards, PAGE_EVENTS).await?;
+            let is_last = page.len() < PAGE_EVENTS;
+            for event in page {
+                if event.position > at {
+                    return Ok(Loaded { state: Arc::new(state), revision });
+                }
+                state.evolve(&A::decode(&event.kind, &event.payload)?);
+                revision = Some(event.revision);
+            }
+            if is_last {
+                return Ok(Loaded { state: Arc::new(state), revision });
+            }
+        }
     }
 
     /// A durable state that was current after this was called.

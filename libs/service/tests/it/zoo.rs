@@ -182,6 +182,7 @@ impl Zoo {
             access: Arc::clone(&access),
             clock,
             views_folder: std::env::temp_dir(),
+            keeps_past: true,
         };
         let gate = Arc::new(Gate::default());
         let layer = GuardLayer::with_contract(contract(), &deps, limits);

@@ -10,7 +10,7 @@ use cairn_service::{Ctx, Refusal, Reply, field, refuse};
 use tonic::{Request, Response, Status};
 
 use crate::bindings::{Wanted, grant, withdraw};
-use crate::desk::{Desk, given, rejected, text};
+use crate::desk::{Desk, Reading, given, rejected, text};
 use crate::model::{BindingName, PrincipalName, Rejection};
 use crate::page::Page;
 use crate::query::BindingFilter;
@@ -22,15 +22,15 @@ pub struct AccessRules(pub Arc<Desk>);
 const GRANTS_MAX: usize = 1_000;
 
 impl AccessRules {
-    async fn show(&self, name: &BindingName) -> Result<proto::Binding, Status> {
-        let found = self.0.query.binding(name.as_str()).await.map_err(refuse)?;
+    async fn show(&self, reading: &Reading, name: &BindingName) -> Result<proto::Binding, Status> {
+        let found = reading.query.binding(name.as_str()).await.map_err(refuse)?;
         found.ok_or_else(|| rejected(Rejection::BindingNotFound(name.clone())))
     }
 
     async fn give(&self, ctx: &Ctx, request_id: &str, wanted: Wanted) -> Reply<proto::Binding> {
         let (name, at) = grant(&self.0, ctx, request_id, wanted).await?;
         self.0.settle(ctx, at).await?;
-        Ok(ctx.reply(self.show(&name).await?, at))
+        Ok(ctx.reply(self.show(&self.0.present(), &name).await?, at))
     }
 }
 
@@ -84,8 +84,8 @@ impl AccessService for AccessRules {
     async fn get_binding(&self, request: Request<proto::GetBindingRequest>) -> Reply<proto::Binding> {
         let (ctx, request) = Ctx::accept(request)?;
         let name = field("name", &request.name)?;
-        self.0.catch_up(&ctx).await?;
-        Ok(Response::new(self.show(&name).await?))
+        let reading = self.0.reading(&ctx, &request.as_of).await?;
+        Ok(Response::new(self.show(&reading, &name).await?))
     }
 
     async fn list_bindings(&self, request: Request<proto::ListBindingsRequest>) -> Reply<proto::ListBindingsResponse> {
@@ -97,9 +97,9 @@ impl AccessService for AccessRules {
             text => field("resource", text)?,
         };
         let filter = BindingFilter { principal: request.principal, role: request.role, resource };
-        self.0.catch_up(&ctx).await?;
+        let reading = self.0.reading(&ctx, &request.as_of).await?;
         let visible = ctx.visible("auth.bindings.list", &Name::ROOT);
-        let found = self.0.query.bindings(&visible, &page, &filter).await.map_err(refuse)?;
+        let found = reading.query.bindings(&visible, &page, &filter).await.map_err(refuse)?;
         let (bindings, next_page_token) = page.cut(found, |binding| &binding.name);
         Ok(Response::new(proto::ListBindingsResponse { bindings, next_page_token }))
     }
@@ -109,7 +109,7 @@ impl AccessService for AccessRules {
         let (name, reason): (BindingName, _) = (field("name", &request.name)?, text("reason", &request.reason)?);
         let at = withdraw(&self.0, &ctx, &request.request_id, &request.etag, &name, reason).await?;
         self.0.settle(&ctx, at).await?;
-        Ok(ctx.reply(self.show(&name).await?, at))
+        Ok(ctx.reply(self.show(&self.0.present(), &name).await?, at))
     }
 
     async fn check_permission(

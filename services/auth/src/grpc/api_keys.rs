@@ -10,7 +10,7 @@ use cairn_service::{Ctx, Refusal, Reply, field, refuse};
 use prost_types::Timestamp;
 use tonic::{Request, Response, Status};
 
-use crate::desk::{Desk, KEYS_MAX, expected, made_id, rejected, stream, text};
+use crate::desk::{Desk, KEYS_MAX, Reading, expected, made_id, rejected, stream, text};
 use crate::model::key::{Act, Command, Digest, Grounds, LIFE_DEFAULT};
 use crate::model::{Key, KeyName, PrincipalName, Rejection};
 use crate::page::Page;
@@ -24,8 +24,8 @@ const SCOPES_MAX: usize = 32;
 const PERMISSIONS_MAX: usize = 256;
 
 impl ApiKeys {
-    async fn show(&self, name: &KeyName) -> Result<proto::ApiKey, Status> {
-        let found = self.0.query.key(name.as_str(), self.0.now()).await.map_err(refuse)?;
+    async fn show(&self, reading: &Reading, name: &KeyName) -> Result<proto::ApiKey, Status> {
+        let found = reading.query.key(name.as_str(), reading.now).await.map_err(refuse)?;
         found.ok_or_else(|| rejected(Rejection::KeyNotFound(name.clone())))
     }
 
@@ -43,7 +43,7 @@ impl ApiKeys {
         let (order, stream) = (ctx.order(request_id), stream::<Key>(&name));
         let done = self.0.commands.execute::<Key>(&order, &stream, expected(etag)?, command).await.map_err(refuse)?;
         self.0.settle(ctx, done.position).await?;
-        let mut key = self.show(&name).await?;
+        let mut key = self.show(&self.0.present(), &name).await?;
         if !done.is_repeat {
             key.secret = made.reveal();
         }
@@ -121,8 +121,8 @@ impl ApiKeyService for ApiKeys {
     async fn get_api_key(&self, request: Request<proto::GetApiKeyRequest>) -> Reply<proto::ApiKey> {
         let (ctx, request) = Ctx::accept(request)?;
         let name = field("name", &request.name)?;
-        self.0.catch_up(&ctx).await?;
-        Ok(Response::new(self.show(&name).await?))
+        let reading = self.0.reading(&ctx, &request.as_of).await?;
+        Ok(Response::new(self.show(&reading, &name).await?))
     }
 
     async fn list_api_keys(&self, request: Request<proto::ListApiKeysRequest>) -> Reply<proto::ListApiKeysResponse> {
@@ -130,8 +130,8 @@ impl ApiKeyService for ApiKeys {
         let owner: PrincipalName = field("parent", &request.parent)?;
         let revoked = if request.show_revoked { "revoked too" } else { "" };
         let page = Page::read("apiKeys", &[owner.as_str(), revoked], request.page_size, &request.page_token)?;
-        self.0.catch_up(&ctx).await?;
-        let found = self.0.query.keys(owner.as_str(), &page, request.show_revoked, self.0.now()).await;
+        let reading = self.0.reading(&ctx, &request.as_of).await?;
+        let found = reading.query.keys(owner.as_str(), &page, request.show_revoked, reading.now).await;
         let (api_keys, next_page_token) = page.cut(found.map_err(refuse)?, |key| &key.name);
         Ok(Response::new(proto::ListApiKeysResponse { api_keys, next_page_token }))
     }
@@ -163,7 +163,7 @@ impl ApiKeyService for ApiKeys {
         let command = Command { key: name.clone(), act: Act::Revoke { reason: text("reason", &request.reason)? } };
         let stream = stream::<Key>(&name);
         let at = self.0.execute::<Key>(&ctx, &request.request_id, &stream, &request.etag, command).await?;
-        Ok(ctx.reply(self.show(&name).await?, at))
+        Ok(ctx.reply(self.show(&self.0.present(), &name).await?, at))
     }
 }
 

@@ -6,7 +6,7 @@ use cairn_kernel::{Name, Position};
 use cairn_service::{Ctx, Reply, field, refuse};
 use tonic::{Request, Response, Status};
 
-use crate::desk::{Desk, given, made_id, masked, rejected, stream, text};
+use crate::desk::{Desk, Reading, given, made_id, masked, rejected, stream, text};
 use crate::model::project::{Act, Command};
 use crate::model::{Project, ProjectName, Rejection, Slug};
 use crate::page::Page;
@@ -14,8 +14,8 @@ use crate::page::Page;
 pub struct Projects(pub Arc<Desk>);
 
 impl Projects {
-    async fn show(&self, name: &ProjectName) -> Result<proto::Project, Status> {
-        let found = self.0.query.project(name.as_str()).await.map_err(refuse)?;
+    async fn show(&self, reading: &Reading, name: &ProjectName) -> Result<proto::Project, Status> {
+        let found = reading.query.project(name.as_str()).await.map_err(refuse)?;
         found.ok_or_else(|| rejected(Rejection::ProjectNotFound(name.clone())))
     }
 
@@ -30,7 +30,7 @@ impl Projects {
         let command = Command { project: project.clone(), act };
         let at: Position =
             self.0.execute::<Project>(ctx, request_id, &stream::<Project>(&project), etag, command).await?;
-        Ok(ctx.reply(self.show(&project).await?, at))
+        Ok(ctx.reply(self.show(&self.0.present(), &project).await?, at))
     }
 }
 
@@ -51,17 +51,17 @@ impl ProjectService for Projects {
     async fn get_project(&self, request: Request<proto::GetProjectRequest>) -> Reply<proto::Project> {
         let (ctx, request) = Ctx::accept(request)?;
         let name: ProjectName = field("name", &request.name)?;
-        self.0.catch_up(&ctx).await?;
-        Ok(Response::new(self.show(&name).await?))
+        let reading = self.0.reading(&ctx, &request.as_of).await?;
+        Ok(Response::new(self.show(&reading, &name).await?))
     }
 
     async fn list_projects(&self, request: Request<proto::ListProjectsRequest>) -> Reply<proto::ListProjectsResponse> {
         let (ctx, request) = Ctx::accept(request)?;
         let deleted = if request.show_deleted { "deleted too" } else { "" };
         let page = Page::read("projects", &[deleted], request.page_size, &request.page_token)?;
-        self.0.catch_up(&ctx).await?;
+        let reading = self.0.reading(&ctx, &request.as_of).await?;
         let visible = ctx.visible("auth.projects.list", &Name::ROOT);
-        let found = self.0.query.projects(&visible, &page, request.show_deleted).await.map_err(refuse)?;
+        let found = reading.query.projects(&visible, &page, request.show_deleted).await.map_err(refuse)?;
         let (projects, next_page_token) = page.cut(found, |project| &project.name);
         Ok(Response::new(proto::ListProjectsResponse { projects, next_page_token }))
     }

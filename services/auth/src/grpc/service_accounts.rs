@@ -6,7 +6,7 @@ use cairn_kernel::{Expected, Name};
 use cairn_service::{Ctx, Reply, field, refuse};
 use tonic::{Request, Response, Status};
 
-use crate::desk::{Desk, expected, given, made_id, masked, rejected, stream, text};
+use crate::desk::{Desk, Reading, expected, given, made_id, masked, rejected, stream, text};
 use crate::model::administrators::{self, Administrators};
 use crate::model::service_account::{Act, Command};
 use crate::model::{PrincipalName, Rejection, ServiceAccount, ServiceAccountName, Slug};
@@ -15,8 +15,8 @@ use crate::page::Page;
 pub struct ServiceAccounts(pub Arc<Desk>);
 
 impl ServiceAccounts {
-    async fn show(&self, name: &ServiceAccountName) -> Result<proto::ServiceAccount, Status> {
-        let found = self.0.query.service_account(name.as_str()).await.map_err(refuse)?;
+    async fn show(&self, reading: &Reading, name: &ServiceAccountName) -> Result<proto::ServiceAccount, Status> {
+        let found = reading.query.service_account(name.as_str()).await.map_err(refuse)?;
         found.ok_or_else(|| rejected(Rejection::ServiceAccountNotFound(name.clone())))
     }
 
@@ -31,7 +31,7 @@ impl ServiceAccounts {
         let command = Command { service_account: service_account.clone(), act };
         let stream = stream::<ServiceAccount>(&service_account);
         let at = self.0.execute::<ServiceAccount>(ctx, request_id, &stream, etag, command).await?;
-        Ok(ctx.reply(self.show(&service_account).await?, at))
+        Ok(ctx.reply(self.show(&self.0.present(), &service_account).await?, at))
     }
 
     /// A change of whether an account is let in, which may be the last administrator.
@@ -60,7 +60,7 @@ impl ServiceAccounts {
         };
         let ((), at) = self.0.commands.transact(&ctx.order(request_id), attempt).await.map_err(refuse)?;
         self.0.settle(ctx, at).await?;
-        Ok(ctx.reply(self.show(&account).await?, at))
+        Ok(ctx.reply(self.show(&self.0.present(), &account).await?, at))
     }
 }
 
@@ -87,8 +87,8 @@ impl ServiceAccountService for ServiceAccounts {
     ) -> Reply<proto::ServiceAccount> {
         let (ctx, request) = Ctx::accept(request)?;
         let name = field("name", &request.name)?;
-        self.0.catch_up(&ctx).await?;
-        Ok(Response::new(self.show(&name).await?))
+        let reading = self.0.reading(&ctx, &request.as_of).await?;
+        Ok(Response::new(self.show(&reading, &name).await?))
     }
 
     async fn list_service_accounts(
@@ -98,9 +98,9 @@ impl ServiceAccountService for ServiceAccounts {
         let (ctx, request) = Ctx::accept(request)?;
         let state = request.state();
         let page = Page::read("serviceAccounts", &[state.as_str_name()], request.page_size, &request.page_token)?;
-        self.0.catch_up(&ctx).await?;
+        let reading = self.0.reading(&ctx, &request.as_of).await?;
         let visible = ctx.visible("auth.serviceAccounts.list", &Name::ROOT);
-        let found = self.0.query.service_accounts(&visible, &page, state).await.map_err(refuse)?;
+        let found = reading.query.service_accounts(&visible, &page, state).await.map_err(refuse)?;
         let (service_accounts, next_page_token) = page.cut(found, |account| &account.name);
         Ok(Response::new(proto::ListServiceAccountsResponse { service_accounts, next_page_token }))
     }

@@ -6,7 +6,7 @@ use cairn_kernel::{Expected, Name};
 use cairn_service::{Ctx, Reply, field, refuse};
 use tonic::{Request, Response, Status};
 
-use crate::desk::{Desk, expected, given, made_id, masked, rejected, stream, text};
+use crate::desk::{Desk, Reading, expected, given, made_id, masked, rejected, stream, text};
 use crate::model::administrators::{self, Administrators};
 use crate::model::user::{Act, Command};
 use crate::model::{PrincipalName, Rejection, TITLE_CHARS_MAX, Text, User, UserName};
@@ -19,8 +19,8 @@ pub struct Users(pub Arc<Desk>);
 const EMAIL_CHARS_MAX: usize = 254;
 
 impl Users {
-    async fn show(&self, name: &UserName) -> Result<proto::User, Status> {
-        let found = self.0.query.user(name.as_str()).await.map_err(refuse)?;
+    async fn show(&self, reading: &Reading, name: &UserName) -> Result<proto::User, Status> {
+        let found = reading.query.user(name.as_str()).await.map_err(refuse)?;
         let mut user = found.ok_or_else(|| rejected(Rejection::UserNotFound(name.clone())))?;
         let person = self.0.people.find(name.as_str()).await.map_err(refuse)?;
         (user.display_name, user.email) = (person.display_name, person.email);
@@ -46,7 +46,7 @@ impl Users {
         };
         let ((), at) = self.0.commands.transact(&ctx.order(request_id), attempt).await.map_err(refuse)?;
         self.0.settle(ctx, at).await?;
-        Ok(ctx.reply(self.show(&user).await?, at))
+        Ok(ctx.reply(self.show(&self.0.present(), &user).await?, at))
     }
 }
 
@@ -70,7 +70,7 @@ impl UserService for Users {
                 return Err(status);
             }
         };
-        let mut made = self.show(&user).await?;
+        let mut made = self.show(&self.0.present(), &user).await?;
         if made.state() == proto::user::State::Deleted {
             // A repeat that comes after the user was deleted must not bring back what was forgotten.
             self.0.people.forget(user.to_string()).await.map_err(refuse)?;
@@ -82,17 +82,17 @@ impl UserService for Users {
     async fn get_user(&self, request: Request<proto::GetUserRequest>) -> Reply<proto::User> {
         let (ctx, request) = Ctx::accept(request)?;
         let name = field("name", &request.name)?;
-        self.0.catch_up(&ctx).await?;
-        Ok(Response::new(self.show(&name).await?))
+        let reading = self.0.reading(&ctx, &request.as_of).await?;
+        Ok(Response::new(self.show(&reading, &name).await?))
     }
 
     async fn list_users(&self, request: Request<proto::ListUsersRequest>) -> Reply<proto::ListUsersResponse> {
         let (ctx, request) = Ctx::accept(request)?;
         let state = request.state();
         let page = Page::read("users", &[state.as_str_name()], request.page_size, &request.page_token)?;
-        self.0.catch_up(&ctx).await?;
+        let reading = self.0.reading(&ctx, &request.as_of).await?;
         let visible = ctx.visible("auth.users.list", &Name::ROOT);
-        let found = self.0.query.users(&visible, &page, state).await.map_err(refuse)?;
+        let found = reading.query.users(&visible, &page, state).await.map_err(refuse)?;
         let (mut users, next_page_token) = page.cut(found, |user| &user.name);
         let names = users.iter().map(|user| user.name.clone()).collect();
         let mut people = self.0.people.find_all(names).await.map_err(refuse)?;
@@ -124,7 +124,7 @@ impl UserService for Users {
         let at =
             self.0.execute::<User>(&ctx, &request.request_id, &stream::<User>(&user), &wanted.etag, command).await?;
         self.0.people.keep(user.to_string(), after).await.map_err(refuse)?;
-        Ok(ctx.reply(self.show(&user).await?, at))
+        Ok(ctx.reply(self.show(&self.0.present(), &user).await?, at))
     }
 
     async fn disable_user(&self, request: Request<proto::DisableUserRequest>) -> Reply<proto::User> {

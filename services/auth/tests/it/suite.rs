@@ -52,6 +52,7 @@ impl Ground {
             commands: Commands::new(Arc::clone(&store), Arc::clone(&clock), 1 << 20),
             access: Access::start(Arc::clone(&store), Arc::clone(&clock), keyring, &Config::default()),
             views_folder: self.folder.path().join("views"),
+            keeps_past: true,
             store,
             clock,
         };

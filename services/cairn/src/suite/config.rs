@@ -72,6 +72,7 @@ pub fn registry() -> Registry {
         .with::<cairn_eventstore_sqlite::Config>()
         .with::<cairn_auth::Config>()
         .with::<cairn_access::Config>()
+        .with::<cairn_service::past::Config>()
         .with::<cairn_gateway::Config>()
         .with::<cairn_experiments::Config>()
         .with::<cairn_experiments::artifacts::Config>()

@@ -12,7 +12,7 @@ use cairn_experiments::artifacts;
 use cairn_kernel::{Clock, Position, SystemClock};
 use cairn_projection::View;
 use cairn_service::config::Loaded;
-use cairn_service::{Deps, Mounted};
+use cairn_service::{Deps, Mounted, past};
 
 use super::{Config, Folder};
 
@@ -49,6 +49,7 @@ impl Core {
             commands: Commands::new(Arc::clone(&store), Arc::clone(&clock), config.state_cache_bytes_max),
             access: Access::start(Arc::clone(&store), Arc::clone(&clock), keyring, &loaded.get()),
             views_folder: folder.views(),
+            keeps_past: loaded.get::<past::Config>().enabled,
             store,
             clock,
         };

@@ -1,7 +1,8 @@
 use cairn_eventstore::Order;
-use cairn_kernel::{Metadata, Name, Position};
+use cairn_kernel::{AsOf, Metadata, Name, Position};
 use cairn_service::Ctx;
 use tokio::time::Instant;
+use tonic::Status;
 use uuid::Uuid;
 
 /// Who asks, under which request id, and until when.
@@ -11,6 +12,8 @@ pub struct Call {
     pub deadline: Instant,
     /// What a read must have seen.
     pub after: Option<Position>,
+    /// The moment a read wants to see; `None`: now.
+    pub as_of: Option<AsOf>,
 }
 
 /// What a change made, and the position that reads it.
@@ -23,7 +26,12 @@ pub struct Made<T> {
 impl Call {
     /// The call that `ctx` stands for. `request_id` is the request's own field; empty: retries are new requests.
     pub fn of(ctx: &Ctx, request_id: &str) -> Self {
-        Self { order: ctx.order(request_id), deadline: ctx.deadline(), after: ctx.after() }
+        Self { order: ctx.order(request_id), deadline: ctx.deadline(), after: ctx.after(), as_of: None }
+    }
+
+    /// A read that `ctx` stands for. `as_of` is the request's own field.
+    pub fn read(ctx: &Ctx, as_of: &str) -> Result<Self, Status> {
+        Ok(Self { as_of: ctx.as_of(as_of)?, ..Self::of(ctx, "") })
     }
 
     /// The order for a change of `resource`. In a compatibility dialect the contract names only the project.

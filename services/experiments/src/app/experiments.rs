@@ -6,7 +6,7 @@ use cairn_kernel::{Expected, Position};
 use cairn_service::Refusal;
 use uuid::Uuid;
 
-use super::{App, Call, Made};
+use super::{App, Call, Made, Reading};
 use crate::model::experiment::{Command, Rejection};
 use crate::model::experiment_name;
 use crate::model::name::{DEFAULT_EXPERIMENT, DEFAULT_EXPERIMENT_DISPLAY_NAME};
@@ -109,10 +109,22 @@ impl App {
 
     /// An experiment, deleted or not.
     pub async fn experiment(&self, call: &Call, name: &ExperimentName) -> Result<ExperimentRecord, Refusal> {
-        self.ensure(call, name).await?;
-        self.settle(call).await?;
-        let found = self.inner.query.experiment(name).await?;
+        let reading = self.experiment_reading(call, name).await?;
+        self.experiment_in(&reading, name).await
+    }
+
+    /// An experiment as a read sees it.
+    pub async fn experiment_in(&self, reading: &Reading, name: &ExperimentName) -> Result<ExperimentRecord, Refusal> {
+        let found = reading.query.experiment(name).await?;
         found.ok_or_else(|| Refusal::of(&Rejection::NotFound).with("experiment", name))
+    }
+
+    /// What a read of something in an experiment sees. In the past nothing is made any more.
+    pub async fn experiment_reading(&self, call: &Call, name: &ExperimentName) -> Result<Reading, Refusal> {
+        if call.as_of.is_none() {
+            self.ensure(call, name).await?;
+        }
+        self.reading(call).await
     }
 
     /// Makes sure that a project has its default experiment, which nobody creates.

@@ -54,8 +54,7 @@ impl App {
 
     /// A model that is not deleted.
     pub async fn logged_model(&self, call: &Call, name: &LoggedModelName) -> Result<LoggedModelRecord, Refusal> {
-        self.settle(call).await?;
-        let found = self.inner.query.logged_model(&name.parent().parent(), name.model()).await?;
+        let found = self.reading(call).await?.query.logged_model(&name.parent().parent(), name.model()).await?;
         let found = found.filter(|model| model.name == *name && !model.is_deleted);
         found.ok_or_else(|| Refusal::of(&Rejection::NotFound).with("model", name))
     }

@@ -10,6 +10,7 @@ mod call;
 mod experiments;
 mod logged_models;
 mod project_tags;
+mod reading;
 mod runs;
 mod watch;
 
@@ -19,7 +20,7 @@ use std::time::Duration;
 use cairn_eventstore::Commands;
 use cairn_kernel::{Clock, Position, StreamName};
 use cairn_projection::View;
-use cairn_service::Refusal;
+use cairn_service::{AsOfReads, Refusal};
 use moka::future::Cache;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -29,6 +30,7 @@ pub use self::call::{Call, Made};
 pub use self::experiments::{ExperimentChange, NewExperiment};
 pub use self::logged_models::ModelDraft;
 use self::project_tags::ProjectTags;
+pub use self::reading::Reading;
 pub use self::runs::RunDraft;
 pub use self::watch::{WatchFrom, Watched};
 use crate::config::Config;
@@ -55,6 +57,7 @@ struct Inner {
     view: View,
     query: Query,
     metrics: Arc<dyn MetricStore>,
+    past: AsOfReads,
     config: Config,
     project_tags: ProjectTags,
     /// Projects whose default experiment exists.
@@ -73,6 +76,7 @@ impl App {
         view: View,
         query: Query,
         metrics: Arc<dyn MetricStore>,
+        past: AsOfReads,
         config: Config,
     ) -> Self {
         let inner = Inner {
@@ -82,6 +86,7 @@ impl App {
             project_tags: ProjectTags::new(query.clone(), config.tags_per_project_max as usize),
             query,
             metrics,
+            past,
             config,
             defaults: Cache::new(REMEMBERED_MAX),
             experiments: Cache::builder().max_capacity(REMEMBERED_MAX).time_to_live(EXPERIMENT_SEEN_FOR).build(),

@@ -6,7 +6,7 @@ use cairn_kernel::{Expected, Position, Time};
 use cairn_service::Refusal;
 use uuid::Uuid;
 
-use super::{App, Call, Made};
+use super::{App, Call, Made, Reading};
 use crate::model::run::{Action, Command, Dataset, NewRun, Rejection};
 use crate::model::{ExperimentName, ProjectName, Run, RunName, RunState};
 use crate::query::RunRecord;
@@ -79,8 +79,13 @@ impl App {
 
     /// A run, deleted or not.
     pub async fn run(&self, call: &Call, name: &RunName) -> Result<RunRecord, Refusal> {
-        self.settle(call).await?;
-        let found = self.inner.query.run(&name.parent().parent(), name.run()).await?;
+        let reading = self.reading(call).await?;
+        self.run_in(&reading, name).await
+    }
+
+    /// A run as a read sees it.
+    pub async fn run_in(&self, reading: &Reading, name: &RunName) -> Result<RunRecord, Refusal> {
+        let found = reading.query.run(&name.parent().parent(), name.run()).await?;
         let found = found.filter(|run| run.name == *name);
         found.ok_or_else(|| Refusal::of(&Rejection::NotFound).with("run", name))
     }
@@ -92,6 +97,17 @@ impl App {
             true => Ok(()),
             false => Err(Refusal::of(&Rejection::NotFound).with("run", name)),
         }
+    }
+
+    /// What a read of something in a run sees, once the run exists there under this very name.
+    pub async fn reading_in_run(&self, call: &Call, name: &RunName) -> Result<Reading, Refusal> {
+        let reading = self.reading(call).await?;
+        match reading.is_past {
+            true => drop(self.run_in(&reading, name).await?),
+            // The state of a run is at hand, and its row is not.
+            false => self.require_run(call, name).await?,
+        }
+        Ok(reading)
     }
 
     /// The full name of a run that a caller knows by its id.

@@ -46,7 +46,7 @@ impl ArtifactService for Grpc {
         let limit = page_size(request.page_size)?;
         let after = request.page_token.parse::<PageToken>();
         let after = after.map_err(|()| refuse(Refusal::invalid("page_token", "is not one of ours")))?;
-        let mut rows = self.artifacts.below(&ctx, &owner, &folder, &after.0, limit + 1).await?;
+        let mut rows = self.artifacts.below((&ctx, &request.as_of), &owner, &folder, &after.0, limit + 1).await?;
         let has_more = rows.len() > limit;
         rows.truncate(limit);
         let next = rows.last().filter(|_| has_more).map(|row| PageToken(row.path.to_string()).to_string());
@@ -58,7 +58,7 @@ impl ArtifactService for Grpc {
     async fn get_artifact(&self, request: Request<proto::GetArtifactRequest>) -> Reply<proto::Artifact> {
         let (ctx, request) = Ctx::accept(request)?;
         let name: ArtifactName = field("name", &request.name)?;
-        let row = self.artifacts.row(&ctx, &name).await?;
+        let row = self.artifacts.row(&ctx, &request.as_of, &name).await?;
         Ok(Response::new(self.artifact(name.owner(), row)?))
     }
 
@@ -170,7 +170,7 @@ impl ArtifactService for Grpc {
         let (ctx, request) = Ctx::accept(request)?;
         let name: ArtifactName = field("name", &request.name)?;
         let lifetime = lifetime(request.lifetime, LIFETIME_MAX)?;
-        let row = self.artifacts.row(&ctx, &name).await?;
+        let row = self.artifacts.row(&ctx, "", &name).await?;
         let granted = self.artifacts.sign(&row.content, row.path.file_name(), lifetime).await?;
         Ok(Response::new(proto::SignArtifactAddressResponse {
             address: granted.signed.url,
@@ -186,7 +186,7 @@ impl ArtifactService for Grpc {
             "" => Expected::Any,
             etag => Expected::Exactly(Revision(field("etag", etag)?)),
         };
-        let row = self.artifacts.row(&ctx, &name).await?;
+        let row = self.artifacts.row(&ctx, "", &name).await?;
         let order = ctx.order(&request.request_id);
         let position = self.artifacts.delete(&ctx, order, name.owner(), &row.path, expected).await?;
         Ok(ctx.reply(self.artifact(name.owner(), row)?, position))
@@ -197,7 +197,7 @@ impl Grpc {
     /// The artifact as lists show it now.
     async fn answer(&self, ctx: &Ctx, owner: &Owner, path: &ArtifactPath) -> Reply<proto::Artifact> {
         let name = owner.artifact(&path.id()).map_err(refuse)?;
-        let row = self.artifacts.row(ctx, &name).await?;
+        let row = self.artifacts.row(ctx, "", &name).await?;
         Ok(Response::new(self.artifact(owner, row)?))
     }
 

@@ -26,6 +26,7 @@ use cairn_eventstore::{Commands, EventStore};
 use cairn_kernel::Clock;
 use cairn_objects::{ObjectStore, Signer};
 use cairn_projection::{QueryFault, ReadModel, View};
+use cairn_service::{AsOfReads, Deps};
 use tonic::service::Routes;
 
 pub use self::config::Config;
@@ -54,6 +55,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     model: ReadModel,
     view: View,
+    past: AsOfReads,
     size_max: u64,
     turns: Turns,
     /// Where objects are, as people name it: `file:///srv/cairn/objects`.
@@ -78,21 +80,27 @@ impl Artifacts {
         store: Arc<dyn EventStore>,
         commands: Commands,
         views_folder: &Path,
+        past: AsOfReads,
     ) -> Result<Self, QueryFault> {
         let model = ReadModel::open(&views_folder.join("artifacts.sqlite"), READERS)?;
         let view = View::start(store, &model, projection::Projection)?;
         let clock = commands.clock().clone();
         let Storage { objects, signer, address, size_max } = storage;
         let turns = Turns::default();
-        let inner = Inner { objects, signer, commands, clock, model, view, size_max, turns, address };
+        let inner = Inner { objects, signer, commands, clock, model, view, past, size_max, turns, address };
         let artifacts = Self { inner: Arc::new(inner) };
         sweep::sweep_regularly(&artifacts);
         Ok(artifacts)
     }
 
-    /// The view that lists artifacts.
-    pub fn view(&self) -> &View {
-        &self.inner.view
+    /// What artifacts there were.
+    pub fn past(deps: &Deps) -> Result<AsOfReads, QueryFault> {
+        AsOfReads::start(deps, "artifacts.past.sqlite", projection::Projection)
+    }
+
+    /// The views that list artifacts, and what they were.
+    pub fn views(&self) -> impl Iterator<Item = &View> {
+        std::iter::once(&self.inner.view).chain(self.inner.past.view())
     }
 
     /// Adds the services for artifacts and signed addresses.

@@ -20,6 +20,7 @@ const UPSERT: &str = "
 
 impl Project for Projection {
     const NAME: &'static str = "experiments.artifacts.v1";
+    const PAST: Option<&'static str> = Some("experiments.artifacts.v1.past");
 
     const SCHEMA: &'static str = "
         CREATE TABLE artifacts (

@@ -1,6 +1,7 @@
 use bytes::Bytes;
 use cairn_kernel::{Code, Position};
 use cairn_objects::{Body, Digest, Key, ObjectFault, of_bytes, verified};
+use cairn_projection::ReadModel;
 use cairn_service::{Ctx, Refusal, refuse};
 use tonic::Status;
 
@@ -54,27 +55,27 @@ impl Artifacts {
 
     /// Files and folders right below a folder.
     pub async fn children(&self, ctx: &Ctx, owner: &Owner, folder: &str) -> Result<Vec<Child>, Status> {
-        self.caught_up(ctx).await?;
-        query::children(&self.inner.model, owner, folder).await.map_err(refuse)
+        let model = self.model(ctx, "").await?;
+        query::children(&model, owner, folder).await.map_err(refuse)
     }
 
-    /// Artifacts below a folder, however deep.
+    /// Artifacts below a folder, however deep, as they are or were.
     pub async fn below(
         &self,
-        ctx: &Ctx,
+        (ctx, as_of): (&Ctx, &str),
         owner: &Owner,
         folder: &str,
         after: &str,
         limit: usize,
     ) -> Result<Vec<Row>, Status> {
-        self.caught_up(ctx).await?;
-        query::below(&self.inner.model, owner, folder, after, limit).await.map_err(refuse)
+        let model = self.model(ctx, as_of).await?;
+        query::below(&model, owner, folder, after, limit).await.map_err(refuse)
     }
 
-    /// The artifact of this name.
-    pub async fn row(&self, ctx: &Ctx, name: &ArtifactName) -> Result<Row, Status> {
-        self.caught_up(ctx).await?;
-        let row = query::by_id(&self.inner.model, name.owner(), name.artifact()).await.map_err(refuse)?;
+    /// The artifact of this name, as it is or was.
+    pub async fn row(&self, ctx: &Ctx, as_of: &str, name: &ArtifactName) -> Result<Row, Status> {
+        let model = self.model(ctx, as_of).await?;
+        let row = query::by_id(&model, name.owner(), name.artifact()).await.map_err(refuse)?;
         row.ok_or_else(|| {
             let message = format!("there is no artifact {name}");
             refuse(Refusal::new(Code::NotFound, "ARTIFACT_NOT_FOUND", message).with("name", name))
@@ -86,10 +87,14 @@ impl Artifacts {
         format!("{}/{}", self.inner.address, content.object_key)
     }
 
-    /// Waits for what the caller says it has seen.
-    async fn caught_up(&self, ctx: &Ctx) -> Result<(), Status> {
+    /// The tables as the caller wants to see them: at a moment, or once they hold what it says it has seen.
+    async fn model(&self, ctx: &Ctx, as_of: &str) -> Result<ReadModel, Status> {
+        if let Some(as_of) = ctx.as_of(as_of)? {
+            return Ok(self.inner.past.at(as_of, ctx.deadline()).await.map_err(refuse)?.model);
+        }
         let after = ctx.after().unwrap_or(Position::START);
-        self.inner.view.reached(after, ctx.deadline()).await.map_err(refuse)
+        self.inner.view.reached(after, ctx.deadline()).await.map_err(refuse)?;
+        Ok(self.inner.model.clone())
     }
 }
 

@@ -7,6 +7,7 @@ use super::parse::{changes, etag, invalid, lifecycle, mask, page_size, pairs, se
 use super::{Grpc, answer};
 use crate::app::{Call, ExperimentChange, NewExperiment};
 use crate::model::entry::{EXPERIMENT_DISPLAY_NAME_CHARS_MAX, EXPERIMENT_TAG_CHARS_MAX, tag};
+use crate::model::name::DEFAULT_EXPERIMENT;
 use crate::model::{ExperimentName, ProjectName};
 use crate::query::ExperimentSearch;
 use crate::search::{experiment_filter, experiment_order};
@@ -36,7 +37,7 @@ impl ExperimentService for Grpc {
     async fn get_experiment(&self, request: Request<proto::GetExperimentRequest>) -> Reply<proto::Experiment> {
         let (ctx, request) = Ctx::accept(request)?;
         let name: ExperimentName = field("name", &request.name)?;
-        let experiment = self.app.experiment(&Call::of(&ctx, ""), &name).await.map_err(refuse)?;
+        let experiment = self.app.experiment(&Call::read(&ctx, &request.as_of)?, &name).await.map_err(refuse)?;
         Ok(Response::new(answer::experiment(experiment)))
     }
 
@@ -55,10 +56,10 @@ impl ExperimentService for Grpc {
             page_token: request.page_token,
             project,
         };
-        let call = Call::of(&ctx, "");
-        self.app.ensure_default(&call, &wanted.project).await.map_err(refuse)?;
-        self.app.settle(&call).await.map_err(refuse)?;
-        let page = self.app.query().search_experiments(wanted).await.map_err(refuse)?;
+        let call = Call::read(&ctx, &request.as_of)?;
+        let default = wanted.project.experiment(DEFAULT_EXPERIMENT).map_err(refuse)?;
+        let reading = self.app.experiment_reading(&call, &default).await.map_err(refuse)?;
+        let page = reading.query.search_experiments(wanted).await.map_err(refuse)?;
         Ok(Response::new(proto::ListExperimentsResponse {
             experiments: page.experiments.into_iter().map(answer::experiment).collect(),
             next_page_token: page.next_page_token,
@@ -129,8 +130,10 @@ impl ExperimentService for Grpc {
             token => token.parse().map_err(|_| invalid("page_token", "is not one of this list"))?,
         };
         let limit = page_size(request.page_size)?;
-        self.app.experiment(&Call::of(&ctx, ""), &name).await.map_err(refuse)?;
-        let mut revisions = self.app.query().experiment_revisions(&name, before, limit + 1).await.map_err(refuse)?;
+        let call = Call::read(&ctx, &request.as_of)?;
+        let reading = self.app.experiment_reading(&call, &name).await.map_err(refuse)?;
+        self.app.experiment_in(&reading, &name).await.map_err(refuse)?;
+        let mut revisions = reading.query.experiment_revisions(&name, before, limit + 1).await.map_err(refuse)?;
         let has_more = revisions.len() > limit;
         revisions.truncate(limit);
         let last = revisions.last().filter(|_| has_more);

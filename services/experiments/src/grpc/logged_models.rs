@@ -50,7 +50,7 @@ impl LoggedModelService for Grpc {
     async fn get_logged_model(&self, request: Request<proto::GetLoggedModelRequest>) -> Reply<proto::LoggedModel> {
         let (ctx, request) = Ctx::accept(request)?;
         let name: LoggedModelName = field("name", &request.name)?;
-        let model = self.app.logged_model(&Call::of(&ctx, ""), &name).await.map_err(refuse)?;
+        let model = self.app.logged_model(&Call::read(&ctx, &request.as_of)?, &name).await.map_err(refuse)?;
         Ok(Response::new(answer::logged_model(model)))
     }
 
@@ -71,8 +71,8 @@ impl LoggedModelService for Grpc {
             page_token: request.page_token,
             project,
         };
-        self.app.settle(&Call::of(&ctx, "")).await.map_err(refuse)?;
-        let page = self.app.query().search_logged_models(wanted).await.map_err(refuse)?;
+        let reading = self.app.reading(&Call::read(&ctx, &request.as_of)?).await.map_err(refuse)?;
+        let page = reading.query.search_logged_models(wanted).await.map_err(refuse)?;
         Ok(Response::new(proto::ListLoggedModelsResponse {
             logged_models: page.models.into_iter().map(answer::logged_model).collect(),
             next_page_token: page.next_page_token,

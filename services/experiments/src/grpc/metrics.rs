@@ -36,8 +36,9 @@ impl MetricService for Grpc {
         key("metric", &request.metric)?;
         let limit = page_size_within(request.page_size, POINTS_DEFAULT, POINTS_MAX)?;
         let after = cursor(&request.page_token)?;
-        self.app.require_run(&Call::of(&ctx, ""), &run).await.map_err(refuse)?;
-        let page = self.app.metrics().history(&run, &request.metric, after, limit).await.map_err(refuse)?;
+        let call = Call::read(&ctx, &request.as_of)?;
+        let reading = self.app.reading_in_run(&call, &run).await.map_err(refuse)?;
+        let page = reading.metrics.history(&run, &request.metric, after, limit).await.map_err(refuse)?;
         Ok(Response::new(proto::ListMetricPointsResponse {
             points: page.rows.into_iter().map(|row| answer::point(&request.metric, row)).collect(),
             next_page_token: page.next.map(token).unwrap_or_default(),
@@ -62,10 +63,11 @@ impl MetricService for Grpc {
                 .ok_or_else(|| invalid("points_max", "must be 4 to 10000"))?,
         };
         let steps = request.start_step.unwrap_or(i64::MIN)..=request.end_step.unwrap_or(i64::MAX);
-        self.app.require_run(&Call::of(&ctx, ""), &run).await.map_err(refuse)?;
+        let call = Call::read(&ctx, &request.as_of)?;
+        let reading = self.app.reading_in_run(&call, &run).await.map_err(refuse)?;
         let mut series = vec![];
         for metric in request.metrics {
-            let sample = self.app.metrics().sample(&run, &metric, steps.clone(), points_max).await.map_err(refuse)?;
+            let sample = reading.metrics.sample(&run, &metric, steps.clone(), points_max).await.map_err(refuse)?;
             if sample.total_count > 0 {
                 series.push(proto::MetricSeries {
                     points: sample.rows.into_iter().map(|row| answer::point(&metric, row)).collect(),

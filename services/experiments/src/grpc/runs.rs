@@ -67,7 +67,7 @@ impl RunService for Grpc {
     async fn get_run(&self, request: Request<proto::GetRunRequest>) -> Reply<proto::Run> {
         let (ctx, request) = Ctx::accept(request)?;
         let name: RunName = field("name", &request.name)?;
-        let run = self.app.run(&Call::of(&ctx, ""), &name).await.map_err(refuse)?;
+        let run = self.app.run(&Call::read(&ctx, &request.as_of)?, &name).await.map_err(refuse)?;
         Ok(Response::new(answer::run(run)))
     }
 
@@ -94,7 +94,7 @@ impl RunService for Grpc {
             wanted.parent = Some(parent.run().to_owned());
         }
         wanted.page_token = request.page_token;
-        let page = self.page(&ctx, wanted).await?;
+        let page = self.page(&ctx, &request.as_of, wanted).await?;
         Ok(Response::new(proto::ListRunsResponse {
             runs: page.runs.into_iter().map(answer::run).collect(),
             next_page_token: page.next_page_token,
@@ -122,7 +122,7 @@ impl RunService for Grpc {
             page_token: request.page_token,
             ..RunSearch::new(project)
         };
-        let page = self.page(&ctx, wanted).await?;
+        let page = self.page(&ctx, &request.as_of, wanted).await?;
         Ok(Response::new(proto::SearchRunsResponse {
             runs: page.runs.into_iter().map(answer::run).collect(),
             next_page_token: page.next_page_token,
@@ -135,7 +135,7 @@ impl RunService for Grpc {
         if request.runs.is_empty() || request.runs.len() > COMPARED_MAX {
             return Err(invalid("runs", format!("must be 1 to {COMPARED_MAX}")));
         }
-        let call = Call::of(&ctx, "");
+        let reading = self.app.reading(&Call::read(&ctx, &request.as_of)?).await.map_err(refuse)?;
         let mut runs = vec![];
         for name in &request.runs {
             let name: RunName = field("runs", name)?;
@@ -144,7 +144,7 @@ impl RunService for Grpc {
             }
             // The edge only knows the project.
             ctx.require(&ctx.method().permission, name.name())?;
-            runs.push(self.app.run(&call, &name).await.map_err(refuse)?);
+            runs.push(self.app.run_in(&reading, &name).await.map_err(refuse)?);
         }
         Ok(Response::new(compare(&runs, request.differing_only)))
     }
@@ -269,9 +269,9 @@ impl RunService for Grpc {
 }
 
 impl Grpc {
-    async fn page(&self, ctx: &Ctx, wanted: RunSearch) -> Result<RunPage, Status> {
-        self.app.settle(&Call::of(ctx, "")).await.map_err(refuse)?;
-        self.app.query().search_runs(wanted).await.map_err(refuse)
+    async fn page(&self, ctx: &Ctx, as_of: &str, wanted: RunSearch) -> Result<RunPage, Status> {
+        let reading = self.app.reading(&Call::read(ctx, as_of)?).await.map_err(refuse)?;
+        reading.query.search_runs(wanted).await.map_err(refuse)
     }
 
     /// The id of a run that another is to be nested in: one that exists, in the same project.

@@ -169,7 +169,7 @@ impl MlflowArtifactService for Mlflow {
                 self.artifacts.delete(caller.ctx(), call.order.clone(), &owner, &path, Expected::Any).await?;
             }
         }
-        let rows = self.artifacts.below(caller.ctx(), &owner, &below, "", ARTIFACTS_PER_OWNER_MAX).await?;
+        let rows = self.artifacts.below((caller.ctx(), ""), &owner, &below, "", ARTIFACTS_PER_OWNER_MAX).await?;
         for row in rows {
             self.artifacts.delete(caller.ctx(), call.order.clone(), &owner, &row.path, Expected::Any).await?;
         }

@@ -21,6 +21,7 @@ pub struct Views;
 
 impl Projection for Views {
     const NAME: &'static str = "experiments.v2";
+    const PAST: Option<&'static str> = Some("experiments.v2.past");
     const SCHEMA: &'static str = include_str!("schema.sql");
     /// Runs are looked up by start (deleting an experiment) and by parent (hiding nested runs) here too.
     const READER_INDEXES: &'static [&'static str] = &[

@@ -33,6 +33,7 @@ pub enum LifecycleFilter {
 #[derive(Clone)]
 pub struct Query {
     model: ReadModel,
+    is_past: bool,
 }
 
 /// Why a question was not answered.
@@ -47,7 +48,12 @@ pub enum SearchError {
 impl Query {
     /// Over the tables of this service.
     pub fn new(model: ReadModel) -> Self {
-        Self { model }
+        Self { model, is_past: false }
+    }
+
+    /// Over what the tables of this service were.
+    pub fn of_the_past(model: ReadModel) -> Self {
+        Self { model, is_past: true }
     }
 
     async fn ask<T, F>(&self, question: F) -> Result<T, QueryFault>

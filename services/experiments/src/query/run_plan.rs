@@ -110,14 +110,24 @@ impl<'a> Plan<'a> {
     }
 
     fn indexed(&self, sql: &mut Sql, table: &'static str, index: &'static str, key: &str) {
-        sql.push("SELECT run FROM ").push(table).push(" INDEXED BY ").push(index).push(" WHERE experiment");
+        sql.push("SELECT run FROM ").push(table);
+        self.by(sql, index).push(" WHERE experiment");
         self.experiments(sql);
         sql.push(" AND key = ").word(key);
     }
 
     fn indexed_run(&self, sql: &mut Sql, index: &'static str) {
-        sql.push("SELECT id AS run FROM run INDEXED BY ").push(index).push(" WHERE experiment");
+        sql.push("SELECT id AS run FROM run");
+        self.by(sql, index).push(" WHERE experiment");
         self.experiments(sql);
+    }
+
+    /// Says which index to use, where it may be said.
+    pub(super) fn by<'s>(&self, sql: &'s mut Sql, index: &'static str) -> &'s mut Sql {
+        match self.search.names_indexes {
+            true => sql.push(" INDEXED BY ").push(index),
+            false => sql,
+        }
     }
 
     fn experiments(&self, sql: &mut Sql) {
@@ -180,10 +190,10 @@ impl<'a> Plan<'a> {
                 sql.push(") d CROSS JOIN run r ON r.id = d.run");
             }
             None if self.search.parent.is_some() => {
-                sql.push("run r INDEXED BY run_by_parent");
+                self.by(sql.push("run r"), "run_by_parent");
             }
             None if self.single().is_some() => {
-                sql.push("run r INDEXED BY run_by_start");
+                self.by(sql.push("run r"), "run_by_start");
             }
             None => {
                 sql.push("run r");

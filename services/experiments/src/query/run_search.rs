@@ -27,6 +27,8 @@ pub struct RunSearch {
     pub detail: RunDetail,
     /// A condition that so many runs satisfy, or fewer, drives the search. Changes how long it takes, and nothing else.
     pub driver_rows_max: usize,
+    /// Whether statements may say which index to use: the tables of the past have others.
+    pub names_indexes: bool,
 }
 
 /// Few enough runs to look at each of them.
@@ -56,6 +58,7 @@ impl RunSearch {
             page_token: String::new(),
             detail: RunDetail::Listed,
             driver_rows_max: DRIVER_ROWS_MAX,
+            names_indexes: true,
         }
     }
 
@@ -77,6 +80,7 @@ pub(super) struct Scope {
 impl Query {
     /// Finds runs.
     pub async fn search_runs(&self, search: RunSearch) -> Result<RunPage, SearchError> {
+        let search = RunSearch { names_indexes: !self.is_past, ..search };
         let fingerprint = search.fingerprint();
         let start = marks(&fingerprint, &search.page_token)?;
         let page = self

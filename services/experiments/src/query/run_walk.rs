@@ -112,20 +112,20 @@ impl<'a> Walk<'a> {
         sql.push(", ").push(value).push(", r.start_us, r.run FROM ");
         match (self.what, part) {
             (What::Entry { table, key, .. }, Part::Missing) => {
-                sql.push("run r INDEXED BY run_by_start");
+                self.plan.by(sql.push("run r"), "run_by_start");
                 self.plan.conditions(&mut sql);
                 sql.push(" AND r.experiment = ").bind(experiment);
                 sql.push(" AND NOT EXISTS (SELECT 1 FROM ").push(table).push(" o WHERE o.run = r.id AND o.key = ");
                 sql.word(key).push(")");
             }
             (What::Entry { table, index, key }, _) => {
-                sql.push(table).push(" o INDEXED BY ").push(index).push(" CROSS JOIN run r ON r.id = o.run");
+                self.plan.by(sql.push(table).push(" o"), index).push(" CROSS JOIN run r ON r.id = o.run");
                 self.plan.conditions(&mut sql);
                 sql.push(" AND o.experiment = ").bind(experiment).push(" AND o.key = ").word(key);
                 sql.push(if part == Part::NaN { " AND o.value IS NULL" } else { " AND o.value IS NOT NULL" });
             }
             (What::Name, _) => {
-                sql.push("run r INDEXED BY run_by_display_name");
+                self.plan.by(sql.push("run r"), "run_by_display_name");
                 self.plan.conditions(&mut sql);
                 sql.push(" AND r.experiment = ").bind(experiment);
             }

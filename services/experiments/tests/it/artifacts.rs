@@ -6,6 +6,7 @@ use cairn_experiments::artifacts::{Artifacts, Storage};
 use cairn_experiments::model::artifact::{Artifact, ArtifactPath, Command, Content, Owner};
 use cairn_kernel::{Expected, SystemClock};
 use cairn_objects::{Expect, Key, ObjectStore, Signer, of_bytes};
+use cairn_service::AsOfReads;
 use tempfile::TempDir;
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -26,7 +27,8 @@ impl House {
         let signer = Signer::new(&[1; 32], "http://localhost:3001");
         let objects: Arc<dyn ObjectStore> = Arc::new(cairn_objects::Memory::new(signer.clone()));
         let storage = Storage { objects: Arc::clone(&objects), signer, address: "memory://".into(), size_max: 1 << 20 };
-        let artifacts = Artifacts::start(storage, store, commands.clone(), views.path()).unwrap();
+        let past = AsOfReads::none(Arc::clone(&store), Arc::new(SystemClock));
+        let artifacts = Artifacts::start(storage, store, commands.clone(), views.path(), past).unwrap();
         Self { objects, commands, artifacts, _views: views }
     }
 

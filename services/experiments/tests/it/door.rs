@@ -39,6 +39,7 @@ impl Door {
             access: Arc::clone(&access),
             clock,
             views_folder: folder.path().to_owned(),
+            keeps_past: true,
         };
         let storage = artifacts::Config::default().open(folder.path(), "http://localhost").await.unwrap();
         let settings = Settings { experiments: Config::default(), run_logs: logs::Config::default(), storage };

@@ -6,6 +6,7 @@ use cairn_experiments::metrics::{MetricStore, conformance};
 use cairn_experiments::model::{Points, RunState};
 use cairn_experiments::{Config, open};
 use cairn_kernel::{Expected, Position, SystemClock};
+use cairn_service::AsOfReads;
 use futures::StreamExt;
 
 use crate::support::{Service, call, metrics, points};
@@ -20,7 +21,8 @@ async fn the_embedded_store_of_points_does_what_every_one_does() {
         async move {
             let clock = Arc::new(SystemClock);
             let commands = Commands::new(Arc::clone(&log), clock.clone(), 0);
-            let (app, _) = open(log, commands, clock, &folder, Config::default()).unwrap();
+            let past = AsOfReads::none(Arc::clone(&log), clock.clone());
+            let (app, _) = open(log, commands, clock, &folder, past, Config::default()).unwrap();
             Arc::clone(app.metrics()) as Arc<dyn MetricStore>
         }
     })

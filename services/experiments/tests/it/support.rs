@@ -8,6 +8,7 @@ use cairn_experiments::model::{BatchId, ExperimentName, Points, ProjectName, Run
 use cairn_experiments::{Config, open};
 use cairn_kernel::{Metadata, SystemClock};
 use cairn_projection::View;
+use cairn_service::AsOfReads;
 use tempfile::TempDir;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -35,7 +36,8 @@ impl Service {
         let clock = Arc::new(SystemClock);
         let log: Arc<dyn EventStore> = Arc::new(store.clone());
         let commands = Commands::new(Arc::clone(&log), clock.clone(), 64 << 20);
-        let (app, view) = open(log, commands, clock, folder.path(), config).unwrap();
+        let past = AsOfReads::none(Arc::clone(&log), clock.clone());
+        let (app, view) = open(log, commands, clock, folder.path(), past, config).unwrap();
         Self { app, view, store, _folder: folder }
     }
 

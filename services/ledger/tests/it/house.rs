@@ -54,6 +54,7 @@ impl House {
             commands: Commands::new(Arc::clone(&store), Arc::clone(&clock), 0),
             access: Arc::clone(&access),
             views_folder: folder.path().join("views"),
+            keeps_past: true,
             store,
             clock,
         };

@@ -5,6 +5,7 @@ mod call;
 mod models;
 mod policies;
 mod promotions;
+mod reading;
 mod sources;
 mod versions;
 
@@ -13,13 +14,14 @@ use std::sync::Arc;
 use cairn_eventstore::{CommandFault, Commands, Work};
 use cairn_kernel::{Clock, Expected, Position};
 use cairn_projection::View;
-use cairn_service::Refusal;
+use cairn_service::{AsOfReads, Refusal};
 use tokio::time::Instant;
 
 pub use self::call::{Call, Made};
 pub use self::models::{ModelChange, NewModel};
 pub use self::policies::Policy;
 pub use self::promotions::PromotionStatus;
+pub use self::reading::Reading;
 pub use self::sources::Source;
 pub use self::versions::{NewVersion, Resolve};
 use crate::config::Config;
@@ -38,13 +40,21 @@ struct Inner {
     clock: Arc<dyn Clock>,
     view: View,
     query: Query,
+    past: AsOfReads,
     config: Config,
 }
 
 impl App {
     /// Over a log and the read models that follow it.
-    pub fn new(commands: Commands, clock: Arc<dyn Clock>, view: View, query: Query, config: Config) -> Self {
-        Self { inner: Arc::new(Inner { commands, clock, view, query, config }) }
+    pub fn new(
+        commands: Commands,
+        clock: Arc<dyn Clock>,
+        view: View,
+        query: Query,
+        past: AsOfReads,
+        config: Config,
+    ) -> Self {
+        Self { inner: Arc::new(Inner { commands, clock, view, query, past, config }) }
     }
 
     /// Reads the read models. Ask [`App::settle`] first when the caller named a position.
@@ -92,13 +102,6 @@ impl App {
         };
         let order = call.on(model.name());
         self.inner.commands.transact(&order, attempt).await.map_err(|fault| refused(fault, model))
-    }
-
-    /// A model's state, and the policy of its project, as the log has them.
-    async fn load(&self, model: &ModelName) -> Result<(Arc<Model>, Option<Arc<Terms>>), Refusal> {
-        let state = self.inner.commands.load::<Model>(&model.stream()).await?.state;
-        let default = self.inner.commands.load::<DefaultPolicy>(&model.parent().policy_stream()).await?.state;
-        Ok((state, default.terms.clone()))
     }
 }
 

@@ -6,7 +6,7 @@ use cairn_kernel::{Expected, Position};
 use cairn_service::Refusal;
 use uuid::Uuid;
 
-use super::{App, Call, Made, default_terms, refused};
+use super::{App, Call, Made, Reading, default_terms, refused};
 use crate::model::registered::{Command, Rejection};
 use crate::model::{Alias, DisplayName, Model, ModelName, NameClaim, Number, ProjectName, model_name};
 use crate::query::ModelRecord;
@@ -82,8 +82,12 @@ impl App {
 
     /// A model.
     pub async fn model(&self, call: &Call, name: &ModelName) -> Result<ModelRecord, Refusal> {
-        self.settle(call).await?;
-        let found = self.inner.query.model(name).await?;
+        self.model_in(&self.reading(call).await?, name).await
+    }
+
+    /// A model as a read sees it.
+    pub async fn model_in(&self, reading: &Reading, name: &ModelName) -> Result<ModelRecord, Refusal> {
+        let found = reading.query.model(name).await?;
         found.ok_or_else(|| Refusal::of(&Rejection::NotFound).with("model", name))
     }
 

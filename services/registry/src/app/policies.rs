@@ -24,25 +24,25 @@ pub struct Policy {
 impl App {
     /// The policy in force for a project or a model.
     pub async fn policy(&self, call: &Call, scope: &PolicyScope) -> Result<Policy, Refusal> {
-        self.settle(call).await?;
+        let reading = self.reading(call).await?;
         match scope {
             PolicyScope::Project(project) => {
-                let state = self.inner.commands.load::<DefaultPolicy>(&project.policy_stream()).await?;
-                let record = self.inner.query.policy(scope).await?;
-                let etag = state.revision.map(|revision| revision.to_string()).unwrap_or_default();
-                let terms = state.state.terms.clone().unwrap_or_default();
+                let state = self.state::<DefaultPolicy>(&reading, &project.policy_stream()).await?;
+                let record = reading.query.policy(scope).await?;
+                let etag = record.as_ref().map(|record| record.revision.to_string()).unwrap_or_default();
+                let terms = state.terms.clone().unwrap_or_default();
                 Ok(Policy { scope: scope.clone(), terms, inherited_from: None, record, etag })
             }
             PolicyScope::Model(model) => {
                 // The etag is the model's: the policy is part of its state.
-                let etag = self.model(call, model).await?.revision.to_string();
-                let (state, default) = self.load(model).await?;
+                let etag = self.model_in(&reading, model).await?.revision.to_string();
+                let (state, default) = self.load(&reading, model).await?;
                 let project = PolicyScope::Project(model.parent());
                 let (source, inherited_from) = match (state.terms(), &default) {
                     (None, Some(_)) => (&project, Some(model.parent())),
                     _ => (scope, None),
                 };
-                let record = self.inner.query.policy(source).await?;
+                let record = reading.query.policy(source).await?;
                 let terms = state.terms_in_force(default.as_ref());
                 Ok(Policy { scope: scope.clone(), terms, inherited_from, record, etag })
             }

@@ -6,7 +6,7 @@ use cairn_kernel::{Expected, Position};
 use cairn_service::Refusal;
 use uuid::Uuid;
 
-use super::{App, Call, Made, refused};
+use super::{App, Call, Made, Reading, refused};
 use crate::model::registered::{Command, Rejection};
 use crate::model::{Approver, Evidence, ModelName, Move, PromotionName, Terms, Unmet, Version};
 use crate::query::{PromotionRecord, PromotionState};
@@ -52,25 +52,24 @@ impl App {
 
     /// A promotion with what it still lacks.
     pub async fn promotion(&self, call: &Call, name: &PromotionName) -> Result<PromotionStatus, Refusal> {
-        self.settle(call).await?;
-        let found = self.inner.query.promotion(name, self.inner.clock.now()).await?;
+        let reading = self.reading(call).await?;
+        let found = reading.query.promotion(name, reading.now).await?;
         let record = found.ok_or_else(|| {
             let refusal = Refusal::of(&Rejection::PromotionNotFound(name.promotion().to_owned()));
             refusal.with("model", name.parent())
         })?;
-        self.status(record).await
+        self.status(&reading, record).await
     }
 
     /// What a promotion still lacks.
-    pub async fn status(&self, record: PromotionRecord) -> Result<PromotionStatus, Refusal> {
+    pub async fn status(&self, reading: &Reading, record: PromotionRecord) -> Result<PromotionStatus, Refusal> {
         let unmet = match record.state {
             PromotionState::Pending => {
                 let model = record.name.parent();
-                let (state, default) = self.load(&model).await?;
-                let evidence = self.evidence(&model, &record.moves).await?;
+                let (state, default) = self.load(reading, &model).await?;
+                let evidence = self.evidence(reading, &model, &record.moves).await?;
                 let open = state.promotion(record.name.promotion());
-                let now = self.inner.clock.now();
-                open.map(|open| state.unmet(open, &evidence, default.as_ref(), now)).unwrap_or_default()
+                open.map(|open| state.unmet(open, &evidence, default.as_ref(), reading.now)).unwrap_or_default()
             }
             _ => vec![],
         };
@@ -171,21 +170,21 @@ impl App {
 
     /// The metrics that the promotion's thresholds are held against. They never change, so they need no witness.
     async fn evidence_for(&self, name: &PromotionName) -> Result<Evidence, Refusal> {
-        let model = name.parent();
-        let (state, _) = self.load(&model).await?;
+        let (model, reading) = (name.parent(), self.present());
+        let (state, _) = self.load(&reading, &model).await?;
         state.name().map_err(|rejection| refused(CommandFault::Rejected(rejection), &model))?;
         match state.promotion(name.promotion()) {
-            Some(open) => self.evidence(&model, &open.moves).await,
+            Some(open) => self.evidence(&reading, &model, &open.moves).await,
             // The command says why there is none.
             None => Ok(Evidence::default()),
         }
     }
 
-    async fn evidence(&self, model: &ModelName, moves: &[Move]) -> Result<Evidence, Refusal> {
+    async fn evidence(&self, reading: &Reading, model: &ModelName, moves: &[Move]) -> Result<Evidence, Refusal> {
         let mut evidence = BTreeMap::new();
         for step in moves {
-            let version = self.inner.commands.load::<Version>(&model.version(step.version).stream()).await?;
-            evidence.insert(step.version, Arc::clone(&version.state.facts.metrics));
+            let version = self.state::<Version>(reading, &model.version(step.version).stream()).await?;
+            evidence.insert(step.version, Arc::clone(&version.facts.metrics));
         }
         Ok(Arc::new(evidence))
     }

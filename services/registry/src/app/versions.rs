@@ -9,7 +9,7 @@ use super::{App, Call, Made, refused};
 use crate::model::registered::{Command, Rejection};
 use crate::model::version::{self, Facts};
 use crate::model::{Model, ModelName, Stage, Version, VersionName};
-use crate::query::VersionRecord;
+use crate::query::{Query, VersionRecord};
 
 /// A version about to be registered.
 #[derive(Clone, Debug, Default)]
@@ -66,18 +66,14 @@ impl App {
 
     /// A version.
     pub async fn version(&self, call: &Call, name: &VersionName) -> Result<VersionRecord, Refusal> {
-        self.settle(call).await?;
-        let found = self.inner.query.version(name).await?;
-        match found {
-            Some(version) => Ok(version),
-            None => Err(self.no_version(name).await?),
-        }
+        version(&self.reading(call).await?.query, name).await
     }
 
     /// The version that an alias or a stage stands for.
     pub async fn resolve(&self, call: &Call, model: &ModelName, wanted: Resolve) -> Result<VersionRecord, Refusal> {
-        self.model(call, model).await?;
-        let query = &self.inner.query;
+        let reading = self.reading(call).await?;
+        self.model_in(&reading, model).await?;
+        let query = &reading.query;
         let (found, what) = match wanted {
             Resolve::Alias(alias) => (query.version_by_alias(model, &alias).await?, format!("alias {alias}")),
             Resolve::Latest => (query.newest_version(model, None).await?, "version".to_owned()),
@@ -104,7 +100,7 @@ impl App {
     ) -> Result<Made<VersionRecord>, Refusal> {
         let model = name.parent();
         // A change that races the deletion of its version may land after it, and is then part of what is gone.
-        let (state, _) = self.load(&model).await?;
+        let (state, _) = self.load(&self.present(), &model).await?;
         state.version(name.number()).map_err(|rejection| refused(CommandFault::Rejected(rejection), &model))?;
         let change = Arc::new((description, set_tags, delete_tags));
         let attempt = |mut work: Work| {
@@ -162,19 +158,19 @@ impl App {
         position: Position,
     ) -> Result<Made<VersionRecord>, Refusal> {
         self.reached(position, call.deadline).await?;
-        match self.inner.query.version(name).await? {
-            Some(value) => Ok(Made { value, position }),
-            None => Err(self.no_version(name).await?),
-        }
+        Ok(Made { value: version(&self.inner.query, name).await?, position })
     }
+}
 
-    /// Whether it is the version or the whole model that is not there.
-    async fn no_version(&self, name: &VersionName) -> Result<Refusal, Refusal> {
-        let model = name.parent();
-        let rejection = match self.inner.query.model(&model).await? {
-            Some(_) => Rejection::VersionNotFound { model: model.clone(), version: name.number() },
-            None => Rejection::NotFound,
-        };
-        Ok(refused(CommandFault::Rejected(rejection), &model))
+/// A version, or whether it is the version or the whole model that is not there.
+async fn version(query: &Query, name: &VersionName) -> Result<VersionRecord, Refusal> {
+    if let Some(version) = query.version(name).await? {
+        return Ok(version);
     }
+    let model = name.parent();
+    let rejection = match query.model(&model).await? {
+        Some(_) => Rejection::VersionNotFound { model: model.clone(), version: name.number() },
+        None => Rejection::NotFound,
+    };
+    Err(refused(CommandFault::Rejected(rejection), &model))
 }

@@ -45,7 +45,7 @@ impl RegisteredModelService for Grpc {
     ) -> Reply<proto::RegisteredModel> {
         let (ctx, request) = Ctx::accept(request)?;
         let name: ModelName = field("name", &request.name)?;
-        let model = self.app.model(&Call::of(&ctx, ""), &name).await.map_err(refuse)?;
+        let model = self.app.model(&Call::read(&ctx, &request.as_of)?, &name).await.map_err(refuse)?;
         Ok(Response::new(answer::model(model)))
     }
 
@@ -65,8 +65,8 @@ impl RegisteredModelService for Grpc {
             page_token: request.page_token,
             project,
         };
-        self.app.settle(&Call::of(&ctx, "")).await.map_err(refuse)?;
-        let page = self.app.query().search_models(wanted).await.map_err(refuse)?;
+        let reading = self.app.reading(&Call::read(&ctx, &request.as_of)?).await.map_err(refuse)?;
+        let page = reading.query.search_models(wanted).await.map_err(refuse)?;
         Ok(Response::new(proto::ListRegisteredModelsResponse {
             registered_models: page.models.into_iter().map(answer::model).collect(),
             next_page_token: page.next_page_token,
@@ -159,7 +159,7 @@ impl RegisteredModelService for Grpc {
             (alias, proto::Stage::Unspecified) => Resolve::Alias(alias.to_owned()),
             _ => return Err(invalid("stage", "cannot stand beside an alias")),
         };
-        let version = self.app.resolve(&Call::of(&ctx, ""), &name, wanted).await.map_err(refuse)?;
+        let version = self.app.resolve(&Call::read(&ctx, &request.as_of)?, &name, wanted).await.map_err(refuse)?;
         Ok(Response::new(answer::version(version)))
     }
 
@@ -169,9 +169,8 @@ impl RegisteredModelService for Grpc {
     ) -> Reply<proto::RegistrySummary> {
         let (ctx, request) = Ctx::accept(request)?;
         let project: ProjectName = field("name", &request.name)?;
-        self.app.settle(&Call::of(&ctx, "")).await.map_err(refuse)?;
-        let now = self.app.clock().now();
-        let summary = self.app.query().summary(&project, now.micros()).await.map_err(refuse)?;
+        let reading = self.app.reading(&Call::read(&ctx, &request.as_of)?).await.map_err(refuse)?;
+        let summary = reading.query.summary(&project, reading.now.micros()).await.map_err(refuse)?;
         Ok(Response::new(answer::summary(summary)))
     }
 }

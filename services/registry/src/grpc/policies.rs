@@ -18,7 +18,7 @@ impl Grpc {
     ) -> Reply<proto::PromotionPolicy> {
         let (ctx, request) = Ctx::accept(request)?;
         let scope = scope("name", &request.name)?;
-        let found = self.app.policy(&Call::of(&ctx, ""), &scope).await.map_err(refuse)?;
+        let found = self.app.policy(&Call::read(&ctx, &request.as_of)?, &scope).await.map_err(refuse)?;
         Ok(Response::new(answer::policy(found)))
     }
 

@@ -27,7 +27,7 @@ impl PromotionService for Grpc {
     async fn get_promotion(&self, request: Request<proto::GetPromotionRequest>) -> Reply<proto::Promotion> {
         let (ctx, request) = Ctx::accept(request)?;
         let name: PromotionName = field("name", &request.name)?;
-        let promotion = self.app.promotion(&Call::of(&ctx, ""), &name).await.map_err(refuse)?;
+        let promotion = self.app.promotion(&Call::read(&ctx, &request.as_of)?, &name).await.map_err(refuse)?;
         Ok(Response::new(answer::promotion(promotion)))
     }
 
@@ -39,13 +39,13 @@ impl PromotionService for Grpc {
         let model: ModelName = field("parent", &request.parent)?;
         let state = state(request.state());
         let limit = page_size(request.page_size)?;
-        let call = Call::of(&ctx, "");
-        self.app.model(&call, &model).await.map_err(refuse)?;
-        let now = self.app.clock().now();
-        let page = self.app.query().promotions(&model, state, now, limit, &request.page_token).await.map_err(refuse)?;
+        let reading = self.app.reading(&Call::read(&ctx, &request.as_of)?).await.map_err(refuse)?;
+        self.app.model_in(&reading, &model).await.map_err(refuse)?;
+        let page = reading.query.promotions(&model, state, reading.now, limit, &request.page_token);
+        let page = page.await.map_err(refuse)?;
         let mut promotions = vec![];
         for record in page.promotions {
-            promotions.push(answer::promotion(self.app.status(record).await.map_err(refuse)?));
+            promotions.push(answer::promotion(self.app.status(&reading, record).await.map_err(refuse)?));
         }
         Ok(Response::new(proto::ListPromotionsResponse { promotions, next_page_token: page.next_page_token }))
     }

@@ -36,7 +36,7 @@ impl ModelVersionService for Grpc {
     async fn get_model_version(&self, request: Request<proto::GetModelVersionRequest>) -> Reply<proto::ModelVersion> {
         let (ctx, request) = Ctx::accept(request)?;
         let name: VersionName = field("name", &request.name)?;
-        let version = self.app.version(&Call::of(&ctx, ""), &name).await.map_err(refuse)?;
+        let version = self.app.version(&Call::read(&ctx, &request.as_of)?, &name).await.map_err(refuse)?;
         Ok(Response::new(answer::version(version)))
     }
 
@@ -58,12 +58,11 @@ impl ModelVersionService for Grpc {
             project,
             model: model.clone(),
         };
-        let call = Call::of(&ctx, "");
-        match &model {
-            Some(model) => drop(self.app.model(&call, model).await.map_err(refuse)?),
-            None => self.app.settle(&call).await.map_err(refuse)?,
+        let reading = self.app.reading(&Call::read(&ctx, &request.as_of)?).await.map_err(refuse)?;
+        if let Some(model) = &model {
+            self.app.model_in(&reading, model).await.map_err(refuse)?;
         }
-        let page = self.app.query().search_versions(wanted).await.map_err(refuse)?;
+        let page = reading.query.search_versions(wanted).await.map_err(refuse)?;
         Ok(Response::new(proto::ListModelVersionsResponse {
             model_versions: page.versions.into_iter().map(answer::version).collect(),
             next_page_token: page.next_page_token,

@@ -26,6 +26,7 @@ const LOGGED_MODELS: &str = "experiments.logged_model";
 
 impl Projection for Views {
     const NAME: &'static str = "registry.v1";
+    const PAST: Option<&'static str> = Some("registry.v1.past");
     const SCHEMA: &'static str = include_str!("schema.sql");
     const READER_INDEXES: &'static [&'static str] = &[
         "model_by_display_name",

@@ -44,6 +44,7 @@ impl Door {
             access: Arc::clone(&access),
             clock,
             views_folder: folder.path().to_owned(),
+            keeps_past: true,
         };
         let mounted = mount(&deps, Config::default()).unwrap();
         let process = InProcess::new(GuardLayer::new(&deps, Limits::default()).unwrap(), [mounted.routes]);

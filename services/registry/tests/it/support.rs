@@ -11,6 +11,7 @@ use cairn_registry::model::{ModelName, ProjectName, VersionName};
 use cairn_registry::query::{ModelSearch, VersionSearch, Visible};
 use cairn_registry::search::{model_filter, model_order, version_filter, version_order};
 use cairn_registry::{Config, open};
+use cairn_service::AsOfReads;
 use tempfile::TempDir;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -35,7 +36,8 @@ impl Service {
         let clock = SimClock::default();
         let log: Arc<dyn EventStore> = Arc::new(store.clone());
         let commands = Commands::new(Arc::clone(&log), Arc::new(clock.clone()), 64 << 20);
-        let (app, view) = open(log, commands, Arc::new(clock.clone()), folder.path(), Config::default()).unwrap();
+        let past = AsOfReads::none(Arc::clone(&log), Arc::new(clock.clone()));
+        let (app, view) = open(log, commands, Arc::new(clock.clone()), folder.path(), past, Config::default()).unwrap();
         Self { app, view, store, clock, _folder: folder }
     }
 
@@ -130,7 +132,12 @@ pub fn call() -> Call {
 
 pub fn by(principal: &str) -> Call {
     let metadata = Metadata { principal: principal.into(), ..Metadata::default() };
-    Call { order: Order { metadata, request: None }, deadline: Instant::now() + Duration::from_secs(10), after: None }
+    Call {
+        order: Order { metadata, request: None },
+        deadline: Instant::now() + Duration::from_secs(10),
+        after: None,
+        as_of: None,
+    }
 }
 
 /// A call that can be repeated.
