@@ -170,6 +170,9 @@ def test_projects_are_made_shown_closed_and_opened_again(suite):
     assert headings(table)[:3] == ["NAME", "TITLE", "STATE"] and "projects/cli" in table
     said(suite, "projects", "delete", "cli")
     assert suite.cli_json("projects", "get", "cli")["state"] == "STATE_DELETED"
+    then = suite.cli_json("--as-of", shown["create_time"], "projects", "get", "cli")
+    assert then == shown
+    assert "not about a moment" in said(suite, "--as-of", "1", "projects", "restore", "cli", code=FAILED)
     assert "PROJECT_DELETED" in said(suite, "--project", "cli", "experiments", "create", "too late", code=FAILED)
     said(suite, "projects", "restore", "cli")
     assert suite.cli_json("--project", "cli", "experiments", "create", "in time")["name"].startswith("projects/cli/")

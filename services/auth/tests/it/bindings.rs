@@ -50,7 +50,7 @@ async fn taking_a_role_takes_effect_with_the_answer() {
     let suite = Suite::begun().await;
     let ada = suite.user(None).await;
     let binding = suite.grant(&ada, "roles/viewer", "projects/default").await.unwrap();
-    let get = || proto::GetProjectRequest { name: "projects/default".into() };
+    let get = || proto::GetProjectRequest { name: "projects/default".into(), ..Default::default() };
     assert!(suite.projects().get_project(suite.by_user(&ada, get())).await.is_ok());
     let delete = || proto::DeleteBindingRequest { name: binding.name.clone(), ..Default::default() };
     let gone = suite.access().delete_binding(suite.by_admin(delete())).await.unwrap().into_inner();

@@ -29,7 +29,7 @@ async fn a_key_is_shown_once_and_only_its_hash_is_kept() {
     let in_90_days = suite.ground.clock.now().after(Duration::from_secs(90 * 86_400)).seconds_and_nanos().0;
     assert_eq!(key.expire_time.unwrap().seconds, in_90_days);
 
-    let get = proto::GetApiKeyRequest { name: key.name.clone() };
+    let get = proto::GetApiKeyRequest { name: key.name.clone(), ..Default::default() };
     let shown = suite.keys().get_api_key(suite.by_user(&ada, get)).await.unwrap().into_inner();
     assert_eq!(shown, proto::ApiKey { secret: String::new(), ..key.clone() });
     let list = proto::ListApiKeysRequest { parent: ada.clone(), ..Default::default() };
@@ -91,7 +91,7 @@ async fn who_is_disabled_or_whose_key_is_revoked_is_refused_with_the_answer() {
     let ada = suite.user(Some(("roles/viewer", "projects/default"))).await;
     let key = made(&suite, &ada, proto::ApiKey::default()).await.unwrap();
     let other = made(&suite, &ada, proto::ApiKey::default()).await.unwrap();
-    let get = || proto::GetProjectRequest { name: "projects/default".into() };
+    let get = || proto::GetProjectRequest { name: "projects/default".into(), ..Default::default() };
     let held = suite.by_key(&key.secret, get());
     let revoke = proto::RevokeApiKeyRequest { name: key.name.clone(), ..Default::default() };
     suite.keys().revoke_api_key(suite.by_user(&ada, revoke)).await.unwrap();
@@ -190,7 +190,7 @@ async fn when_a_key_was_last_used_is_known_to_the_hour_and_leaves_its_etag() {
     while uses().await < 2 {
         head.changed().await.unwrap();
     }
-    let mut get = suite.by_user(&ada, proto::GetApiKeyRequest { name: key.name.clone() });
+    let mut get = suite.by_user(&ada, proto::GetApiKeyRequest { name: key.name.clone(), ..Default::default() });
     let position = (*head.borrow_and_update()).to_string();
     get.metadata_mut().insert("cairn-after", position.parse().unwrap());
     let shown = suite.keys().get_api_key(get).await.unwrap().into_inner();

@@ -49,7 +49,7 @@ async fn a_mail_address_is_one_users_until_they_are_gone() {
 async fn a_user_sees_themselves_and_not_the_others() {
     let suite = Suite::begun().await;
     let (ada, bob) = (suite.user(None).await, suite.user(None).await);
-    let get = |name: &str| proto::GetUserRequest { name: name.to_owned() };
+    let get = |name: &str| proto::GetUserRequest { name: name.to_owned(), ..Default::default() };
     assert!(suite.users().get_user(suite.by_user(&ada, get(&ada))).await.is_ok());
     assert!(suite.users().get_user(suite.by_user(&ada, get(&bob))).await.is_err());
     let list = proto::ListUsersRequest::default();
@@ -64,7 +64,7 @@ async fn a_repeat_that_says_something_else_changes_nothing_and_brings_nobody_bac
     let made = suite.users().create_user(suite.by_admin(request("one@example.org"))).await.unwrap().into_inner();
     let other = suite.users().create_user(suite.by_admin(request("two@example.org"))).await.unwrap_err();
     assert_eq!(reason(&other), "REQUEST_ID_REUSED");
-    let get = || proto::GetUserRequest { name: made.name.clone() };
+    let get = || proto::GetUserRequest { name: made.name.clone(), ..Default::default() };
     let shown = suite.users().get_user(suite.by_admin(get())).await.unwrap().into_inner();
     assert_eq!(shown.email, "one@example.org");
 

@@ -65,6 +65,7 @@ async fn a_list_shows_only_what_the_caller_may_see_page_by_page() {
         page_size,
         page_token: page_token.into(),
         show_deleted: false,
+        ..Default::default()
     };
     let names = |answer: &proto::ListProjectsResponse| {
         answer.projects.iter().map(|project| project.name.clone()).collect::<Vec<_>>()

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 use cairn_client::{Client, Fault, Lines, Pages, Query};
+use cairn_contract::Contract;
 use serde_json::{Value, json};
 
 use super::output::{Column, Output, line};
@@ -30,6 +31,10 @@ pub struct Connection {
     #[arg(long, global = true, env = "CAIRN_PROJECT", hide_env_values = true, default_value = PROJECT, value_name = "PROJECT")]
     project: String,
 
+    /// Shows what was there at a moment: a time in RFC 3339 or a position of the log. Only where something is read.
+    #[arg(long, global = true, value_name = "MOMENT")]
+    as_of: Option<String>,
+
     /// Print JSON instead of tables.
     #[arg(long, global = true)]
     json: bool,
@@ -40,6 +45,7 @@ pub struct Session {
     client: Client,
     url: String,
     project: String,
+    as_of: Option<String>,
     pub output: Output,
 }
 
@@ -73,7 +79,8 @@ impl Connection {
             None => std::env::var("CAIRN_API_KEY").ok().filter(|key| !key.is_empty()),
         };
         let (url, project) = (given(&self.url, URL), given(&self.project, PROJECT));
-        Ok(Session { client: Client::new(&url, key)?, url, project, output: self.output() })
+        let (client, as_of) = (Client::new(&url, key)?, self.as_of.clone());
+        Ok(Session { client, url, project, as_of, output: self.output() })
     }
 }
 
@@ -95,12 +102,14 @@ impl Session {
 
     /// Calls an RPC, named without its package's `cairn.`: `auth.v1.ProjectService/CreateProject`.
     pub async fn call(&self, rpc: &str, request: Value) -> anyhow::Result<Value> {
-        Ok(self.client.call_json(&format!("/cairn.{rpc}"), request).await?)
+        let (path, request) = self.asked(rpc, request)?;
+        Ok(self.client.call_json(&path, request).await?)
     }
 
     /// The messages of a server stream.
     pub async fn stream(&self, rpc: &str, request: Value) -> anyhow::Result<Lines> {
-        Ok(self.client.stream_json(&format!("/cairn.{rpc}"), request).await?)
+        let (path, request) = self.asked(rpc, request)?;
+        Ok(self.client.stream_json(&path, request).await?)
     }
 
     /// Prints up to `limit` items of a list.
@@ -141,7 +150,21 @@ impl Session {
     }
 
     fn pages(&self, rpc: &str, request: Value, query: Query) -> anyhow::Result<Pages> {
-        Ok(self.client.list_json(&format!("/cairn.{rpc}"), request, &query.build()?)?)
+        let (path, request) = self.asked(rpc, request)?;
+        Ok(self.client.list_json(&path, request, &query.build()?)?)
+    }
+
+    /// The path of an RPC, and the request with the moment that it is asked for.
+    fn asked(&self, rpc: &str, mut request: Value) -> anyhow::Result<(String, Value)> {
+        let path = format!("/cairn.{rpc}");
+        if let Some(as_of) = &self.as_of {
+            let method = Contract::embedded()?.method(&path);
+            if !method.is_some_and(|method| method.input().get_field_by_name("as_of").is_some()) {
+                bail!("--as-of: {rpc} is not about a moment; leave it out, or read with `get` or `list`");
+            }
+            request["as_of"] = json!(as_of);
+        }
+        Ok((path, request))
     }
 }
 

@@ -157,7 +157,8 @@ async fn a_list_shows_a_caller_only_what_it_may_see() {
     // Under the name of an experiment that may be seen, a run of another is not there.
     let run = unseen.name.rsplit('/').next().unwrap();
     let name = format!("projects/p/experiments/0/runs/{run}");
-    let refused = door.runs().get_run(door.by(VISITOR, proto::GetRunRequest { name })).await.unwrap_err();
+    let refused =
+        door.runs().get_run(door.by(VISITOR, proto::GetRunRequest { name, ..Default::default() })).await.unwrap_err();
     assert_eq!(refused.code(), Code::NotFound);
 }
 
@@ -206,7 +207,12 @@ async fn ten_runs_stand_side_by_side_with_what_differs_s4_37() {
         door.runs().set_run_tags(door.by(ADA, message)).await.unwrap();
         names.push(run.name);
     }
-    let message = proto::CompareRunsRequest { parent: "projects/p".into(), runs: names.clone(), differing_only: false };
+    let message = proto::CompareRunsRequest {
+        parent: "projects/p".into(),
+        runs: names.clone(),
+        differing_only: false,
+        ..Default::default()
+    };
     let compared = door.runs().compare_runs(door.by(ADA, message)).await.unwrap().into_inner();
     assert_eq!(compared.runs, names);
     let params: Vec<_> = compared.params.iter().map(|row| (row.key.as_str(), row.differs)).collect();
@@ -216,7 +222,12 @@ async fn ten_runs_stand_side_by_side_with_what_differs_s4_37() {
     assert_eq!(metrics, [("auc", true), ("same", false)]);
     assert_eq!((compared.datasets.len(), compared.code.len()), (1, 1));
 
-    let message = proto::CompareRunsRequest { parent: "projects/p".into(), runs: names, differing_only: true };
+    let message = proto::CompareRunsRequest {
+        parent: "projects/p".into(),
+        runs: names,
+        differing_only: true,
+        ..Default::default()
+    };
     let compared = door.runs().compare_runs(door.by(ADA, message)).await.unwrap().into_inner();
     assert_eq!((compared.params.len(), compared.metrics.len(), compared.code.len()), (1, 1, 0));
 }
@@ -228,8 +239,12 @@ async fn runs_are_compared_by_whoever_may_see_each_of_them() {
     let shown =
         [door.run("projects/p/experiments/0", &[]).await.name, door.run("projects/p/experiments/0", &[]).await.name];
     let unseen = door.run(&hidden.name, &[]).await.name;
-    let compare =
-        |runs: Vec<String>| proto::CompareRunsRequest { parent: "projects/p".into(), runs, differing_only: false };
+    let compare = |runs: Vec<String>| proto::CompareRunsRequest {
+        parent: "projects/p".into(),
+        runs,
+        differing_only: false,
+        ..Default::default()
+    };
     let compared = door.runs().compare_runs(door.by(VISITOR, compare(shown.to_vec()))).await.unwrap().into_inner();
     assert_eq!(compared.runs, shown);
     let with_unseen = compare(vec![shown[0].clone(), unseen.clone()]);
@@ -305,6 +320,6 @@ async fn a_logged_model_is_announced_finalized_listed_and_deleted() {
     let message = proto::DeleteLoggedModelRequest { name: model.name.clone(), ..Default::default() };
     models.delete_logged_model(door.by(ADA, message)).await.unwrap();
     assert!(models.list_logged_models(door.by(ADA, list)).await.unwrap().into_inner().logged_models.is_empty());
-    let get = proto::GetLoggedModelRequest { name: model.name };
+    let get = proto::GetLoggedModelRequest { name: model.name, ..Default::default() };
     assert_eq!(models.get_logged_model(door.by(ADA, get)).await.unwrap_err().code(), Code::NotFound);
 }

@@ -66,7 +66,12 @@ pub fn project() -> ProjectName {
 
 pub fn call() -> Call {
     let metadata = Metadata { principal: "users/u-1".into(), ..Metadata::default() };
-    Call { order: Order { metadata, request: None }, deadline: Instant::now() + Duration::from_secs(10), after: None }
+    Call {
+        order: Order { metadata, request: None },
+        deadline: Instant::now() + Duration::from_secs(10),
+        after: None,
+        as_of: None,
+    }
 }
 
 /// A call that can be repeated.
