@@ -1,5 +1,5 @@
-//! The command line for people. Every command but `up`, `config`, `rebuild`, `witness` and
-//! `audit verify` goes through the gateway.
+//! The command line for people. Every command but `up`, `config`, `rebuild`, `witness`, `audit verify` and
+//! `evidence verify` goes through the gateway.
 
 mod accounts;
 mod artifact_parts;
@@ -10,6 +10,7 @@ mod bindings;
 mod comparison;
 mod config;
 mod events;
+mod evidence;
 mod exit;
 mod experiments;
 mod export;
@@ -101,6 +102,9 @@ enum Command {
     /// The log itself, event by event.
     #[command(subcommand)]
     Events(events::Command),
+    /// Evidence: what a promotion rests on, in one file that anybody can verify.
+    #[command(subcommand)]
+    Evidence(evidence::Command),
     /// Runs a witness: it vouches that logs of others are only ever added to.
     Witness(witness::Command),
     /// Prints a completion script for a shell: `source <(cairn completions bash)`.
@@ -164,6 +168,10 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Audit(audit::Command::Verify(command)) => verify::run(cli.connection.output(), &command),
         Command::Audit(command) => audit::run(cli.connection.open()?, command).await,
         Command::Events(command) => events::run(cli.connection.open()?, command).await,
+        Command::Evidence(evidence::Command::Verify(command)) => evidence::verify(cli.connection.output(), &command),
+        Command::Evidence(evidence::Command::Pack { promotion, output, events_max }) => {
+            evidence::pack(cli.connection.open()?, &promotion, output, events_max).await
+        }
         Command::Witness(command) => witness::run(cli.connection.output(), command).await,
         Command::Completions { shell } => {
             // Not straight to standard output: a reader that goes away is no reason to panic.

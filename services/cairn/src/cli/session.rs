@@ -159,7 +159,7 @@ impl Session {
         let path = format!("/cairn.{rpc}");
         if let Some(as_of) = &self.as_of {
             let method = Contract::embedded()?.method(&path);
-            if !method.is_some_and(|method| method.input().get_field_by_name("as_of").is_some()) {
+            if method.is_none_or(|method| method.input().get_field_by_name("as_of").is_none()) {
                 bail!("--as-of: {rpc} is not about a moment; leave it out, or read with `get` or `list`");
             }
             request["as_of"] = json!(as_of);

@@ -1,3 +1,4 @@
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,13 +9,14 @@ use cairn_contract::Contract;
 use cairn_contract::cairn::ledger::v1::transparency_service_server::TransparencyService;
 use cairn_contract::cairn::ledger::v1::{
     Checkpoint, ConsistencyProof, EventProof, GetCheckpointRequest, ProveConsistencyRequest, ProveEventRequest,
-    ReadLogRequest,
+    ProveEventsRequest, ProvenEvent, ReadLogRequest,
 };
 use cairn_contract::google::api::HttpBody;
 use cairn_eventstore::{EventStore, Recorded};
 use cairn_kernel::{Name, Position};
 use cairn_projection::{ReadModel, View};
 use cairn_service::{Ctx, Refusal, Reply, refuse};
+use futures::{Stream, StreamExt, TryStreamExt, stream};
 use prost_types::Timestamp;
 use tokio::sync::watch;
 use tonic::{Request, Response, Status};
@@ -26,6 +28,13 @@ use crate::tree::{Secrets, Signed, State, TreeFault, Unproven, consistency, proo
 
 /// When to ask again for a checkpoint that is being signed.
 const SIGNED_WITHIN: Duration = Duration::from_secs(1);
+
+/// Most events proven together, and so many at a time.
+const PROVEN_MAX: usize = 100_000;
+const PROVEN_AT_ONCE: usize = 16;
+
+/// Proofs until all have been given.
+type Proven = Pin<Box<dyn Stream<Item = Result<ProvenEvent, Status>> + Send>>;
 
 /// Answers from the tree, and from nothing that is not signed.
 #[derive(Clone)]
@@ -84,41 +93,106 @@ impl Transparency {
         }
     }
 
-    /// The event at a position, if the caller may read its record.
-    async fn event(&self, ctx: &Ctx, position: Position) -> Result<Arc<Recorded>, Status> {
-        let none = || unproven(&Unproven::Event(position.0));
-        let found = log::events_at(&self.store, &[position], usize::MAX).await.map_err(refuse)?;
-        let event = found.events.into_iter().next().ok_or_else(none)?;
-        let resource = Entry::of(&event).map_or(Name::ROOT, |entry| entry.resource);
-        match visible(ctx, &Name::ROOT).covers(&resource) {
-            true => Ok(event),
-            false => Err(none()),
-        }
+    /// The events at some positions, if the caller may read the record of each.
+    async fn events(&self, ctx: &Ctx, positions: &[Position]) -> Result<Vec<Arc<Recorded>>, Status> {
+        let found = log::events_at(&self.store, positions, usize::MAX).await.map_err(refuse)?;
+        let scope = visible(ctx, &Name::ROOT);
+        let mut events = found.events.into_iter().peekable();
+        let shown = positions.iter().map(|position| {
+            let event = events.next_if(|event| event.position == *position);
+            let event =
+                event.filter(|event| scope.covers(&Entry::of(event).map_or(Name::ROOT, |entry| entry.resource)));
+            event.ok_or_else(|| unproven(&Unproven::Event(position.0)))
+        });
+        shown.collect()
     }
 
     async fn prove(&self, ctx: &Ctx, asked: &ProveEventRequest) -> Result<EventProof, Status> {
         let position = request::position("position", &asked.position)?;
         let position =
             position.ok_or_else(|| refuse(Refusal::invalid("position", "which event is to be proven is missing")))?;
-        let event = self.event(ctx, position).await?;
+        let event = self.events(ctx, &[position]).await?.remove(0);
+        let signed = self.covering(ctx, position).await?;
+        let found = self.query(move |connection| proof_of(connection, position.0, &signed)).await?;
+        let none = || unproven(&Unproven::Event(position.0));
+        let found = found.ok_or_else(none)?;
+        let (salt, payload) = self.data_of(&event);
+        Ok(EventProof {
+            position: position.0.to_string(),
+            entry: String::from_utf8_lossy(&found.entry).into_owned(),
+            proof: found.bundle.ok_or_else(none)?.to_string(),
+            salt,
+            payload,
+        })
+    }
+
+    /// A checkpoint that covers a position.
+    async fn covering(&self, ctx: &Ctx, position: Position) -> Result<Arc<Signed>, Status> {
         self.view.reached(position, ctx.deadline()).await.map_err(refuse)?;
         let mut signed = self.next(None, ctx).await?;
         loop {
             let under = Arc::clone(&signed);
             let found = self.query(move |connection| proof_of(connection, position.0, &under)).await?;
-            let found = found.ok_or_else(|| unproven(&Unproven::Event(position.0)))?;
-            if let Some(bundle) = found.bundle {
-                let (salt, payload) = self.data_of(&event);
-                return Ok(EventProof {
-                    position: position.0.to_string(),
-                    entry: String::from_utf8_lossy(&found.entry).into_owned(),
-                    proof: bundle.to_string(),
-                    salt,
-                    payload,
-                });
+            if found.ok_or_else(|| unproven(&Unproven::Event(position.0)))?.bundle.is_some() {
+                return Ok(signed);
             }
             signed = self.next(Some(&signed), ctx).await?;
         }
+    }
+
+    async fn prove_all(self, ctx: Ctx, positions: Vec<String>) -> Result<Proven, Status> {
+        if positions.is_empty() || positions.len() > PROVEN_MAX {
+            return Err(refuse(Refusal::invalid("positions", format!("must be 1 to {PROVEN_MAX}"))));
+        }
+        let position = |text: &String| {
+            let position = request::position("positions", text)?;
+            position.ok_or_else(|| refuse(Refusal::invalid("positions", "one of them is empty")))
+        };
+        let positions = positions.iter().map(position).collect::<Result<Vec<_>, _>>()?;
+        let last = positions.iter().max().copied().unwrap_or_default();
+        let signed = self.covering(&ctx, last).await?;
+        let mut checkpoint = Some(signed.note.to_string());
+        let pages: Vec<Vec<Position>> = positions.chunks(PROVEN_AT_ONCE).map(<[_]>::to_vec).collect();
+        let pages = stream::iter(pages).then(move |page| {
+            let (this, ctx, signed) = (self.clone(), ctx.clone(), Arc::clone(&signed));
+            let checkpoint = checkpoint.take().unwrap_or_default();
+            async move { this.prove_page(&ctx, page, signed, checkpoint).await }
+        });
+        Ok(Box::pin(pages.map_ok(|page| stream::iter(page.into_iter().map(Ok))).try_flatten()))
+    }
+
+    async fn prove_page(
+        &self,
+        ctx: &Ctx,
+        positions: Vec<Position>,
+        signed: Arc<Signed>,
+        checkpoint: String,
+    ) -> Result<Vec<ProvenEvent>, Status> {
+        let events = self.events(ctx, &positions).await?;
+        let wanted: Vec<u64> = positions.iter().map(|position| position.0).collect();
+        let proofs = self.query(move |connection| {
+            wanted.iter().map(|position| proof_of(connection, *position, &signed)).collect::<Result<Vec<_>, _>>()
+        });
+        let mut proven: Vec<ProvenEvent> = vec![];
+        for ((event, proof), position) in events.iter().zip(proofs.await?).zip(positions) {
+            let none = || unproven(&Unproven::Event(position.0));
+            let proof = proof.ok_or_else(none)?;
+            let bundle = proof.bundle.ok_or_else(none)?;
+            let (salt, payload) = self.data_of(event);
+            proven.push(ProvenEvent {
+                checkpoint: String::new(),
+                position: position.0.to_string(),
+                entry: String::from_utf8_lossy(&proof.entry).into_owned(),
+                index: bundle.index.to_string(),
+                hashes: bundle.hashes.iter().map(ToString::to_string).collect(),
+                salt,
+                payload,
+            });
+        }
+        if let Some(first) = proven.first_mut() {
+            first.checkpoint = checkpoint;
+        }
+        Ok(proven)
     }
 
     /// Salt and data of an event; nothing if that holds what nobody is shown. Types that the contract does not know are
@@ -192,6 +266,13 @@ impl TransparencyService for Transparency {
     async fn prove_event(&self, request: Request<ProveEventRequest>) -> Reply<EventProof> {
         let (ctx, request) = Ctx::accept(request)?;
         self.prove(&ctx, &request).await.map(Response::new)
+    }
+
+    type ProveEventsStream = Proven;
+
+    async fn prove_events(&self, request: Request<ProveEventsRequest>) -> Reply<Proven> {
+        let (ctx, request) = Ctx::accept(request)?;
+        self.clone().prove_all(ctx, request.positions).await.map(Response::new)
     }
 
     async fn prove_consistency(&self, request: Request<ProveConsistencyRequest>) -> Reply<ConsistencyProof> {

@@ -1,0 +1,280 @@
+//! Stories, told and judged, and files that are touched.
+
+use std::convert::Infallible;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use cairn_contract::cairn::auth::events::v1::{RoleGranted, RoleWithdrawn};
+use cairn_contract::cairn::registry::events::v1::{
+    AliasMoved, DefaultPolicySet, ModelCreated, ModelVersionCreated, PromotionApproved, PromotionCompleted,
+    PromotionRequested,
+};
+use cairn_contract::cairn::registry::v1::{MetricThreshold, PromotionMove, PromotionTerms, promotion_move::Target};
+use cairn_tlog::proof::inclusion;
+use cairn_tlog::{Checkpoint, Frontier, Hash, Kind, Note, SigningKey, Tile, Tiles};
+use proptest::prelude::*;
+use prost::Name;
+
+use crate::{Pack, PackFault, Proven, Story};
+
+const MODEL: &str = "projects/p/models/m";
+const PROMOTION: &str = "projects/p/models/m/promotions/x";
+const MODEL_STREAM: &str = "registry.model-projects/p/models/m";
+
+/// A log that is written by hand.
+#[derive(Default)]
+struct Log {
+    events: Vec<(String, u64, Vec<u8>)>,
+}
+
+impl Log {
+    fn tell<M: Name>(&mut self, stream: &str, time: u64, message: &M) -> u64 {
+        let revision = self.events.iter().filter(|(entry, ..)| entry.contains(&format!("{stream:?}"))).count();
+        let (position, payload) = (self.events.len() as u64 + 1, message.encode_to_vec());
+        let salted = [b"salt".to_vec(), payload.clone()].concat();
+        let entry = format!(
+            r#"{{"v":1,"position":{position},"stream":{stream:?},"revision":{revision},"type":{:?},"id":"i","time":"2026-01-01T00:00:{time:02}Z","principal":"users/ada","payload_sha256":{:?}}}"#,
+            M::full_name(),
+            STANDARD.encode(digest(&SHA256, &salted)),
+        );
+        self.events.push((entry, position, payload));
+        position
+    }
+
+    /// The file over all of it.
+    fn pack(&self) -> Result<Pack, PackFault> {
+        let leaves = Leaves(self.events.iter().map(|(entry, ..)| Hash::leaf(entry.as_bytes())).collect());
+        let mut tree = Frontier::default();
+        leaves.0.iter().for_each(|leaf| tree.push(*leaf));
+        let checkpoint = Checkpoint { origin: "log.example".into(), size: tree.size(), root: tree.root() };
+        let text = checkpoint.to_string();
+        let note = Note { signatures: vec![key().sign(&text, 0)], text };
+        let proven = self.events.iter().enumerate().map(|(at, (entry, _, payload))| Proven {
+            entry: entry.clone(),
+            index: at as u64,
+            hashes: inclusion(&leaves, at as u64, tree.size()).unwrap().iter().map(ToString::to_string).collect(),
+            salt: STANDARD.encode(b"salt"),
+            payload: STANDARD.encode(payload),
+        });
+        Pack::new(PROMOTION, note.to_string(), proven.collect())
+    }
+
+    fn verified(&self) -> Story {
+        Pack::verify(&self.pack().unwrap().to_string(), &[key().verifying().clone()]).unwrap().story
+    }
+}
+
+/// The hashes of a log that fits one tile.
+struct Leaves(Vec<Hash>);
+
+impl Tiles for Leaves {
+    type Fault = Infallible;
+
+    fn tile(&self, tile: Tile) -> Result<Vec<Hash>, Infallible> {
+        assert_eq!((tile.level, tile.number), (0, 0));
+        Ok(self.0[..tile.width as usize].to_vec())
+    }
+}
+
+fn key() -> SigningKey {
+    SigningKey::from_seed("log.example".parse().unwrap(), Kind::Log, &[7; 32])
+}
+
+fn terms() -> PromotionTerms {
+    let threshold = MetricThreshold { metric: "auc".into(), min: Some(0.9), max: None };
+    PromotionTerms { metric_thresholds: vec![threshold], approvals_required: 1, ..PromotionTerms::default() }
+}
+
+fn granted() -> RoleGranted {
+    RoleGranted {
+        binding: "bindings/b".into(),
+        principal: "users/bob".into(),
+        role: "roles/manager".into(),
+        resource: "projects/p".into(),
+        ..RoleGranted::default()
+    }
+}
+
+fn asked() -> PromotionRequested {
+    PromotionRequested {
+        promotion: PROMOTION.into(),
+        moves: vec![PromotionMove { version: 1, target: Some(Target::Alias("champion".into())) }],
+        requester: "users/ada".into(),
+        terms: Some(terms()),
+        roles_position: 4,
+        ..PromotionRequested::default()
+    }
+}
+
+fn approved() -> PromotionApproved {
+    PromotionApproved {
+        promotion: PROMOTION.into(),
+        approver: "users/bob".into(),
+        role: "roles/manager".into(),
+        role_position: 1,
+        ..PromotionApproved::default()
+    }
+}
+
+fn version(auc: f64) -> ModelVersionCreated {
+    ModelVersionCreated {
+        version: format!("{MODEL}/versions/1"),
+        metrics: [("auc".to_owned(), auc)].into(),
+        ..ModelVersionCreated::default()
+    }
+}
+
+/// A promotion as it should be, but for what is changed of it.
+#[derive(Clone)]
+struct Told {
+    granted: RoleGranted,
+    policy: PromotionTerms,
+    version: ModelVersionCreated,
+    asked: PromotionRequested,
+    is_withdrawn: bool,
+    approvals: Vec<PromotionApproved>,
+    moves_to: Option<u32>,
+}
+
+impl Default for Told {
+    fn default() -> Self {
+        Self {
+            granted: granted(),
+            policy: terms(),
+            version: version(0.95),
+            asked: asked(),
+            is_withdrawn: false,
+            approvals: vec![approved()],
+            moves_to: Some(1),
+        }
+    }
+}
+
+impl Told {
+    fn log(&self) -> Log {
+        let mut log = Log::default();
+        log.tell("auth.binding-bindings/b", 1, &self.granted);
+        let policy =
+            DefaultPolicySet { project: "projects/p".into(), terms: Some(self.policy.clone()), relaxed: false };
+        log.tell("registry.policy-projects/p", 2, &policy);
+        log.tell(MODEL_STREAM, 3, &ModelCreated { model: MODEL.into(), ..ModelCreated::default() });
+        log.tell("registry.version-projects/p/models/m/versions/1", 4, &self.version);
+        log.tell(MODEL_STREAM, 5, &self.asked);
+        if self.is_withdrawn {
+            let withdrawn = RoleWithdrawn { binding: "bindings/b".into(), ..RoleWithdrawn::default() };
+            log.tell("auth.binding-bindings/b", 6, &withdrawn);
+        }
+        for approval in &self.approvals {
+            log.tell(MODEL_STREAM, 7, approval);
+        }
+        let completed = PromotionCompleted { promotion: PROMOTION.into(), principal: "users/bob".into() };
+        log.tell(MODEL_STREAM, 7, &completed);
+        if let Some(to_version) = self.moves_to {
+            let moved = AliasMoved { model: MODEL.into(), alias: "champion".into(), from_version: None, to_version };
+            log.tell(MODEL_STREAM, 7, &moved);
+        }
+        log
+    }
+
+    /// The rules that were broken.
+    fn broken(&self) -> Vec<String> {
+        self.log()
+            .verified()
+            .findings
+            .into_iter()
+            .filter(|finding| !finding.holds)
+            .map(|finding| finding.rule)
+            .collect()
+    }
+}
+
+#[test]
+fn a_promotion_by_the_rules_is_told_as_one() {
+    let story = Told::default().log().verified();
+    assert!(story.holds(), "{:?}", story.findings);
+    assert_eq!(story.findings.len(), 7);
+    assert_eq!((story.promotion.state.as_str(), story.promotion.ender.as_str()), ("COMPLETED", "users/bob"));
+    assert_eq!(story.versions[0].metrics["auc"], "0.95");
+}
+
+#[test]
+fn every_broken_rule_is_found_whatever_the_registry_wrote() {
+    let told = Told::default;
+    let own = PromotionApproved { approver: "users/ada".into(), ..approved() };
+    let not_hers = "users/ada held roles/manager when it was asked for";
+    assert_eq!(Told { approvals: vec![own], ..told() }.broken(), ["nobody agrees to what they asked for", not_hers]);
+    assert_eq!(Told { approvals: vec![], ..told() }.broken(), ["enough have agreed"]);
+    let two = PromotionTerms { approvals_required: 2, ..terms() };
+    let asked_of_two = PromotionRequested { terms: Some(two.clone()), ..asked() };
+    let twice = Told { approvals: vec![approved(), approved()], policy: two, asked: asked_of_two, ..told() };
+    assert_eq!(twice.broken(), ["enough have agreed"], "one person twice is one person");
+
+    let held = ["users/bob held roles/manager when it was asked for"];
+    let later = PromotionRequested { roles_position: 0, ..asked() };
+    assert_eq!(Told { asked: later, ..told() }.broken(), held);
+    assert_eq!(Told { is_withdrawn: true, ..told() }.broken(), held);
+    for granted in [
+        RoleGranted { resource: "projects/other".into(), ..granted() },
+        RoleGranted { role: "roles/viewer".into(), ..granted() },
+        RoleGranted { principal: "users/eve".into(), ..granted() },
+    ] {
+        assert_eq!(Told { granted, ..told() }.broken(), held);
+    }
+    let softer = PromotionRequested { terms: Some(PromotionTerms::default()), ..asked() };
+    assert_eq!(Told { asked: softer, ..told() }.broken(), ["the request names the policy in force"]);
+    let low = Told { version: version(0.5), ..told() };
+    assert_eq!(low.broken(), ["projects/p/models/m/versions/1: auc is as the policy wants it"]);
+    for moves_to in [None, Some(2)] {
+        assert_eq!(Told { moves_to, ..told() }.broken(), ["what was asked for has moved"]);
+    }
+}
+
+#[test]
+fn nothing_can_be_left_out_of_a_stream() {
+    let log = Told::default().log();
+    for left_out in 0..log.events.len() {
+        let mut pack = log.pack().unwrap();
+        let left = pack.events.remove(left_out);
+        let Ok(cut) = Pack::new(PROMOTION, pack.checkpoint.clone(), pack.events) else { continue };
+        let fault = Pack::verify(&cut.to_string(), &[key().verifying().clone()]);
+        // The end of a stream is where the log had it: what came later is not known to whoever packs.
+        let is_last = !log.events[left_out + 1..].iter().any(|(entry, ..)| {
+            let stream =
+                |entry: &str| entry.split(r#""stream":"#).nth(1).unwrap().split(',').next().unwrap().to_owned();
+            stream(entry) == stream(&left.entry)
+        });
+        assert!(is_last || matches!(fault, Err(PackFault::Gap { .. })), "{left_out}: {fault:?}");
+    }
+}
+
+#[test]
+fn a_file_that_vouches_for_itself_is_refused() {
+    let pack = Told::default().log().pack().unwrap().to_string();
+    let other = SigningKey::from_seed("log.example".parse().unwrap(), Kind::Log, &[8; 32]);
+    assert!(matches!(Pack::verify(&pack, &[other.verifying().clone()]), Err(PackFault::Checkpoint(_))));
+    // Another story over true events, with the digest made anew.
+    let mut lie = Told::default().log().pack().unwrap();
+    lie.story.promotion.requester = "users/nobody".into();
+    let lie = lie.sealed();
+    assert!(matches!(Pack::verify(&lie.to_string(), &[key().verifying().clone()]), Err(PackFault::Story)));
+    // Another event, with everything in the file made to fit.
+    let mut lie = Told::default().log().pack().unwrap();
+    lie.events[0].entry = lie.events[0].entry.replace("users/ada", "users/eve");
+    let lie = lie.sealed();
+    assert!(matches!(Pack::verify(&lie.to_string(), &[key().verifying().clone()]), Err(PackFault::Event { .. })));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+    #[test]
+    fn whatever_is_changed_in_a_file_it_is_refused(at in any::<prop::sample::Index>(), byte in any::<u8>()) {
+        let mut bytes = Told::default().log().pack().unwrap().to_string().into_bytes();
+        let at = at.index(bytes.len());
+        prop_assume!(bytes[at] != byte);
+        bytes[at] = byte;
+        if let Ok(text) = String::from_utf8(bytes) {
+            prop_assert!(Pack::verify(&text, &[key().verifying().clone()]).is_err());
+        }
+    }
+}

@@ -1,0 +1,43 @@
+use std::collections::BTreeMap;
+
+use cairn_contract::cairn::registry::events::v1::ModelVersionCreated;
+use serde::{Deserialize, Serialize};
+
+use super::StoryFault;
+use crate::event::Event;
+
+/// A version that was to move, as it was registered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Version {
+    pub name: String,
+    pub creator: String,
+    pub create_time: String,
+    /// The run that made it. Empty: none is known.
+    pub source_run: String,
+    /// Where its files were said to be.
+    pub artifact_uri: String,
+    pub framework: String,
+    pub hyperparameters: BTreeMap<String, String>,
+    /// As texts, so that they are read as they were written.
+    pub metrics: BTreeMap<String, String>,
+}
+
+impl Version {
+    pub fn of(name: &str, events: &[Event]) -> Result<Self, StoryFault> {
+        let created = events.iter().find_map(|event| {
+            event.message::<ModelVersionCreated>().filter(|told| told.version == name).map(|told| (event, told))
+        });
+        let (event, told) = created.ok_or_else(|| StoryFault::Unknown(name.to_owned()))?;
+        Ok(Self {
+            name: name.to_owned(),
+            creator: event.principal.clone(),
+            create_time: event.time.clone(),
+            source_run: told.source_run,
+            artifact_uri: told.artifact_uri,
+            framework: told.framework,
+            hyperparameters: told.hyperparameters.into_iter().collect(),
+            metrics: told.metrics.into_iter().map(|(metric, value)| (metric, value.to_string())).collect(),
+        })
+    }
+}

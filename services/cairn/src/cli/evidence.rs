@@ -1,0 +1,235 @@
+//! `cairn evidence`: everything that a promotion rests on in one file, and whether such a file is true.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use cairn_contract::cairn::registry::events::v1::PromotionApproved;
+use cairn_evidence::{Pack, PackFault, Proven, Story};
+use clap::Subcommand;
+use indicatif::ProgressBar;
+use prost::Name;
+use serde_json::{Value, json};
+
+use super::exit::{Refuted, Unusable};
+use super::output::{Output, line};
+use super::session::Session;
+use super::verify;
+
+/// Positions proven in one request.
+const PROVEN_MAX: usize = 100_000;
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Gathers the events that a promotion rests on, with their proofs, in one file: the model and its policy, the
+    /// versions, the runs that made them with data, code and artifacts, and the roles of those who agreed.
+    Pack {
+        /// The promotion: `projects/{project}/models/{model}/promotions/{promotion}`, or `{model}/{promotion}`.
+        #[arg(long)]
+        promotion: String,
+        /// Where to write it; otherwise `{promotion}.evidence.json`.
+        #[arg(long, short, value_name = "FILE")]
+        output: Option<PathBuf>,
+        /// Most events in one file.
+        #[arg(long, default_value_t = 20_000, value_name = "COUNT")]
+        events_max: usize,
+    },
+    /// Verifies such a file and tells its story. Needs no network and no account.
+    Verify(Verify),
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Verify {
+    file: PathBuf,
+    /// A key that the log signs with, or a file of such keys, one on each line; not fetched together with what is
+    /// verified, or it vouches for itself.
+    #[arg(long = "key", value_name = "KEY|FILE", required = true)]
+    keys: Vec<String>,
+}
+
+pub async fn pack(session: Session, promotion: &str, output: Option<PathBuf>, events_max: usize) -> anyhow::Result<()> {
+    let name = name(&session, promotion)?;
+    let found = session.call("registry.v1.PromotionService/GetPromotion", json!({"name": name})).await?;
+    let mut gathered = Gathered { session: &session, events_max, positions: BTreeSet::new() };
+    gathered.all_of(&name, &found).await?;
+    let (checkpoint, events) = prove(&session, &gathered.positions).await?;
+    let pack = Pack::new(&name, checkpoint, events)?;
+    let file = output.unwrap_or_else(|| PathBuf::from(format!("{}.evidence.json", last(&name))));
+    std::fs::write(&file, pack.to_string()).with_context(|| format!("cannot write {}", file.display()))?;
+    let sentence = format!(
+        "wrote {} with {} events; verify it with `cairn evidence verify {0} --key KEY`",
+        file.display(),
+        pack.events.len()
+    );
+    session.output.done(&sentence, &json!({"file": file, "events": pack.events.len(), "promotion": name}))
+}
+
+pub fn verify(output: Output, command: &Verify) -> anyhow::Result<()> {
+    let keys = verify::keys("--key", &command.keys)?;
+    let file = &command.file;
+    let text = std::fs::read(file).map_err(|fault| Unusable(format!("cannot read {}: {fault}", file.display())))?;
+    let text = String::from_utf8(text).map_err(|_| Refuted(format!("{} is no text", file.display())))?;
+    let verified = Pack::verify(&text, &keys).map_err(|fault| match fault {
+        PackFault::Malformed(_) => anyhow::Error::from(Unusable(fault.to_string())),
+        fault => Refuted(fault.to_string()).into(),
+    })?;
+    let story = &verified.story;
+    if output.is_json {
+        let proven = json!({"origin": verified.checkpoint.origin, "size": verified.checkpoint.size.to_string()});
+        output.json(&json!({"verified": true, "holds": story.holds(), "log": proven, "events": verified.events, "story": story}))?;
+    } else {
+        tell(story)?;
+        line(&format!("\nproven: {} events of {}", verified.events, verified.checkpoint.origin))?;
+    }
+    match story.holds() {
+        true => Ok(()),
+        false => Err(Refuted("every event is proven, but a rule was not kept".to_owned()).into()),
+    }
+}
+
+/// The story for people.
+fn tell(story: &Story) -> anyhow::Result<()> {
+    let promotion = &story.promotion;
+    line(&format!("{} of {}: {}", last(&promotion.name), promotion.model, promotion.state.to_lowercase()))?;
+    line(&format!("  {}  {} asked: {}", promotion.request_time, promotion.requester, promotion.comment))?;
+    for step in &promotion.moves {
+        line(&format!("    version {} takes {}", step.version, step.target))?;
+    }
+    for approval in &promotion.approvals {
+        line(&format!("  {}  {} ({}) agreed: {}", approval.time, approval.approver, approval.role, approval.comment))?;
+    }
+    if !promotion.end_time.is_empty() {
+        line(&format!("  {}  {} by {}", promotion.end_time, promotion.state.to_lowercase(), promotion.ender))?;
+    }
+    for version in &story.versions {
+        line(&format!("{} registered {} by {}", last(&version.name), version.create_time, version.creator))?;
+        for (metric, value) in &version.metrics {
+            line(&format!("  {metric} = {value}"))?;
+        }
+    }
+    for run in &story.runs {
+        line(&format!("{} by {} at {}", run.name, run.creator, run.create_time))?;
+        for dataset in &run.datasets {
+            line(&format!("  data {} {} {}", dataset.name, dataset.digest, dataset.source))?;
+        }
+        for (key, value) in &run.code {
+            line(&format!("  code {key} {value}"))?;
+        }
+        for (path, artifact) in &run.artifacts {
+            line(&format!("  file {path} sha256:{} ({} bytes)", artifact.sha256, artifact.size_bytes))?;
+        }
+    }
+    for finding in &story.findings {
+        let sign = if finding.holds { "ok    " } else { "BROKEN" };
+        line(&format!("{sign} {}: {}", finding.rule, finding.why))?;
+    }
+    Ok(())
+}
+
+/// The streams of events that a promotion rests on, each from its first.
+struct Gathered<'a> {
+    session: &'a Session,
+    events_max: usize,
+    positions: BTreeSet<u64>,
+}
+
+impl Gathered<'_> {
+    async fn all_of(&mut self, name: &str, promotion: &Value) -> anyhow::Result<()> {
+        let (model, _) = name.split_once("/promotions/").context("it is not the name of a promotion")?;
+        let (project, _) = model.split_once("/models/").context("it is not the name of a promotion")?;
+        let told = self.stream(&format!("registry.model-{model}")).await?;
+        self.streams("registry.policy", project).await?;
+        let moves = promotion["moves"].as_array().cloned().unwrap_or_default();
+        for step in moves {
+            let version = format!("{model}/versions/{}", step["version"]);
+            self.stream(&format!("registry.version-{version}")).await?;
+            let request = json!({"name": version});
+            let found = self.session.call("registry.v1.ModelVersionService/GetModelVersion", request).await?;
+            if let Some(run) = found["source_run"].as_str().filter(|run| !run.is_empty()) {
+                self.streams("experiments.run", run).await?;
+                self.streams("experiments.artifact", run).await?;
+            }
+        }
+        let is_approval =
+            |event: &&Value| event["type"] == PromotionApproved::full_name() && event["data"]["promotion"] == name;
+        for approval in told.iter().filter(is_approval) {
+            // How the role was given that the approval counts for, and whether it was withdrawn.
+            self.stream_at(approval["data"]["role_position"].as_str().unwrap_or_default()).await?;
+        }
+        Ok(())
+    }
+
+    /// The stream of the event at a position.
+    async fn stream_at(&mut self, position: &str) -> anyhow::Result<()> {
+        let before = position.parse::<u64>().unwrap_or_default().saturating_sub(1);
+        let request = json!({"after_position": before.to_string(), "order": "ORDER_OLDEST_FIRST"});
+        for event in self.session.list("ledger.v1.LedgerService/ListEvents", request, 1).await? {
+            if event["position"] == position {
+                self.stream(event["stream"].as_str().unwrap_or_default()).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Every stream of a category that tells of a resource, or of what lies below it.
+    async fn streams(&mut self, category: &str, resource: &str) -> anyhow::Result<()> {
+        let request = json!({"category": category, "resource": resource});
+        let events = self.session.list("ledger.v1.LedgerService/ListEvents", request, self.events_max + 1).await?;
+        let streams: BTreeSet<&str> = events.iter().filter_map(|event| event["stream"].as_str()).collect();
+        for stream in streams {
+            self.stream(stream).await?;
+        }
+        Ok(())
+    }
+
+    async fn stream(&mut self, stream: &str) -> anyhow::Result<Vec<Value>> {
+        let request = json!({"stream": stream});
+        let events = self.session.list("ledger.v1.LedgerService/ListEvents", request, self.events_max + 1).await?;
+        self.positions.extend(events.iter().filter_map(|event| event["position"].as_str()?.parse::<u64>().ok()));
+        anyhow::ensure!(
+            self.positions.len() <= self.events_max,
+            "it rests on more than {} events: allow more with --events-max",
+            self.events_max
+        );
+        Ok(events)
+    }
+}
+
+async fn prove(session: &Session, positions: &BTreeSet<u64>) -> anyhow::Result<(String, Vec<Proven>)> {
+    anyhow::ensure!(positions.len() <= PROVEN_MAX, "more than {PROVEN_MAX} events cannot be proven at once");
+    let positions: Vec<String> = positions.iter().map(u64::to_string).collect();
+    let bar = ProgressBar::new(positions.len() as u64);
+    let request = json!({"positions": positions});
+    let mut answers = session.stream("ledger.v1.TransparencyService/ProveEvents", request).await?;
+    let (mut checkpoint, mut proven) = (String::new(), vec![]);
+    while let Some(answer) = answers.next().await? {
+        let text = |field: &str| answer[field].as_str().unwrap_or_default().to_owned();
+        if !text("checkpoint").is_empty() {
+            checkpoint = text("checkpoint");
+        }
+        let hashes = answer["hashes"].as_array().into_iter().flatten();
+        proven.push(Proven {
+            entry: text("entry"),
+            index: text("index").parse().context("the answer is no proof")?,
+            hashes: hashes.filter_map(|hash| hash.as_str().map(str::to_owned)).collect(),
+            salt: text("salt"),
+            payload: text("payload"),
+        });
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    anyhow::ensure!(proven.len() == positions.len(), "only {} of {} events were proven", proven.len(), positions.len());
+    Ok((checkpoint, proven))
+}
+
+fn name(session: &Session, text: &str) -> anyhow::Result<String> {
+    if text.starts_with("projects/") {
+        return Ok(text.to_owned());
+    }
+    let (model, promotion) = text.split_once('/').context("a promotion is {model}/{promotion}, or its full name")?;
+    Ok(format!("{}/models/{model}/promotions/{promotion}", session.project()))
+}
+
+fn last(name: &str) -> &str {
+    name.rsplit('/').next().unwrap_or(name)
+}
