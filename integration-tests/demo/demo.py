@@ -8,6 +8,7 @@ import shlex
 import sys
 import tempfile
 import warnings
+from datetime import UTC, datetime
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "python"))
@@ -85,7 +86,7 @@ def person(suite: Suite, name: str, role: str) -> str:
     return suite.cli_json("keys", "create", "--owner", user)["secret"]
 
 
-def a_promotion(suite: Suite, run: str) -> None:
+def a_promotion(suite: Suite, run: str) -> str:
     say("Ada registers the wine model with the MLflow client; a policy protects its alias `champion`")
     ada, bob = person(suite, "ada", "editor"), person(suite, "bob", "manager")
     show(suite, "promotions", "policy", "set", "--protect-alias", "champion", "--approvals", "1")
@@ -100,25 +101,35 @@ def a_promotion(suite: Suite, run: str) -> None:
         raise SystemExit("the alias moved without a promotion")
     except mlflow.exceptions.MlflowException as refusal:
         print(f"  MLflow: {refusal}")
+    moments = []
     for version in ("1", "2"):
         asked = suite.cli_json("promotions", "create", "wine", version, "--alias", "champion", key=ada)["name"]
         show(suite, "promotions", "approve", asked, key=ada, expect=5)
         say(f"Bob approves version {version}, and it is the champion at once")
         show(suite, "promotions", "approve", asked, "--comment", "read the curves", key=bob)
+        moments.append(datetime.now(UTC).isoformat())
         model = mlflow.sklearn.load_model("models:/wine@champion")
         print(f"  models:/wine@champion predicts {model.predict([[0.0] * 13]).tolist()}")
     say("The former champion is archived, in the same step")
     show(suite, "models", "versions", "wine", key=ada)
+    say("And what was the champion before the second approval?")
+    show(suite, "--as-of", moments[0], "models", "show", "wine", "--alias", "champion", key=ada)
     os.environ["MLFLOW_TRACKING_TOKEN"] = suite.key
+    return asked
 
 
-def a_proof(suite: Suite, folder: Path) -> None:
+def a_proof(suite: Suite, folder: Path, promotion: str) -> None:
     say("Proof that the viewer was refused, for an auditor who asks nobody")
     refused = suite.cli_json("audit", "list", "--principal", "serviceAccounts/demo-viewer", "--outcome", "denied")[0]
     keys, proof = folder / "keys", folder / "refusal.tlog-proof"
     keys.write_text(suite.cli("audit", "checkpoint", "--keys").stdout)
     show(suite, "audit", "prove", refused["position"], "--to", str(proof))
     show(suite, "audit", "verify", str(proof), "--key", str(keys))
+
+    say("Everything that the promotion rests on, in one file; the auditor tells its story from the events alone")
+    evidence = folder / "wine.evidence.json"
+    show(suite, "evidence", "pack", "--promotion", promotion, "--output", str(evidence))
+    show(suite, "evidence", "verify", str(evidence), "--key", str(keys))
 
 
 def main() -> None:
@@ -139,8 +150,8 @@ def main() -> None:
             runs = train_everything(say=lambda text: print(f"  {text}", flush=True))
             what_is_known(suite, runs)
             a_refusal(suite)
-            a_promotion(suite, runs["wine"][0])
-            a_proof(suite, Path(folder))
+            promotion = a_promotion(suite, runs["wine"][0])
+            a_proof(suite, Path(folder), promotion)
             say("Stopping, as SIGTERM does: what was accepted is finished")
         assert suite.process.returncode == 0, f"the suite ended with {suite.process.returncode}: see {suite.log}"
         say("That was it. `make up` starts a suite to keep; the README has five minutes of first steps")
