@@ -53,6 +53,7 @@ impl Run {
             name: name.to_owned(),
             creator: event.principal.clone(),
             create_time: event.time.clone(),
+            artifacts: artifacts(events, |owner| owner == name),
             ..Self::default()
         };
         events.iter().for_each(|event| run.hear(event));
@@ -78,14 +79,23 @@ impl Run {
                 digest: dataset.digest,
                 source: dataset.source,
             }));
-        } else if let Some(told) = event.message::<ArtifactRecorded>().filter(|told| told.owner == self.name) {
-            self.artifacts.insert(told.path, Artifact { sha256: told.sha256, size_bytes: told.size_bytes });
-        } else if let Some(told) = event.message::<ArtifactDeleted>().filter(|told| told.owner == self.name) {
-            self.artifacts.remove(&told.path);
         }
     }
 
     fn tag(&mut self, tags: impl IntoIterator<Item = (String, String)>) {
         self.code.extend(tags.into_iter().filter(|(key, _)| key.starts_with(CODE)));
     }
+}
+
+/// The files that an owner has in the end, by path.
+pub(super) fn artifacts(events: &[Event], is_owner: impl Fn(&str) -> bool) -> BTreeMap<String, Artifact> {
+    let mut artifacts = BTreeMap::new();
+    for event in events {
+        if let Some(told) = event.message::<ArtifactRecorded>().filter(|told| is_owner(&told.owner)) {
+            artifacts.insert(told.path, Artifact { sha256: told.sha256, size_bytes: told.size_bytes });
+        } else if let Some(told) = event.message::<ArtifactDeleted>().filter(|told| is_owner(&told.owner)) {
+            artifacts.remove(&told.path);
+        }
+    }
+    artifacts
 }

@@ -4,6 +4,7 @@ use cairn_contract::cairn::registry::events::v1::ModelVersionCreated;
 use serde::{Deserialize, Serialize};
 
 use super::StoryFault;
+use super::run::{Artifact, artifacts};
 use crate::event::Event;
 
 /// A version that was to move, as it was registered.
@@ -15,6 +16,10 @@ pub struct Version {
     pub create_time: String,
     /// The run that made it. Empty: none is known.
     pub source_run: String,
+    /// The logged model that it is. Empty: none is known.
+    pub source_model: String,
+    /// The files of that logged model, by path.
+    pub artifacts: BTreeMap<String, Artifact>,
     /// Where its files were said to be.
     pub artifact_uri: String,
     pub framework: String,
@@ -29,11 +34,15 @@ impl Version {
             event.message::<ModelVersionCreated>().filter(|told| told.version == name).map(|told| (event, told))
         });
         let (event, told) = created.ok_or_else(|| StoryFault::Unknown(name.to_owned()))?;
+        let owner = (!told.source_model.is_empty()).then(|| format!("/loggedModels/{}", told.source_model));
+        let artifacts = owner.map(|owner| artifacts(events, |name| name.ends_with(&owner))).unwrap_or_default();
         Ok(Self {
             name: name.to_owned(),
             creator: event.principal.clone(),
             create_time: event.time.clone(),
             source_run: told.source_run,
+            source_model: told.source_model,
+            artifacts,
             artifact_uri: told.artifact_uri,
             framework: told.framework,
             hyperparameters: told.hyperparameters.into_iter().collect(),

@@ -1,11 +1,11 @@
 //! `cairn evidence`: everything that a promotion rests on in one file, and whether such a file is true.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use anyhow::Context;
 use cairn_contract::cairn::registry::events::v1::PromotionApproved;
-use cairn_evidence::{Pack, PackFault, Proven, Story};
+use cairn_evidence::{Approval, Artifact, Pack, PackFault, Proven, Story};
 use clap::Subcommand;
 use indicatif::ProgressBar;
 use prost::Name;
@@ -91,21 +91,23 @@ pub fn verify(output: Output, command: &Verify) -> anyhow::Result<()> {
 fn tell(story: &Story) -> anyhow::Result<()> {
     let promotion = &story.promotion;
     line(&format!("{} of {}: {}", last(&promotion.name), promotion.model, promotion.state.to_lowercase()))?;
-    line(&format!("  {}  {} asked: {}", promotion.request_time, promotion.requester, promotion.comment))?;
+    line(&format!("  {}  {} asked{}", promotion.request_time, promotion.requester, said(&promotion.comment)))?;
     for step in &promotion.moves {
         line(&format!("    version {} takes {}", step.version, step.target))?;
     }
     for approval in &promotion.approvals {
-        line(&format!("  {}  {} ({}) agreed: {}", approval.time, approval.approver, approval.role, approval.comment))?;
+        let Approval { time, approver, role, comment, .. } = approval;
+        line(&format!("  {time}  {approver} ({role}) agreed{}", said(comment)))?;
     }
     if !promotion.end_time.is_empty() {
         line(&format!("  {}  {} by {}", promotion.end_time, promotion.state.to_lowercase(), promotion.ender))?;
     }
     for version in &story.versions {
-        line(&format!("{} registered {} by {}", last(&version.name), version.create_time, version.creator))?;
+        line(&format!("version {} registered {} by {}", last(&version.name), version.create_time, version.creator))?;
         for (metric, value) in &version.metrics {
             line(&format!("  {metric} = {value}"))?;
         }
+        files(&version.artifacts)?;
     }
     for run in &story.runs {
         line(&format!("{} by {} at {}", run.name, run.creator, run.create_time))?;
@@ -115,15 +117,24 @@ fn tell(story: &Story) -> anyhow::Result<()> {
         for (key, value) in &run.code {
             line(&format!("  code {key} {value}"))?;
         }
-        for (path, artifact) in &run.artifacts {
-            line(&format!("  file {path} sha256:{} ({} bytes)", artifact.sha256, artifact.size_bytes))?;
-        }
+        files(&run.artifacts)?;
     }
     for finding in &story.findings {
         let sign = if finding.holds { "ok    " } else { "BROKEN" };
         line(&format!("{sign} {}: {}", finding.rule, finding.why))?;
     }
     Ok(())
+}
+
+fn files(artifacts: &BTreeMap<String, Artifact>) -> anyhow::Result<()> {
+    for (path, artifact) in artifacts {
+        line(&format!("  file {path} sha256:{} ({} bytes)", artifact.sha256, artifact.size_bytes))?;
+    }
+    Ok(())
+}
+
+fn said(comment: &str) -> String {
+    if comment.is_empty() { String::new() } else { format!(": {comment}") }
 }
 
 /// The streams of events that a promotion rests on, each from its first.
@@ -145,9 +156,13 @@ impl Gathered<'_> {
             self.stream(&format!("registry.version-{version}")).await?;
             let request = json!({"name": version});
             let found = self.session.call("registry.v1.ModelVersionService/GetModelVersion", request).await?;
-            if let Some(run) = found["source_run"].as_str().filter(|run| !run.is_empty()) {
-                self.streams("experiments.run", run).await?;
-                self.streams("experiments.artifact", run).await?;
+            let Some(run) = found["source_run"].as_str().filter(|run| !run.is_empty()) else { continue };
+            self.streams("experiments.run", run).await?;
+            self.streams("experiments.artifact", run).await?;
+            let model = found["source_model"].as_str().filter(|model| !model.is_empty());
+            if let (Some(model), Some((experiment, _))) = (model, run.split_once("/runs/")) {
+                let model = format!("{experiment}/loggedModels/{model}");
+                self.streams("experiments.artifact", &model).await?;
             }
         }
         let is_approval =
