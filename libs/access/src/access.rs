@@ -141,6 +141,11 @@ impl Access {
         self.is_open.then(developer)
     }
 
+    /// Whether authentication is switched off.
+    pub(crate) fn is_open(&self) -> bool {
+        self.is_open
+    }
+
     /// How long an access token works that a key was exchanged for.
     pub fn token_life(&self) -> Duration {
         self.token_life
@@ -181,7 +186,7 @@ impl Access {
     }
 }
 
-fn starting_world(is_open: bool) -> World {
+pub(crate) fn starting_world(is_open: bool) -> World {
     let mut world = World::default();
     if is_open {
         crate::open::let_in(&mut world);

@@ -42,6 +42,15 @@ pub struct Metadata {
     /// The access decision that allowed it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub decision_id: Option<String>,
+    /// The last access change that the decision took into account: its position in the log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub policy_position: Option<u64>,
+    /// Public id of the API key that was presented, or that the presented token was got with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub credential: Option<String>,
+    /// What a token narrowed the caller to, beyond its key.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub scopes: Vec<String>,
 }
 
 impl Metadata {

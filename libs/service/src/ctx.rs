@@ -33,6 +33,7 @@ pub(crate) struct Inner {
     pub traceparent: Option<String>,
     pub source_address: Option<String>,
     pub decision_id: Option<String>,
+    pub policy_position: Option<u64>,
     pub deadline: Instant,
     pub after: Option<Position>,
     pub access: Arc<Access>,
@@ -177,6 +178,9 @@ impl Ctx {
             traceparent: inner.traceparent.clone(),
             source_address: inner.source_address.clone(),
             decision_id: inner.decision_id.clone(),
+            policy_position: inner.policy_position,
+            credential: inner.principal.credential.clone(),
+            scopes: inner.principal.scopes.clone(),
         }
     }
 }

@@ -8,7 +8,6 @@ use cairn_service::{AsOfReads, Ctx, Refusal, refuse};
 use prost_types::FieldMask;
 use tonic::Status;
 
-use crate::decisions::Refusals;
 use crate::model::{
     PrincipalName, Rejection, RoleName, ServiceAccount, ServiceAccountName, Standing, Text, User, UserName,
 };
@@ -28,7 +27,6 @@ pub struct Desk {
     pub view: View,
     pub query: Query,
     pub past: AsOfReads,
-    pub refusals: Refusals,
     pub people: People,
 }
 

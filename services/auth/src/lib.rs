@@ -6,7 +6,7 @@
 mod bindings;
 mod bootstrap;
 mod config;
-mod decisions;
+mod decided;
 mod desk;
 mod grpc;
 mod key_use;

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use cairn_projection::{QueryFault, ReadModel, View};
 use cairn_service::{AsOfReads, Deps, Mounted};
 
-use crate::decisions::{Decisions, Refusals};
 use crate::desk::Desk;
 use crate::grpc::routes;
 use crate::people::{People, PeopleFault};
@@ -14,8 +13,6 @@ use crate::reactor;
 
 /// Queries that run at once.
 const READERS: usize = 4;
-/// Refusals looked up at once.
-const DECISION_READERS: usize = 1;
 
 /// Why auth cannot be mounted.
 #[derive(Debug, thiserror::Error)]
@@ -35,8 +32,6 @@ pub fn mount(deps: &Deps, data_folder: &Path) -> Result<Mounted, MountFault> {
     let view = View::start(Arc::clone(&deps.store), &model, Directory)?;
     let past = AsOfReads::start(deps, "auth.past.sqlite", Directory)?;
     let mut views: Vec<_> = past.view().cloned().into_iter().collect();
-    let refusals_model = ReadModel::open(&deps.views_folder.join("auth-decisions.sqlite"), DECISION_READERS)?;
-    let refusals_view = View::start(Arc::clone(&deps.store), &refusals_model, Decisions)?;
     let desk = Arc::new(Desk {
         commands: deps.commands.clone(),
         access: Arc::clone(&deps.access),
@@ -44,10 +39,9 @@ pub fn mount(deps: &Deps, data_folder: &Path) -> Result<Mounted, MountFault> {
         view: view.clone(),
         query: Query::new(model),
         past,
-        refusals: Refusals { view: refusals_view.clone(), model: refusals_model },
         people,
     });
     reactor::start(&desk);
-    views.extend([view, refusals_view]);
+    views.push(view);
     Ok(Mounted { role: "auth", routes: routes(&desk), views })
 }

@@ -79,6 +79,7 @@ impl Admission {
             traceparent: Some(traceparent.to_string()),
             source_address: head.source.clone(),
             decision_id: None,
+            policy_position: None,
             deadline: head.deadline,
             after: None,
             access: Arc::clone(&self.access),
@@ -124,6 +125,7 @@ impl Admission {
         let method = inner.method;
         let decision = self.access.decide(&inner.principal, &method.permission, &inner.resource, reach(method));
         inner.decision_id = Some(decision.id.clone());
+        inner.policy_position = Some(decision.policy);
         match decision.denial {
             None => Ok(()),
             Some(denial) => {

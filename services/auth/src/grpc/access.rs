@@ -7,6 +7,7 @@ use cairn_contract::cairn::ledger::events::v1::{AccessDenied, access_facts};
 use cairn_eventstore::Recorded;
 use cairn_kernel::{Name, Principal, PrincipalKind};
 use cairn_service::{Ctx, Refusal, Reply, field, refuse};
+use prost::Message;
 use tonic::{Request, Response, Status};
 
 use crate::bindings::{Wanted, grant, withdraw};
@@ -149,16 +150,29 @@ impl AccessService for AccessRules {
         request: Request<proto::ExplainDecisionRequest>,
     ) -> Reply<proto::ExplainDecisionResponse> {
         let (ctx, request) = Ctx::accept(request)?;
-        let id = request.name.strip_prefix("decisions/").filter(|id| !id.is_empty() && !id.contains('/'));
-        let id = id.ok_or_else(|| refuse(Refusal::invalid("name", "must be decisions/{decision}")))?;
-        let unknown = || rejected(Rejection::DecisionNotFound(id.to_owned()));
-        let found = self.0.refusals.find(self.0.commands.store(), id, ctx.deadline()).await?;
-        let (denied, recorded) = found.ok_or_else(unknown)?;
-        let call = denied.call.clone().unwrap_or_default();
-        // What is not the caller's to know looks as if it were not there.
-        let resource: Name = call.resource.parse().map_err(|_| unknown())?;
-        ctx.require("auth.decisions.explain", &resource).map_err(|_| unknown())?;
-        Ok(Response::new(explanation(denied, &recorded)))
+        let decided = self.decided(&ctx, &request.name).await?;
+        if decided.is_allowed {
+            return Ok(Response::new(self.explain_allowed(decided).await?));
+        }
+        let denied = AccessDenied::decode(decided.recorded.payload.clone());
+        let denied = denied.map_err(|fault| refuse(Refusal::internal(fault)))?;
+        Ok(Response::new(explanation(denied, &decided.recorded)))
+    }
+
+    async fn replay_decision(
+        &self,
+        request: Request<proto::ReplayDecisionRequest>,
+    ) -> Reply<proto::ReplayDecisionResponse> {
+        let (ctx, request) = Ctx::accept(request)?;
+        self.replay(&ctx, request).await.map(Response::new)
+    }
+
+    async fn preview_changes(
+        &self,
+        request: Request<proto::PreviewChangesRequest>,
+    ) -> Reply<proto::PreviewChangesResponse> {
+        let (_, request) = Ctx::accept(request)?;
+        self.preview(request).await.map(Response::new)
     }
 
     async fn who_am_i(&self, request: Request<proto::WhoAmIRequest>) -> Reply<proto::WhoAmIResponse> {
@@ -187,11 +201,11 @@ fn as_principal(name: &PrincipalName) -> Principal {
     Principal { name: name.to_string(), kind, credential: None, scopes: vec![] }
 }
 
-fn role_name(grant: &Grant) -> String {
+pub(super) fn role_name(grant: &Grant) -> String {
     grant.role.as_ref().map(|role| role.name.clone()).unwrap_or_default()
 }
 
-fn denial(denial: Option<Denial>, is_closed: bool) -> proto::check_permission_response::Denial {
+pub(super) fn denial(denial: Option<Denial>, is_closed: bool) -> proto::check_permission_response::Denial {
     use proto::check_permission_response::Denial as Told;
     match denial {
         None => Told::Unspecified,
@@ -241,5 +255,6 @@ fn explanation(denied: AccessDenied, recorded: &Recorded) -> proto::ExplainDecis
         permissions: facts.permissions,
         policy_position: facts.policy_position.to_string(),
         position: recorded.position.to_string(),
+        ..Default::default()
     }
 }

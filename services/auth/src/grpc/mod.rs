@@ -2,6 +2,7 @@
 
 mod access;
 mod api_keys;
+mod decisions;
 mod projects;
 mod service_accounts;
 mod tokens;

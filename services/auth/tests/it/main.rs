@@ -6,4 +6,5 @@ mod first_start;
 mod keys;
 mod people;
 mod projects;
+mod replays;
 mod suite;

@@ -1,12 +1,24 @@
-//! `cairn authz`: why something was refused.
+//! `cairn authz`: why something was refused or allowed, and what would be.
 
+use anyhow::Context;
 use clap::Subcommand;
 use serde_json::{Value, json};
 
+use super::exit::Refuted;
 use super::output::{Column, line};
-use super::session::Session;
+use super::session::{Session, given};
 
-const EXPLAIN: &str = "auth.v1.AccessService/ExplainDecision";
+const ACCESS: &str = "auth.v1.AccessService";
+
+const FLIPS: &[Column] = &[
+    ("TIME", "decide_time"),
+    ("PRINCIPAL", "principal"),
+    ("PERMISSION", "permission"),
+    ("RESOURCE", "resource"),
+    ("TODAY", "allowed_today"),
+    ("AFTER", "allowed_after"),
+    ("DECISION", "decision"),
+];
 
 const GRANTS: &[Column] = &[
     ("ROLE", "role"),
@@ -19,16 +31,66 @@ const GRANTS: &[Column] = &[
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Shows what a refusal rests on: the question, the roles that were looked at, and the state of the rules.
+    /// Shows what a decision rests on: the question, the roles that were looked at, and the state of the rules.
     Explain {
-        /// The `decision_id` that came with the refusal.
+        /// The `decision_id` that came with the refusal, or stands with an event.
         id: String,
     },
+    /// Decides again what was decided once, by the roles of then: it must be the same.
+    Replay {
+        /// The `decision_id` that came with the refusal, or stands with an event.
+        id: String,
+        /// By the roles of today, which shows what has changed.
+        #[arg(long)]
+        today: bool,
+    },
+    /// Shows what a change of roles would mean: which requests of the past would be answered otherwise than today.
+    /// Changes nothing.
+    Preview(Preview),
 }
 
-pub async fn run(session: Session, Command::Explain { id }: Command) -> anyhow::Result<()> {
-    let name = if id.contains('/') { id } else { format!("decisions/{id}") };
-    let mut explained = session.call(EXPLAIN, json!({"name": name})).await?;
+#[derive(Debug, clap::Args)]
+pub struct Preview {
+    /// Somebody is given a role: `users/u-1=editor@projects/fraud`. Any number of times.
+    #[arg(long = "grant", value_name = "PRINCIPAL=ROLE@RESOURCE")]
+    grants: Vec<String>,
+    /// A binding is withdrawn. Any number of times.
+    #[arg(long = "withdraw", value_name = "BINDING")]
+    withdrawn: Vec<String>,
+    /// Somebody is disabled. Any number of times.
+    #[arg(long = "disable", value_name = "PRINCIPAL")]
+    disabled: Vec<String>,
+    /// Somebody is enabled. Any number of times.
+    #[arg(long = "enable", value_name = "PRINCIPAL")]
+    enabled: Vec<String>,
+    /// Only requests on this resource and below it.
+    #[arg(long)]
+    resource: Option<String>,
+    /// From when on, RFC 3339; otherwise seven days back.
+    #[arg(long)]
+    since: Option<String>,
+    /// Until when, RFC 3339; otherwise now.
+    #[arg(long)]
+    until: Option<String>,
+    /// At most so many.
+    #[arg(long, default_value_t = 100)]
+    limit: usize,
+}
+
+pub async fn run(session: Session, command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Explain { id } => explain(&session, &id).await,
+        Command::Replay { id, today } => replay(&session, &id, today).await,
+        Command::Preview(preview) => previewed(&session, &preview).await,
+    }
+}
+
+fn name(id: &str) -> String {
+    if id.contains('/') { id.to_owned() } else { format!("decisions/{id}") }
+}
+
+async fn explain(session: &Session, id: &str) -> anyhow::Result<()> {
+    let mut explained = session.call(&format!("{ACCESS}/ExplainDecision"), json!({"name": name(id)})).await?;
     if session.output.is_json {
         return session.output.json(&explained);
     }
@@ -38,8 +100,78 @@ pub async fn run(session: Session, Command::Explain { id }: Command) -> anyhow::
         fields.retain(|key, _| !matches!(key.as_str(), "grants" | "grant_count"));
     }
     session.output.one(&explained)?;
+    list(session, &grants, &format!("\n{count} roles in all. Looked at:"))
+}
+
+/// A decision that comes out otherwise than it was is a failure: by the roles of then, of the log or of this program.
+async fn replay(session: &Session, id: &str, is_today: bool) -> anyhow::Result<()> {
+    let rules = if is_today { "RULES_TODAY" } else { "RULES_THEN" };
+    let told = session.call(&format!("{ACCESS}/ReplayDecision"), json!({"name": name(id), "rules": rules})).await?;
+    let is_same = told["agrees"] == true;
+    if session.output.is_json {
+        session.output.json(&told)?;
+    } else {
+        let word = |allowed: bool| if allowed { "allowed" } else { "refused" };
+        let text = |field: &str| told[field].as_str().unwrap_or_default();
+        line(&format!("{} {} on {}", text("principal"), text("permission"), text("resource")))?;
+        line(&format!("  {}: {}", text("decide_time"), word(told["was_allowed"] == true)))?;
+        let when = if is_today { "by the roles of today" } else { "again, by the roles of then" };
+        line(&format!("  {when}: {}", word(told["replayed"]["allowed"] == true)))?;
+        list(session, &told["replayed"]["grants"], "\nRoles looked at:")?;
+    }
+    if is_same || is_today {
+        return Ok(());
+    }
+    Err(Refuted("the roles of then do not lead to what was decided".to_owned()).into())
+}
+
+async fn previewed(session: &Session, preview: &Preview) -> anyhow::Result<()> {
+    let mut changes = vec![];
+    for text in &preview.grants {
+        let parts = text.split_once('=').and_then(|(who, rest)| Some((who, rest.split_once('@')?)));
+        let (principal, (role, resource)) =
+            parts.with_context(|| format!("--grant {text}: write PRINCIPAL=ROLE@RESOURCE"))?;
+        let role = if role.contains('/') { role.to_owned() } else { format!("roles/{role}") };
+        changes.push(json!({"grant": {"principal": principal, "role": role, "resource": resource}}));
+    }
+    let named = [("withdraw", &preview.withdrawn), ("disable", &preview.disabled), ("enable", &preview.enabled)];
+    for (change, names) in named {
+        changes.extend(names.iter().map(|name| json!({change: name})));
+    }
+    let request = given(json!({
+        "changes": changes, "resource": preview.resource, "start_time": preview.since, "end_time": preview.until,
+    }));
+    let (mut flips, mut examined, mut token): (Vec<Value>, _, _) = (vec![], 0, String::new());
+    while flips.len() < preview.limit {
+        let mut request = request.clone();
+        request["page_token"] = json!(token);
+        request["page_size"] = json!((preview.limit - flips.len()).min(1000));
+        let mut page = session.call(&format!("{ACCESS}/PreviewChanges"), request).await?;
+        flips.extend(page["flips"].as_array_mut().map(std::mem::take).unwrap_or_default());
+        examined += page["examined_count"].as_i64().unwrap_or_default();
+        token = page["next_page_token"].as_str().unwrap_or_default().to_owned();
+        if token.is_empty() {
+            break;
+        }
+    }
+    if session.output.is_json {
+        let is_whole = token.is_empty();
+        return session.output.json(&json!({"flips": flips, "examined_count": examined, "whole": is_whole}));
+    }
+    let said = |flip: &Value| {
+        let mut flip = flip.clone();
+        for field in ["allowed_today", "allowed_after"] {
+            flip[field] = json!(if flip[field] == true { "allowed" } else { "refused" });
+        }
+        flip
+    };
+    session.output.list(&flips.iter().map(said).collect::<Vec<_>>(), FLIPS)?;
+    line(&format!("\n{} of {examined} requests would be answered otherwise", flips.len()))
+}
+
+fn list(session: &Session, grants: &Value, heading: &str) -> anyhow::Result<()> {
     let grants: Vec<Value> = grants.as_array().into_iter().flatten().map(plain).collect();
-    line(&format!("\n{count} roles in all. Looked at:"))?;
+    line(heading)?;
     session.output.list(&grants, GRANTS)
 }
 
