@@ -31,12 +31,13 @@ use cairn_service::{Deps, Mounted};
 use tonic::service::Routes;
 
 use crate::grpc::{Grpc, Lineage, OpenLineage, Transparency};
-use crate::lineage::{Annotations, Broken, Graph, ReceiveLimits};
+use crate::lineage::{Broken, ReceiveLimits};
 use crate::query::Query;
 use crate::tree::{Secrets, SecretsFault, SignedCheckpoints, SignedFault, Signer, Witness, WitnessFault, Witnesses};
 
 pub use crate::config::Config;
 pub use crate::journal::Journal;
+pub use crate::lineage::{Annotations, Graph, Limits, Towards, names_around};
 pub use crate::tree::Tree;
 
 /// Queries of the journal at once; more wait.
@@ -105,7 +106,7 @@ fn lineage(
         journal: journal.clone(),
         journal_view: journal_view.clone(),
         store: Arc::clone(&deps.store),
-        limits: lineage::Limits {
+        limits: Limits {
             depth: config.lineage_depth_max,
             nodes_max: config.lineage_nodes_max,
             edges_per_node_max: config.lineage_edges_per_node_max,

@@ -9,11 +9,13 @@ mod authz;
 mod bindings;
 mod comparison;
 mod config;
+mod emit;
 mod events;
 mod exit;
 mod experiments;
 mod export;
 mod keys;
+mod lineage;
 mod models;
 mod nested;
 mod output;
@@ -101,6 +103,9 @@ enum Command {
     /// The log itself, event by event.
     #[command(subcommand)]
     Events(events::Command),
+    /// What was made from what.
+    #[command(subcommand)]
+    Lineage(lineage::Command),
     /// Runs a witness: it vouches that logs of others are only ever added to.
     Witness(witness::Command),
     /// Prints a completion script for a shell: `source <(cairn completions bash)`.
@@ -164,6 +169,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Audit(audit::Command::Verify(command)) => verify::run(cli.connection.output(), &command),
         Command::Audit(command) => audit::run(cli.connection.open()?, command).await,
         Command::Events(command) => events::run(cli.connection.open()?, command).await,
+        Command::Lineage(command) => lineage::run(cli.connection.open()?, command).await,
         Command::Witness(command) => witness::run(cli.connection.output(), command).await,
         Command::Completions { shell } => {
             // Not straight to standard output: a reader that goes away is no reason to panic.

@@ -37,6 +37,8 @@ struct Export {
     view: View,
     written: Written,
     content_type: &'static str,
+    /// Whether a piece has been given. The first says what sort of content it is, so it comes at once.
+    is_begun: bool,
 }
 
 enum Written {
@@ -68,7 +70,7 @@ impl Lineage {
         // The events that were received are found in the journal.
         let until = Position(view.until.cast_unsigned());
         self.journal_view.reached(until, ctx.deadline()).await.map_err(refuse)?;
-        let export = Export { lineage: self, ctx, resource, view, written, content_type };
+        let export = Export { lineage: self, ctx, resource, view, written, content_type, is_begun: false };
         Ok(Box::pin(stream::try_unfold(export, |mut export| async move {
             Ok(export.next().await?.map(|piece| (piece, export)))
         })))
@@ -77,6 +79,9 @@ impl Lineage {
 
 impl Export {
     async fn next(&mut self) -> Result<Option<HttpBody>, Status> {
+        if !std::mem::replace(&mut self.is_begun, true) {
+            return Ok(Some(self.piece(String::new())));
+        }
         loop {
             // What was taken away since the call began must not look like the end.
             for name in &self.view.scope.0 {
@@ -95,8 +100,9 @@ impl Export {
                     if !follows {
                         return Ok(None);
                     }
-                    self.wait().await?;
-                    continue;
+                    // A line without anything, if there is no news: it keeps the connection, and finds out whether it is
+                    // still there.
+                    if self.wait().await? { String::new() } else { "\n".to_owned() }
                 }
                 Written::OpenLineage { after, follows } => {
                     let (after, follows) = (*after, *follows);
@@ -106,14 +112,17 @@ impl Export {
                 }
             };
             if !text.is_empty() {
-                let content_type = self.content_type.to_owned();
-                return Ok(Some(HttpBody { content_type, data: text.into(), ..HttpBody::default() }));
+                return Ok(Some(self.piece(text)));
             }
         }
     }
 
-    /// Waits until there is more of the graph, and looks again at what the caller may see.
-    async fn wait(&mut self) -> Result<(), Status> {
+    fn piece(&self, text: String) -> HttpBody {
+        HttpBody { content_type: self.content_type.to_owned(), data: text.into(), ..HttpBody::default() }
+    }
+
+    /// Waits until there may be more of the graph, and looks again at what the caller may see. Gives whether there is.
+    async fn wait(&mut self) -> Result<bool, Status> {
         let next = Position(self.view.until.cast_unsigned() + 1);
         // That nothing happens for a while is no fault.
         let _ = self.lineage.view.reached(next, Instant::now() + LOOK_EVERY).await;
@@ -123,8 +132,9 @@ impl Export {
         if scope.0.is_empty() {
             self.ctx.require(&self.ctx.method().permission, &self.resource)?;
         }
+        let has_news = self.view.until < now.0.cast_signed();
         self.view = View { scope, until: now.0.cast_signed() };
-        Ok(())
+        Ok(has_news)
     }
 
     /// What the next positions tell, in their order, and up to which that is all.

@@ -279,6 +279,7 @@ async fn an_export_that_follows_goes_on_with_what_happens() {
     story(&house).await;
     let asked = ExportLineageRequest { after_position: house.head().to_string(), follow: true, ..Default::default() };
     let mut pieces = house.lineage().export_lineage(house.of(ADMIN, asked)).await.unwrap().into_inner();
+    assert!(pieces.message().await.unwrap().unwrap().data.is_empty(), "it begins at once");
     let run = "projects/a/experiments/1/runs/later";
     let created = RunCreated { run: run.into(), state: RunState::Running.into(), ..Default::default() };
     house.record("experiments.run", run, ADMIN, &created).await;

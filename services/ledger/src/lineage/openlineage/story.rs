@@ -106,6 +106,7 @@ struct OfRun {
     run: NodeRow,
     kind: &'static str,
     time_micros: i64,
+    position: i64,
     inputs: Vec<NodeRow>,
     outputs: Vec<NodeRow>,
 }
@@ -123,8 +124,8 @@ impl Teller<'_> {
                 }
                 _ => (vec![], vec![]),
             };
-            let time_micros = mark.time_micros;
-            runs.insert(run.id, OfRun { run, kind, time_micros, inputs, outputs });
+            let Mark { time_micros, position, .. } = *mark;
+            runs.insert(run.id, OfRun { run, kind, time_micros, position, inputs, outputs });
         }
         for edge in edges {
             let (Some(source), Some(target)) = (self.nodes.row(edge.source)?, self.nodes.row(edge.target)?) else {
@@ -140,8 +141,8 @@ impl Teller<'_> {
                     continue;
                 }
             };
-            let time_micros = edge.time_micros;
-            let of_run = OfRun { run, kind: "OTHER", time_micros, inputs: vec![], outputs: vec![] };
+            let EdgeRow { time_micros, position, .. } = *edge;
+            let of_run = OfRun { run, kind: "OTHER", time_micros, position, inputs: vec![], outputs: vec![] };
             let of_run = runs.entry(of_run.run.id).or_insert(of_run);
             let into = if is_output { &mut of_run.outputs } else { &mut of_run.inputs };
             if into.iter().all(|node| node.id != other.id) {
@@ -183,7 +184,7 @@ impl Teller<'_> {
     }
 
     fn run_event(&mut self, of_run: &OfRun) -> Result<Value, rusqlite::Error> {
-        let OfRun { run, kind, time_micros, inputs, outputs } = of_run;
+        let OfRun { run, kind, time_micros, position, inputs, outputs } = of_run;
         let schema = "urn:cairn:facets:resource:1";
         let resource =
             json!({"_producer": PRODUCER, "_schemaURL": schema, "name": run.name.as_str(), "state": run.state});
@@ -194,7 +195,7 @@ impl Teller<'_> {
                 facets["parent"] = json!({
                     "_producer": PRODUCER,
                     "_schemaURL": "https://openlineage.io/spec/facets/1-2-0/ParentRunFacet.json#/$defs/ParentRunFacet",
-                    "run": {"runId": run_id(&parent)}, "job": job_of(&parent),
+                    "run": {"runId": run_id(&parent)}, "job": {"namespace": NAMESPACE, "name": job_name(&parent)},
                 });
             }
         }
@@ -204,7 +205,7 @@ impl Teller<'_> {
             "producer": PRODUCER,
             "schemaURL": "https://openlineage.io/spec/2-0-2/OpenLineage.json#/$defs/RunEvent",
             "run": {"runId": run_id(run), "facets": facets},
-            "job": job_of(run),
+            "job": {"namespace": NAMESPACE, "name": job_name(run), "facets": place(*position)},
             "inputs": datasets(inputs),
             "outputs": datasets(outputs),
         }))
@@ -217,7 +218,11 @@ impl Teller<'_> {
             "eventTime": Time::from_micros(edge.time_micros).to_string(),
             "producer": PRODUCER,
             "schemaURL": "https://openlineage.io/spec/2-0-2/OpenLineage.json#/$defs/JobEvent",
-            "job": {"namespace": NAMESPACE, "name": format!("{relation} {}", target.name)},
+            "job": {
+                "namespace": NAMESPACE,
+                "name": format!("{relation} {}", target.name),
+                "facets": place(edge.position),
+            },
             "inputs": datasets(std::slice::from_ref(source)),
             "outputs": datasets(std::slice::from_ref(target)),
         }))
@@ -231,9 +236,14 @@ fn run_id(run: &NodeRow) -> String {
 }
 
 /// The job of a run is the experiment it belongs to.
-fn job_of(run: &NodeRow) -> Value {
-    let name = run.name.parent().unwrap_or_default();
-    json!({"namespace": NAMESPACE, "name": name.to_string()})
+fn job_name(run: &NodeRow) -> String {
+    run.name.parent().unwrap_or_default().to_string()
+}
+
+/// Where in the log it stands: whoever sends these on goes on after it.
+fn place(position: i64) -> Value {
+    let schema = "urn:cairn:facets:log:1";
+    json!({"cairn_log": {"_producer": PRODUCER, "_schemaURL": schema, "position": position.to_string()}})
 }
 
 fn datasets(nodes: &[NodeRow]) -> Value {
