@@ -116,9 +116,10 @@ impl<'tx> Writer<'tx> {
                 "INSERT INTO lineage_node (key, name, kind, label, digest, position) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
                  RETURNING id",
             )?,
-            // Empty says nothing; a name in full is never exchanged for a short one.
+            // Empty says nothing. A name in full is never exchanged for a short one, and comes with the key that both have.
             tell: tx.prepare_cached(
                 "UPDATE lineage_node SET
+                    key = CASE WHEN ?2 IS NULL THEN key ELSE ?7 END,
                     name = coalesce(?2, name),
                     kind = CASE WHEN kind = ?6 THEN ?3 ELSE kind END,
                     label = CASE ?4 WHEN '' THEN label ELSE ?4 END,
@@ -219,7 +220,7 @@ impl<'tx> Writer<'tx> {
             return Ok(id);
         };
         if name.is_some() || kind != unsaid || !label.is_empty() || !digest.is_empty() {
-            self.tell.execute(params![id, name, kind, label, digest, unsaid])?;
+            self.tell.execute(params![id, name, kind, label, digest, unsaid, mention.key])?;
         }
         Ok(id)
     }

@@ -100,6 +100,20 @@ async fn a_resource_of_ours_is_joined_if_the_sender_may_know_it() {
 }
 
 #[tokio::test]
+async fn a_resource_that_is_named_before_it_is_made_is_the_same_one_afterwards() {
+    let house = House::new().await;
+    let run = "projects/a/experiments/1/runs/r";
+    let body = event(json!([{"namespace": "cairn", "name": run}])).to_string();
+    let answer = send(&house, MANAGER, "projects/a", &body).await.unwrap();
+    house.record("experiments.run", run, ADMIN, &RunCreated { run: run.into(), ..Default::default() }).await;
+    let child = "projects/a/experiments/1/runs/child";
+    let created = RunCreated { run: child.into(), parent_run: "r".into(), ..Default::default() };
+    house.record("experiments.run", child, ADMIN, &created).await;
+    let found = upstream(&house, child).await;
+    assert_eq!(found[..3], [child, run, &answer.run]);
+}
+
+#[tokio::test]
 async fn an_event_is_taken_into_a_project_only_from_those_who_work_there() {
     let house = House::new().await;
     let body = event(json!([])).to_string();
