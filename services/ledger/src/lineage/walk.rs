@@ -1,3 +1,4 @@
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use rusqlite::{CachedStatement, Connection};
@@ -141,12 +142,12 @@ impl Walk<'_, '_> {
                 walked.truncated.push(id);
             }
             for (edge, other) in steps {
-                if !distances.contains_key(&other) {
+                if let Entry::Vacant(place) = distances.entry(other) {
                     if is_last || walked.found.len() >= self.limits.nodes_max {
                         walked.truncated.push(id);
                         continue;
                     }
-                    distances.insert(other, distance + 1);
+                    place.insert(distance + 1);
                     waiting.push_back(other);
                     if met.nodes.insert(other) {
                         walked.found.push((other, sign * (distance + 1) as i32));
