@@ -62,12 +62,20 @@ impl EdgeRow {
 /// Looks nodes up by their numbers, each once, and only those that the reader may see.
 pub struct Nodes<'c> {
     view: View,
-    seen: HashMap<i64, Option<Name>>,
+    seen: HashMap<i64, Option<Seen>>,
     words: HashMap<i64, String>,
-    place: CachedStatement<'c>,
     whole: CachedStatement<'c>,
     word: CachedStatement<'c>,
     mark: CachedStatement<'c>,
+}
+
+/// What does not change with the moment.
+struct Seen {
+    name: Name,
+    kind: i64,
+    label: String,
+    digest: String,
+    position: i64,
 }
 
 impl<'c> Nodes<'c> {
@@ -76,8 +84,9 @@ impl<'c> Nodes<'c> {
             view,
             seen: HashMap::new(),
             words: HashMap::new(),
-            place: connection.prepare_cached("SELECT coalesce(name, key), position FROM lineage_node WHERE id = ?1")?,
-            whole: connection.prepare_cached("SELECT kind, label, digest, position FROM lineage_node WHERE id = ?1")?,
+            whole: connection.prepare_cached(
+                "SELECT coalesce(name, key), kind, label, digest, position FROM lineage_node WHERE id = ?1",
+            )?,
             word: connection.prepare_cached("SELECT text FROM lineage_word WHERE id = ?1")?,
             mark: connection.prepare_cached(
                 "SELECT state, is_ended FROM lineage_mark WHERE node = ?1 AND position <= ?2
@@ -95,26 +104,29 @@ impl<'c> Nodes<'c> {
     ///
     /// INVARIANT: everything that walks asks here before it goes on, so nothing is found through what is not seen.
     pub fn sees(&mut self, id: i64) -> Result<bool, rusqlite::Error> {
-        if let Some(name) = self.seen.get(&id) {
-            return Ok(name.is_some());
+        if let Some(seen) = self.seen.get(&id) {
+            return Ok(seen.is_some());
         }
-        let found: Option<(String, i64)> =
-            self.place.query_row([id], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
-        let name = found
-            .filter(|(_, position)| *position <= self.view.until)
-            .and_then(|(name, _)| name.parse::<Name>().ok())
-            .filter(|name| self.view.scope.covers(name));
-        let is_seen = name.is_some();
-        self.seen.insert(id, name);
+        let found = self.whole.query_row([id], |row| {
+            let name: String = row.get(0)?;
+            Ok((name, (row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)))
+        });
+        let seen = found.optional()?.and_then(|(name, (kind, label, digest, position))| {
+            let name = name.parse().ok()?;
+            let seen = Seen { name, kind, label, digest, position };
+            (position <= self.view.until && self.view.scope.covers(&seen.name)).then_some(seen)
+        });
+        let is_seen = seen.is_some();
+        self.seen.insert(id, seen);
         Ok(is_seen)
     }
 
     /// A node, if the reader sees it.
     pub fn row(&mut self, id: i64) -> Result<Option<NodeRow>, rusqlite::Error> {
         self.sees(id)?;
-        let Some(name) = self.seen.get(&id).cloned().flatten() else { return Ok(None) };
-        let (kind, label, digest, position) =
-            self.whole.query_row([id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
+        let Some(Some(seen)) = self.seen.get(&id) else { return Ok(None) };
+        let Seen { name, kind, label, digest, position } = seen;
+        let (name, label, digest, kind, position) = (name.clone(), label.clone(), digest.clone(), *kind, *position);
         let mark = self.mark.query_row([id, self.view.until], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
         let (state, is_ended) = match mark {
             Some((state, is_ended)) => (self.word(state)?, is_ended),
@@ -126,7 +138,7 @@ impl<'c> Nodes<'c> {
     /// The name of a node, if the reader sees it.
     pub fn name(&mut self, id: i64) -> Result<Option<String>, rusqlite::Error> {
         self.sees(id)?;
-        Ok(self.seen.get(&id).and_then(Option::as_ref).map(Name::to_string))
+        Ok(self.seen.get(&id).and_then(Option::as_ref).map(|seen| seen.name.to_string()))
     }
 
     /// The text of a word.
