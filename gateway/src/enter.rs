@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use cairn_contract::cairn::options::v1::Dialect;
-use cairn_kernel::Code;
+use cairn_kernel::{Code, Name};
 use cairn_service::Refusal;
 use http::request::Parts;
 use http::{HeaderValue, Method as Verb, Response, StatusCode, header};
@@ -71,11 +71,16 @@ impl Edge {
             }
             None => self.rates.stranger(source)?,
         }
-        let project = (route.method.dialect == Dialect::Mlflow).then(|| {
-            let header = parts.headers.get("x-mlflow-workspace").and_then(|value| value.to_str().ok());
-            let project = prefix.as_deref().or(header).filter(|project| !project.is_empty()).unwrap_or("default");
-            format!("projects/{project}")
-        });
+        let header = parts.headers.get("x-mlflow-workspace").and_then(|value| value.to_str().ok());
+        let named = prefix.as_deref().or(header).filter(|project| !project.is_empty());
+        let project = match route.method.dialect {
+            Dialect::Mlflow => Some(format!("projects/{}", named.unwrap_or("default"))),
+            Dialect::OpenLineage => Some(match named {
+                Some(project) => format!("projects/{project}"),
+                None => own_project(known.as_ref()).unwrap_or_else(|| "projects/default".to_owned()),
+            }),
+            _ => None,
+        };
         let visit = Visit { parts, route, bound, known, source, project, trace: trace.clone() };
         Ok(Entered::Visit(Box::new(visit)))
     }
@@ -86,7 +91,7 @@ impl Edge {
         let below = path.strip_prefix("/projects/").and_then(|rest| rest.find('/').map(|at| rest.split_at(at)));
         match (&found, below) {
             (Found::Nothing, Some((project, path))) => match self.router.find(verb, path) {
-                Found::Route(route, bound) if route.method.dialect == Dialect::Mlflow => {
+                Found::Route(route, bound) if route.method.dialect != Dialect::Cairn => {
                     (Found::Route(route, bound), Some(project.to_owned()))
                 }
                 Found::OtherVerbs(verbs) => (Found::OtherVerbs(verbs), None),
@@ -94,6 +99,14 @@ impl Edge {
             },
             _ => (found, None),
         }
+    }
+}
+
+/// The one project that a credential is narrowed to.
+fn own_project(known: Option<&Known>) -> Option<String> {
+    match known?.principal.scopes.as_slice() {
+        [scope] => scope.parse::<Name>().ok()?.project().map(|project| project.to_string()),
+        _ => None,
     }
 }
 

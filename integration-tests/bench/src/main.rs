@@ -1,6 +1,7 @@
 //! Benchmarks, each beside what one would use instead or beside the physical limit. Ratios, not seconds.
 
 mod append;
+mod lineage;
 mod machine;
 mod mlflow;
 mod rebuild;
@@ -21,6 +22,8 @@ enum Command {
     Append(append::Args),
     /// Read models: views built from the log beside bare SQLite.
     Rebuild(rebuild::Args),
+    /// Walks through the lineage graph, beside a recursive query of the same edges.
+    Lineage(lineage::Args),
     /// Start to ready, and idle memory, beside a genuine MLflow server.
     Start(start::Args),
     /// MLflow's REST API: Cairn beside a genuine MLflow server.
@@ -35,11 +38,13 @@ fn main() -> anyhow::Result<()> {
     match cli.command {
         Command::Append(args) => append::run(&args),
         Command::Rebuild(args) => rebuild::run(&args),
+        Command::Lineage(args) => lineage::run(&args),
         Command::Start(args) => start::run(&args),
         Command::Mlflow(args) => mlflow::run(args),
         Command::All(args) => {
             append::run(&append::Args::default())?;
             rebuild::run(&rebuild::Args::default())?;
+            lineage::run(&lineage::Args::default())?;
             start::run(&start::Args { python: args.python.clone(), cairn: args.cairn.clone() })?;
             mlflow::run(args)
         }

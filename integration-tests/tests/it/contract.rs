@@ -174,7 +174,7 @@ async fn callers(suite: &Suite) -> Vec<Caller> {
         key: Some(account(suite, "local", Some(("roles/manager", "projects/default")), &[]).await),
         may: Box::new(move |method, path| {
             let is_of_all = method.resource == "*";
-            let is_inside = (path.contains("projects/default") && !is_of_all) || method.dialect == Dialect::Mlflow;
+            let is_inside = (path.contains("projects/default") && !is_of_all) || method.dialect != Dialect::Cairn;
             held.contains(&method.permission) && (is_inside || method.is_filtered)
         }),
     });

@@ -133,9 +133,10 @@ impl Roles {
     }
 }
 
-/// Whether a permission is about access and its records rather than about work.
+/// Whether a permission is about access and its records rather than about work. What was made from what is work, though
+/// the ledger tells it.
 pub(crate) fn governs(permission: &str) -> bool {
-    permission.starts_with("auth.") || permission.starts_with("ledger.")
+    permission.starts_with("auth.") || (permission.starts_with("ledger.") && !permission.starts_with("ledger.lineage."))
 }
 
 /// Whether using a permission changes nothing.

@@ -1,7 +1,7 @@
 use prost_reflect::{DynamicMessage, MessageDescriptor, SerializeOptions};
 use serde_json::Value;
 
-use crate::cairn::options::v1::Stream;
+use crate::cairn::options::v1::{Lineage, Stream};
 use crate::options::{Declared, message_option};
 use crate::redact::redact;
 
@@ -14,6 +14,8 @@ pub struct EventType {
     pub category: String,
     /// How many of a stream's newest events are kept; nothing if all are.
     pub kept_max: Option<u64>,
+    /// What it adds to the graph of what was made from what; nothing if it has no part in it.
+    pub lineage: Option<Lineage>,
     /// The comment above it.
     pub comment: String,
     /// The message itself.
@@ -36,6 +38,7 @@ impl EventType {
         Some(Self {
             full_name: descriptor.full_name().to_owned(),
             category: stream.category,
+            lineage: message_option(descriptor.parent_pool(), descriptor, "cairn.options.v1.lineage"),
             kept_max: (stream.kept_max > 0).then_some(stream.kept_max.into()),
             comment: descriptor.comment(),
             descriptor: descriptor.clone(),

@@ -1,13 +1,14 @@
 //! The log for people: who did what, when, to what and why it was allowed, and the events themselves.
 //!
-//! Reads every event and writes none. The journal view keeps one small row per event, to find positions by; what an
+//! Reads every event, and writes none but what pipelines outside Cairn tell of their lineage. The journal view keeps one small row per event, to find positions by; what an
 //! answer shows is read from the log itself, so there is no second copy of it that could say something else. Knows no
-//! service's rules, only the contract by which any event can be shown.
+//! service's rules, only the contract by which any event can be shown and has its part in the graph.
 
 mod config;
 mod entry;
 mod grpc;
 mod journal;
+mod lineage;
 mod log;
 mod page;
 mod query;
@@ -21,18 +22,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cairn_contract::cairn::ledger::v1::ledger_service_server::LedgerServiceServer;
+use cairn_contract::cairn::ledger::v1::lineage_service_server::LineageServiceServer;
 use cairn_contract::cairn::ledger::v1::transparency_service_server::TransparencyServiceServer;
+use cairn_contract::cairn::openlineage::v1::open_lineage_service_server::OpenLineageServiceServer;
 use cairn_contract::{Contract, Violations};
 use cairn_projection::{QueryFault, ReadModel, View};
 use cairn_service::{Deps, Mounted};
 use tonic::service::Routes;
 
-use crate::grpc::{Grpc, Transparency};
+use crate::grpc::{Grpc, Lineage, OpenLineage, Transparency};
+use crate::lineage::{Broken, ReceiveLimits};
 use crate::query::Query;
 use crate::tree::{Secrets, SecretsFault, SignedCheckpoints, SignedFault, Signer, Witness, WitnessFault, Witnesses};
 
 pub use crate::config::Config;
 pub use crate::journal::Journal;
+pub use crate::lineage::{Annotations, Graph, Limits, Towards, names_around};
 pub use crate::tree::Tree;
 
 /// Queries of the journal at once; more wait.
@@ -45,6 +50,8 @@ pub enum MountFault {
     ReadModel(#[from] QueryFault),
     #[error(transparent)]
     Contract(&'static Violations),
+    #[error(transparent)]
+    Lineage(#[from] Broken),
     #[error(transparent)]
     Secrets(#[from] SecretsFault),
     #[error(transparent)]
@@ -61,11 +68,50 @@ pub fn mount(deps: &Deps, config: &Config, data_folder: &Path) -> Result<Mounted
     let contract = Contract::embedded().map_err(MountFault::Contract)?;
     let model = ReadModel::open(&deps.views_folder.join("ledger.sqlite"), READERS)?;
     let view = View::start(Arc::clone(&deps.store), &model, Journal)?;
-    let grpc = Grpc::new(contract, Query::new(model), Arc::clone(&deps.store), view.clone());
+    let query = Query::new(model);
+    let lineage = lineage(deps, config, contract, &query, &view)?;
+    let grpc = Grpc::new(contract, query, Arc::clone(&deps.store), view.clone());
     let transparency = transparency(deps, config, contract, &data_folder.join("ledger"))?;
-    let views = vec![view, transparency.view.clone()];
-    let routes = Routes::new(LedgerServiceServer::new(grpc)).add_service(TransparencyServiceServer::new(transparency));
+    let views = vec![view, transparency.view.clone(), lineage.view.clone()];
+    let open_lineage = OpenLineage {
+        contract,
+        store: Arc::clone(&deps.store),
+        view: lineage.view.clone(),
+        limits: ReceiveLimits {
+            bytes_max: config.openlineage_bytes_max,
+            datasets_max: config.openlineage_datasets_max,
+        },
+    };
+    let routes = Routes::new(LedgerServiceServer::new(grpc))
+        .add_service(TransparencyServiceServer::new(transparency))
+        .add_service(LineageServiceServer::new(lineage))
+        .add_service(OpenLineageServiceServer::new(open_lineage));
     Ok(Mounted { role: "ledger", routes, views })
+}
+
+/// The graph has a file of its own: it hears of few events, and is read with other queries than the journal.
+fn lineage(
+    deps: &Deps,
+    config: &Config,
+    contract: &'static Contract,
+    journal: &Query,
+    journal_view: &View,
+) -> Result<Lineage, MountFault> {
+    let model = ReadModel::open(&deps.views_folder.join("ledger-lineage.sqlite"), READERS)?;
+    let graph = Graph::new(Arc::new(Annotations::of(contract)?));
+    let view = View::start(Arc::clone(&deps.store), &model, graph)?;
+    Ok(Lineage {
+        model,
+        view,
+        journal: journal.clone(),
+        journal_view: journal_view.clone(),
+        store: Arc::clone(&deps.store),
+        limits: Limits {
+            depth: config.lineage_depth_max,
+            nodes_max: config.lineage_nodes_max,
+            edges_per_node_max: config.lineage_edges_per_node_max,
+        },
+    })
 }
 
 fn transparency(

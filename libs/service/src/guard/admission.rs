@@ -147,7 +147,7 @@ pub(crate) fn forward(mut parts: Parts, ctx: &Ctx, body: Body, is_inflated: bool
 
 /// How much of its resource a method asks for.
 pub(crate) fn reach(method: &Method) -> Reach {
-    if method.is_filtered || method.dialect == Dialect::Mlflow { Reach::Somewhere } else { Reach::Exact }
+    if method.is_filtered || method.dialect != Dialect::Cairn { Reach::Somewhere } else { Reach::Exact }
 }
 
 fn resource(method: &Method, message: &[u8], ambient: Option<&Name>) -> Result<Name, Refusal> {

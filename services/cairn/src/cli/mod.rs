@@ -9,12 +9,14 @@ mod authz;
 mod bindings;
 mod comparison;
 mod config;
+mod emit;
 mod events;
 mod evidence;
 mod exit;
 mod experiments;
 mod export;
 mod keys;
+mod lineage;
 mod models;
 mod nested;
 mod output;
@@ -105,6 +107,9 @@ enum Command {
     /// Evidence: what a promotion rests on, in one file that anybody can verify.
     #[command(subcommand)]
     Evidence(evidence::Command),
+    /// What was made from what.
+    #[command(subcommand)]
+    Lineage(lineage::Command),
     /// Runs a witness: it vouches that logs of others are only ever added to.
     Witness(witness::Command),
     /// Prints a completion script for a shell: `source <(cairn completions bash)`.
@@ -172,6 +177,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Evidence(evidence::Command::Pack { promotion, output, events_max }) => {
             evidence::pack(cli.connection.open()?, &promotion, output, events_max).await
         }
+        Command::Lineage(command) => lineage::run(cli.connection.open()?, command).await,
         Command::Witness(command) => witness::run(cli.connection.output(), command).await,
         Command::Completions { shell } => {
             // Not straight to standard output: a reader that goes away is no reason to panic.

@@ -1,6 +1,9 @@
 mod audit;
 mod events;
 mod export;
+mod lineage;
+mod lineage_export;
+mod openlineage;
 mod request;
 mod tail;
 mod transparency;
@@ -25,6 +28,8 @@ use crate::page::Page;
 use crate::query::{Query, Wanted};
 use crate::scope::Scope;
 
+pub use lineage::Lineage;
+pub use openlineage::OpenLineage;
 pub use transparency::Transparency;
 
 /// Bytes of stored events after which a page ends early. One event may exceed it.

@@ -3,6 +3,8 @@ mod look_up;
 #[cfg(test)]
 mod spec;
 
+use std::time::Duration;
+
 use cairn_contract::cairn::ledger::v1::Outcome;
 use cairn_kernel::{Position, Time};
 use cairn_projection::{QueryFault, ReadModel};
@@ -52,6 +54,13 @@ impl Query {
         page: Page,
     ) -> Result<(Vec<Position>, bool), QueryFault> {
         self.model.query(move |connection| positions(connection, &scope, &wanted, page)).await
+    }
+
+    /// The last position whose event was recorded at or before a moment.
+    pub async fn last_at(&self, time: Time) -> Result<Position, QueryFault> {
+        let behind = time.after(Duration::from_micros(1));
+        let first = self.model.query(move |connection| look_up::first_since(connection, behind)).await?;
+        Ok(Position(first.0.saturating_sub(1)))
     }
 }
 

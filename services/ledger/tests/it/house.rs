@@ -6,8 +6,10 @@ use cairn_access::{Access, Config, Keyring};
 use cairn_contract::cairn::auth::events::v1::{ProjectCreated, RoleGranted, RoleWithdrawn, UserCreated};
 use cairn_contract::cairn::experiments::events::v1::{RunCreated, RunFinished};
 use cairn_contract::cairn::ledger::v1::ledger_service_client::LedgerServiceClient;
+use cairn_contract::cairn::ledger::v1::lineage_service_client::LineageServiceClient;
 use cairn_contract::cairn::ledger::v1::transparency_service_client::TransparencyServiceClient;
 use cairn_contract::cairn::ledger::v1::{AuditRecord, ListAuditRecordsRequest};
+use cairn_contract::cairn::openlineage::v1::open_lineage_service_client::OpenLineageServiceClient;
 use cairn_eventstore::{Commands, EventStore, Memory, NewEvent, Write};
 use cairn_kernel::{Clock, Expected, Metadata, Position, Principal, PrincipalKind, StreamName, SystemClock};
 use cairn_projection::View;
@@ -154,6 +156,19 @@ impl House {
 
     pub fn transparency(&self) -> TransparencyServiceClient<InProcess> {
         TransparencyServiceClient::new(self.channel.clone())
+    }
+
+    pub fn lineage(&self) -> LineageServiceClient<InProcess> {
+        LineageServiceClient::new(self.channel.clone())
+    }
+
+    pub fn open_lineage(&self) -> OpenLineageServiceClient<InProcess> {
+        OpenLineageServiceClient::new(self.channel.clone())
+    }
+
+    /// The view of the lineage graph.
+    pub fn graph(&self) -> &View {
+        self.views.iter().find(|view| view.name().starts_with("ledger.lineage")).unwrap()
     }
 
     /// A request of somebody, who has seen all there is.

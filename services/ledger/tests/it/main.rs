@@ -5,5 +5,7 @@ mod audit;
 mod events;
 mod export;
 mod house;
+mod lineage;
+mod openlineage;
 mod tail;
 mod transparency;

@@ -94,5 +94,5 @@ fn tag(method: &Method) -> String {
 }
 
 fn is_native(method: &Method) -> bool {
-    method.dialect == Dialect::Cairn
+    method.dialect != Dialect::Mlflow
 }
