@@ -5,6 +5,7 @@
 //! place that reads the machine's time.
 
 mod aggregate;
+mod as_of;
 mod fault;
 mod metadata;
 mod name;
@@ -17,6 +18,7 @@ mod stream;
 mod time;
 
 pub use aggregate::Aggregate;
+pub use as_of::{AsOf, AsOfFault};
 pub use fault::{Code, Description, Fault};
 pub use metadata::Metadata;
 pub use name::{NAME_BYTES_MAX, Name, NameFault, SEGMENT_BYTES_MAX};
