@@ -88,7 +88,10 @@ async fn a_success_is_told_as_its_method_has_it() {
     assert_eq!((dropped.header("cairn-position"), dropped.header("content-type")), ("42", ""));
 
     let missing = world.send(Request::delete("/api/v1/projects/a/things/missing").body(Body::empty()).unwrap()).await;
-    assert_eq!((missing.status, &missing.json()["error"]["reason"]), (StatusCode::NOT_FOUND, &json!("THING_NOT_FOUND")));
+    assert_eq!(
+        (missing.status, &missing.json()["error"]["reason"]),
+        (StatusCode::NOT_FOUND, &json!("THING_NOT_FOUND"))
+    );
 }
 
 #[tokio::test]
