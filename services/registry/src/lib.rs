@@ -6,6 +6,7 @@
 //! version are; never asks anybody. Knows nothing of a concrete event store.
 
 pub mod app;
+pub mod cards;
 pub mod config;
 mod convert;
 pub mod functions;

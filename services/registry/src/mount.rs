@@ -9,6 +9,7 @@ use cairn_service::{Deps, Mounted};
 use tonic::service::Routes;
 
 use crate::app::App;
+use crate::cards::Cards;
 use crate::config::Config;
 use crate::functions::{self, Functions};
 use crate::grpc::add_services;
@@ -46,9 +47,11 @@ pub fn mount(deps: &Deps, settings: Settings) -> Result<Mounted, QueryFault> {
     let Settings { registry: config, functions, objects } = settings;
     let (store, clock) = (Arc::clone(&deps.store), Arc::clone(&deps.clock));
     let (app, view) = open(Arc::clone(&store), deps.commands.clone(), clock, &deps.views_folder, config)?;
+    let cards = Cards::start(app.clone(), Arc::clone(&store), &deps.views_folder)?;
     let functions = Functions::start(objects, store, deps.commands.clone(), &deps.views_folder, functions)?;
     let mut routes = Routes::builder();
     add_services(&mut routes, app.clone(), Arc::clone(&deps.access));
-    let routes = Mlflow::new(app).routes(functions.routes(routes.routes()));
-    Ok(Mounted { role: ROLE, routes, views: vec![view, functions.view().clone()] })
+    let routes = Mlflow::new(app).routes(cards.routes(functions.routes(routes.routes())));
+    let views = vec![view, functions.view().clone(), cards.view().clone()];
+    Ok(Mounted { role: ROLE, routes, views })
 }

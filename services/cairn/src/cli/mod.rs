@@ -15,6 +15,7 @@ mod experiments;
 mod export;
 mod hub;
 mod keys;
+mod model_cards;
 mod models;
 mod nested;
 mod output;

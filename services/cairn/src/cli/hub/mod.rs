@@ -190,6 +190,10 @@ impl Hub {
         };
         let remote = Remotes::open()?.find(name)?;
         let token = remote.token(name)?;
+        if token.is_some() && remote.is_overheard() {
+            let warning = format!("the token of {name} goes over plain HTTP, where others can read it: use https");
+            connection.output().warn(&warning);
+        }
         Ok(match remote.place()? {
             Place::Cairn { base, project } => {
                 Self::Cairn(CairnHub::of_remote(name, &base, &project, token, remote.keys()?)?)

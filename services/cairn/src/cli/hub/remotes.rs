@@ -163,6 +163,15 @@ impl Remote {
         Ok(Place::Cairn { base: format!("{origin}{before}"), project })
     }
 
+    /// Whether what is sent to it can be read on the way. A warning, not a refusal: some networks are one's own.
+    pub fn is_overheard(&self) -> bool {
+        let url = reqwest::Url::parse(self.url.strip_prefix("git+").unwrap_or(&self.url)).ok();
+        url.filter(|url| url.scheme() == "http").is_some_and(|url| match url.host_str() {
+            Some(host) => host != "localhost" && !host.starts_with("127.") && host != "[::1]",
+            None => true,
+        })
+    }
+
     /// Its token: from its file, or from the environment.
     pub fn token(&self, hub: &str) -> anyhow::Result<Option<String>> {
         let Some(file) = &self.token_file else {
@@ -245,6 +254,15 @@ mod tests {
             "git+https://user:secret@example.com/r.git",
         ] {
             assert!(place(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn plain_http_is_overheard_except_on_this_machine() {
+        let is_overheard = |url: &str| Remote { url: url.into(), token_file: None, keys: vec![] }.is_overheard();
+        assert!(is_overheard("http://hub.example.com/projects/p") && is_overheard("git+http://example.com/r.git"));
+        for url in ["https://hub.example.com/projects/p", "http://127.0.0.1:3001/projects/p", "git+http://[::1]/r"] {
+            assert!(!is_overheard(url), "{url}");
         }
     }
 
