@@ -4,7 +4,7 @@ use std::time::Duration;
 use axum::body::Body;
 use cairn_access::Access;
 use cairn_contract::Contract;
-use cairn_contract::cairn::options::v1::Dialect;
+use cairn_contract::cairn::options::v1::{Dialect, Success};
 use cairn_kernel::Code;
 use cairn_service::Refusal;
 use cairn_service::config::Section;
@@ -173,25 +173,42 @@ impl Edge {
 
     /// An answer that came at once.
     fn single(&self, visit: &Visit, answered: tonic::Response<bytes::Bytes>) -> Result<Response<Body>, Fault> {
-        let plan = &visit.route.plan;
-        let plans = &self.router.plans;
         let (metadata, message, _) = answered.into_parts();
-        let mut response = if plan.answer == Answer::Raw {
+        let mut response = if visit.route.plan.answer == Answer::Raw {
             raw::whole(&metadata, message)?
         } else {
-            let json = plan.json(plans, &message).map_err(Refusal::internal)?;
-            let mut response = Response::new(Body::from(json));
-            let headers = response.headers_mut();
-            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-            let etag = transcode::string_field(plan.output(plans), "etag", &message);
-            if let Some(etag) = etag.and_then(|etag| std::str::from_utf8(etag).ok())
-                && let Ok(etag) = HeaderValue::from_str(&format!("\"{etag}\""))
-            {
-                headers.insert(header::ETAG, etag);
-            }
-            response
+            self.told(visit, &message)?
         };
         keep(&metadata, response.headers_mut());
+        Ok(response)
+    }
+
+    /// An answer in JSON, told as its method's contract has it: with 200, with 201 and a place, or with 204 and nothing.
+    fn told(&self, visit: &Visit, message: &bytes::Bytes) -> Result<Response<Body>, Fault> {
+        let (plan, plans) = (&visit.route.plan, &self.router.plans);
+        let text = |field: &str| {
+            let value = transcode::string_field(plan.output(plans), field, message)?;
+            std::str::from_utf8(value).ok()
+        };
+        let success = visit.route.method.success;
+        if success == Success::NoContent {
+            let mut response = Response::new(Body::empty());
+            *response.status_mut() = StatusCode::NO_CONTENT;
+            return Ok(response);
+        }
+        let mut response = Response::new(Body::from(plan.json(plans, message).map_err(Refusal::internal)?));
+        let mut headers = vec![(header::CONTENT_TYPE, "application/json".to_owned())];
+        headers.extend(text("etag").map(|etag| (header::ETAG, format!("\"{etag}\""))));
+        if success == Success::Created {
+            *response.status_mut() = StatusCode::CREATED;
+            // A resource name is its own path.
+            headers.extend(text("name").map(|name| (header::LOCATION, format!("/api/v1/{name}"))));
+        }
+        for (name, value) in headers {
+            if let Ok(value) = HeaderValue::from_str(&value) {
+                response.headers_mut().insert(name, value);
+            }
+        }
         Ok(response)
     }
 

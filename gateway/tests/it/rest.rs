@@ -75,6 +75,26 @@ async fn custom_verbs_and_bodies_that_are_the_whole_request() {
 }
 
 #[tokio::test]
+async fn a_success_is_told_as_its_method_has_it() {
+    let world = World::new();
+    let found = world.send(Request::post("/api/v1/projects/a/things/b:found").body(Body::empty()).unwrap()).await;
+    assert_eq!(found.status, StatusCode::CREATED);
+    assert_eq!(found.json()["name"], "projects/a/things/b");
+    let told = ["location", "etag", "cairn-position", "content-type"].map(|name| found.header(name).to_owned());
+    assert_eq!(told, ["/api/v1/projects/a/things/b", "\"7\"", "42", "application/json"]);
+
+    let dropped = world.send(Request::delete("/api/v1/projects/a/things/b").body(Body::empty()).unwrap()).await;
+    assert_eq!((dropped.status, dropped.body.len()), (StatusCode::NO_CONTENT, 0));
+    assert_eq!((dropped.header("cairn-position"), dropped.header("content-type")), ("42", ""));
+
+    let missing = world.send(Request::delete("/api/v1/projects/a/things/missing").body(Body::empty()).unwrap()).await;
+    assert_eq!(
+        (missing.status, &missing.json()["error"]["reason"]),
+        (StatusCode::NOT_FOUND, &json!("THING_NOT_FOUND"))
+    );
+}
+
+#[tokio::test]
 async fn query_parameters_reach_nested_and_repeated_fields() {
     let world = World::new();
     let query = "page_size=5&order_by=a&order_by=b+c&order_by[]=d%26&filter.title=x&filter.size.from=-3&filter.size.to=4\

@@ -5,6 +5,7 @@ use cairn_contract::{Contract, Method};
 use futures::{Stream, StreamExt};
 use prost::Message;
 use prost_reflect::{DeserializeOptions, DynamicMessage, MessageDescriptor, SerializeOptions};
+use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use crate::route::route;
@@ -56,6 +57,9 @@ impl Client {
     /// The same with JSON in and out, for tools that print what they get.
     pub async fn call_json(&self, path: &str, request: Value) -> Result<Value, Fault> {
         let response = self.send(method(path)?, request, "application/json", Some(CALL_MAX)).await?;
+        if response.status() == StatusCode::NO_CONTENT {
+            return Ok(json!({}));
+        }
         let url = response.url().to_string();
         let text = response.text().await.map_err(|source| unreachable(&url, source))?;
         serde_json::from_str(&text).map_err(|problem| Fault::Unexpected { url, problem: problem.to_string() })
@@ -127,7 +131,9 @@ impl Client {
         if let Some(body) = &routed.body {
             request = request.json(body);
         }
-        expect(check(self.authorized(request).send().await, &url).await?, accept)
+        let response = check(self.authorized(request).send().await, &url).await?;
+        // What has no content has no type of it either.
+        if response.status() == StatusCode::NO_CONTENT { Ok(response) } else { expect(response, accept) }
     }
 
     fn authorized(&self, request: reqwest::RequestBuilder) -> reqwest::RequestBuilder {

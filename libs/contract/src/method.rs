@@ -1,7 +1,7 @@
-use prost_reflect::{MessageDescriptor, MethodDescriptor};
+use prost_reflect::{Kind, MessageDescriptor, MethodDescriptor};
 use prost_types::method_options::IdempotencyLevel;
 
-use crate::cairn::options::v1::{Access, Audit, Dialect};
+use crate::cairn::options::v1::{Access, Audit, Dialect, Success};
 use crate::google::api::{HttpRule, http_rule::Pattern};
 use crate::options::{Declared, enum_option, message_option};
 use crate::resource::{Resource, ResourceFault};
@@ -34,6 +34,8 @@ pub struct Method {
     pub is_read: bool,
     /// How its service speaks JSON.
     pub dialect: Dialect,
+    /// How its success is told over HTTP.
+    pub success: Success,
     /// The method itself: its messages and whether it streams.
     pub descriptor: MethodDescriptor,
     resource_parts: Resource,
@@ -100,6 +102,10 @@ impl Method {
         if !access.public && access.resource.is_empty() {
             fault("has a permission but no resource");
         }
+        let success = enum_option(pool, descriptor, "cairn.options.v1.success").unwrap_or(Success::Unspecified);
+        if success == Success::Created && !has_name(descriptor) {
+            fault("is told as created, but its answer has no name that says where");
+        }
         let resource_parts =
             Resource::parse(&access.resource, &descriptor.input(), dialect).unwrap_or_else(|problem| {
                 fault(&format!("its resource {:?} {problem}", access.resource));
@@ -134,6 +140,7 @@ impl Method {
             is_filtered: access.filtered,
             is_read: is_read(descriptor),
             dialect,
+            success,
             descriptor: descriptor.clone(),
             resource_parts,
         })
@@ -163,6 +170,11 @@ impl Binding {
             response_body: rule.response_body.clone(),
         })
     }
+}
+
+/// Whether a method's answer says where what it made is read.
+fn has_name(method: &MethodDescriptor) -> bool {
+    method.output().get_field_by_name("name").is_some_and(|field| field.kind() == Kind::String && !field.is_list())
 }
 
 /// Whether a method promises to change nothing.

@@ -1,12 +1,15 @@
 //! Registered models: their versions, aliases and stages, and the promotions by which more than one person decides what
-//! is used. MLflow's model registry is a second accent of the same commands.
+//! is used. MLflow's model registry is a second accent of the same commands. Beside them functions, and the packages that
+//! are published of them.
 //!
 //! Owns the streams `registry.*`. Hears of runs and logged models from experiments' events, to know where the files of a
 //! version are; never asks anybody. Knows nothing of a concrete event store.
 
 pub mod app;
+pub mod cards;
 pub mod config;
 mod convert;
+pub mod functions;
 mod grpc;
 mod mlflow;
 pub mod model;
@@ -17,4 +20,4 @@ pub mod search;
 mod stored;
 
 pub use config::Config;
-pub use mount::{ROLE, mount, open};
+pub use mount::{ROLE, Settings, mount, open};

@@ -3,12 +3,15 @@ use std::sync::Arc;
 
 use cairn_eventstore::{Commands, EventStore};
 use cairn_kernel::Clock;
+use cairn_objects::ObjectStore;
 use cairn_projection::{QueryFault, ReadModel, View};
 use cairn_service::{AsOfReads, Deps, Mounted};
 use tonic::service::Routes;
 
 use crate::app::App;
+use crate::cards::Cards;
 use crate::config::Config;
+use crate::functions::{self, Functions};
 use crate::grpc::add_services;
 use crate::mlflow::Mlflow;
 use crate::projection::Views;
@@ -32,15 +35,26 @@ pub fn open(
     Ok((app, view))
 }
 
+/// How this service is set up.
+pub struct Settings {
+    pub registry: Config,
+    pub functions: functions::Config,
+    /// Where packages of functions are kept.
+    pub objects: Arc<dyn ObjectStore>,
+}
+
 /// Runs this service.
-pub fn mount(deps: &Deps, config: Config) -> Result<Mounted, QueryFault> {
+pub fn mount(deps: &Deps, settings: Settings) -> Result<Mounted, QueryFault> {
+    let Settings { registry: config, functions, objects } = settings;
     let (store, clock) = (Arc::clone(&deps.store), Arc::clone(&deps.clock));
     let past = AsOfReads::start(deps, "registry.past.sqlite", Views)?;
     let mut views: Vec<_> = past.view().cloned().into_iter().collect();
-    let (app, view) = open(store, deps.commands.clone(), clock, &deps.views_folder, past, config)?;
+    let (app, view) = open(Arc::clone(&store), deps.commands.clone(), clock, &deps.views_folder, past, config)?;
+    let cards = Cards::start(app.clone(), Arc::clone(&store), &deps.views_folder)?;
+    let functions = Functions::start(objects, store, deps.commands.clone(), &deps.views_folder, functions)?;
     let mut routes = Routes::builder();
     add_services(&mut routes, app.clone(), Arc::clone(&deps.access));
-    let routes = Mlflow::new(app).routes(routes.routes());
-    views.push(view);
+    let routes = Mlflow::new(app).routes(cards.routes(functions.routes(routes.routes())));
+    views.extend([view, functions.view().clone(), cards.view().clone()]);
     Ok(Mounted { role: ROLE, routes, views })
 }

@@ -12,8 +12,9 @@ pub struct RequestKey {
 }
 
 impl RequestKey {
-    /// The id of the request's event number `index`. The same on every try, which is what makes repeats recognisable.
-    pub(super) fn event_id(&self, index: usize) -> Uuid {
+    /// The id of the request's event number `index`. The same on every try, which is what makes repeats recognisable, also
+    /// in a view.
+    pub fn event_id(&self, index: usize) -> Uuid {
         Uuid::new_v5(&self.id, &(index as u64).to_be_bytes())
     }
 }

@@ -6,6 +6,8 @@ use cairn_client::Fault;
 use cairn_service::config::Problems;
 use serde_json::{Value, json};
 
+use super::hub::HubFault;
+
 /// The work was done.
 pub const DONE: u8 = 0;
 /// The server refused, or something failed.
@@ -94,6 +96,9 @@ impl Told {
         }
         if error.is::<Refuted>() {
             return told(FAILED, "REFUTED");
+        }
+        if let Some(fault) = error.downcast_ref::<HubFault>() {
+            return told(fault.exit_code(), fault.reason());
         }
         if let Some(Problems(problems)) = error.downcast_ref() {
             return Self { details: Some(json!(problems)), ..told(FAILED, "CONFIGURATION_INVALID") };

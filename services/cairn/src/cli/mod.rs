@@ -15,8 +15,10 @@ mod evidence;
 mod exit;
 mod experiments;
 mod export;
+mod hub;
 mod keys;
 mod lineage;
+mod model_cards;
 mod models;
 mod nested;
 mod output;
@@ -75,6 +77,9 @@ enum Command {
     /// Promotions: versions that come into use by more than one person's word.
     #[command(subcommand)]
     Promotions(promotions::Command),
+    /// Functions: packages that are published once, and pulled with their digest and signature checked.
+    #[command(subcommand)]
+    Hub(hub::Command),
     /// Projects: where a team's work lives.
     #[command(subcommand)]
     Projects(projects::Command),
@@ -160,6 +165,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Artifacts(command) => artifacts::run(cli.connection.open()?, command).await,
         Command::Models(command) => models::run(cli.connection.open()?, command).await,
         Command::Promotions(command) => promotions::run(cli.connection.open()?, command).await,
+        Command::Hub(command) => hub::run(cli.connection, command).await,
         Command::Projects(command) => projects::run(cli.connection.open()?, command).await,
         Command::Users(command) => accounts::run(cli.connection.open()?, accounts::USERS, command).await,
         Command::ServiceAccounts(command) => {

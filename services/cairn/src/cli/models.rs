@@ -3,6 +3,7 @@
 use clap::{Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
+use super::model_cards;
 use super::output::Column;
 use super::session::{Items, Session, given, pairs, query};
 
@@ -147,6 +148,8 @@ pub enum Command {
     },
     /// Counts what the project has registered.
     Summary,
+    #[command(flatten)]
+    Cards(model_cards::Command),
 }
 
 pub async fn run(session: Session, command: Command) -> anyhow::Result<()> {
@@ -223,6 +226,7 @@ pub async fn run(session: Session, command: Command) -> anyhow::Result<()> {
             let request = json!({"name": session.project()});
             session.output.one(&call(format!("{MODELS}/SummarizeRegistry"), request).await?)
         }
+        Command::Cards(command) => model_cards::run(&session, command).await,
     }
 }
 

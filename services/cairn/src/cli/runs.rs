@@ -131,7 +131,8 @@ pub async fn run(session: Session, command: Command) -> anyhow::Result<()> {
                 names.push(name(&session, run).await?);
             }
             let request = json!({"parent": session.project(), "runs": names, "differing_only": !all});
-            comparison::print(session.output, &call("CompareRuns", request).await?)
+            let sections = ["attributes", "params", "metrics", "tags", "datasets", "code"];
+            comparison::print(session.output, &call("CompareRuns", request).await?, "runs", &sections)
         }
         Command::Metrics { run, metric, points } => {
             let parent = name(&session, &run).await?;

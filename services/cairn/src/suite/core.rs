@@ -56,11 +56,16 @@ impl Core {
         let objects = loaded.get::<artifacts::Config>();
         let storage =
             objects.open(folder.path(), &format!("http://{http}")).await.context("cannot open the object store")?;
+        let registry = cairn_registry::Settings {
+            registry: loaded.get(),
+            functions: loaded.get(),
+            objects: Arc::clone(&storage.objects),
+        };
         let experiments = cairn_experiments::Settings { experiments: loaded.get(), run_logs: loaded.get(), storage };
         let mounted = vec![
             cairn_auth::mount(&deps, folder.path())?,
             cairn_experiments::mount(&deps, experiments, folder.path())?,
-            cairn_registry::mount(&deps, loaded.get())?,
+            cairn_registry::mount(&deps, registry)?,
             cairn_ledger::mount(&deps, &loaded.get(), folder.path())?,
         ];
         Ok(Self { folder, deps, mounted })

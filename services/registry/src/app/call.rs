@@ -40,7 +40,7 @@ impl Call {
     }
 
     /// The order for a change of `resource`. In a compatibility dialect the contract names only the project.
-    pub(super) fn on(&self, resource: &Name) -> Order {
+    pub(crate) fn on(&self, resource: &Name) -> Order {
         let metadata = Metadata { resource: resource.to_string(), ..self.order.metadata.clone() };
         Order { metadata, request: self.order.request.clone() }
     }

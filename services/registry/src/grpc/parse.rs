@@ -38,7 +38,7 @@ pub(crate) fn invalid(field: &'static str, problem: impl std::fmt::Display) -> S
 }
 
 /// An etag is the revision of the stream; an empty one does not matter.
-pub(super) fn etag(text: &str) -> Result<Expected, Status> {
+pub(crate) fn etag(text: &str) -> Result<Expected, Status> {
     match text {
         "" => Ok(Expected::Any),
         _ => match text.parse() {
@@ -49,7 +49,7 @@ pub(super) fn etag(text: &str) -> Result<Expected, Status> {
 }
 
 /// A size beyond the maximum is the maximum.
-pub(super) fn page_size(size: i32) -> Result<usize, Status> {
+pub(crate) fn page_size(size: i32) -> Result<usize, Status> {
     match usize::try_from(size) {
         Ok(0) => Ok(PAGE_DEFAULT),
         Ok(size) => Ok(size.min(PAGE_MAX)),
@@ -97,7 +97,7 @@ pub(super) fn description(field: &'static str, text: &str) -> Result<(), Status>
     chars(field, text, DESCRIPTION_CHARS_MAX)
 }
 
-pub(super) fn chars(field: &'static str, text: &str, max: usize) -> Result<(), Status> {
+pub(crate) fn chars(field: &'static str, text: &str, max: usize) -> Result<(), Status> {
     match text.len() <= max || text.chars().count() <= max {
         true => Ok(()),
         false => Err(invalid(field, format!("must have at most {max} characters"))),

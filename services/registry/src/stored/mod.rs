@@ -1,8 +1,10 @@
 //! Our events as they are stored, and stored events as they are ours. Every shape ever stored is read here.
 
+mod function;
 mod model;
 mod model_name;
 mod policy;
+pub(crate) mod structure;
 pub(crate) mod terms;
 mod version;
 

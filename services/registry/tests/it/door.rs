@@ -9,7 +9,8 @@ use cairn_contract::cairn::registry::v1::promotion_service_client::PromotionServ
 use cairn_contract::cairn::registry::v1::registered_model_service_client::RegisteredModelServiceClient;
 use cairn_eventstore::{Commands, EventStore, Memory};
 use cairn_kernel::{Clock, Position, Principal, PrincipalKind, SystemClock};
-use cairn_registry::{Config, mount};
+use cairn_objects::Signer;
+use cairn_registry::{Config, Settings, functions, mount};
 use cairn_service::guard::{GuardLayer, Limits, PRINCIPAL};
 use cairn_service::{Deps, InProcess};
 use proto::promotion_move::Target;
@@ -46,7 +47,9 @@ impl Door {
             views_folder: folder.path().to_owned(),
             keeps_past: true,
         };
-        let mounted = mount(&deps, Config::default()).unwrap();
+        let objects = Arc::new(cairn_objects::Memory::new(Signer::new(&[1; 32], "http://localhost")));
+        let settings = Settings { registry: Config::default(), functions: functions::Config::default(), objects };
+        let mounted = mount(&deps, settings).unwrap();
         let process = InProcess::new(GuardLayer::new(&deps, Limits::default()).unwrap(), [mounted.routes]);
         Self { process, access, _folder: folder }
     }

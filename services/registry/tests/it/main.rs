@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)] // A test that cannot go on has failed.
 
 mod door;
+mod functions;
 mod models;
 mod promotions;
 mod sources;

@@ -55,6 +55,10 @@ fn fields(message: &MessageDescriptor) -> String {
 fn collect_parts(message: &MessageDescriptor, parts: &mut BTreeMap<String, MessageDescriptor>) {
     for field in message.fields() {
         let Kind::Message(part) = field.kind() else { continue };
+        // JSON as protobuf has it contains itself, and nothing of ours.
+        if part.package_name() == "google.protobuf" {
+            continue;
+        }
         let is_ours = part.package_name().starts_with("cairn.") && !part.is_map_entry();
         let is_known = is_ours && parts.insert(part.full_name().to_owned(), part.clone()).is_some();
         if !is_known {

@@ -126,6 +126,13 @@ fn one(field: &FieldDescriptor, turn: usize, depth: usize) -> Value {
             time.set_field_by_name("nanos", Value::I32(123_456_000));
             Value::Message(time)
         }
+        Kind::Message(message) if message.full_name() == "google.protobuf.Struct" => {
+            let json = serde_json::json!({
+                "text": format!("{}-{turn}", field.name()), "number": f64::from(number) + 0.5, "bool": true, "null": null,
+                "list": [1, "two", {"three": 3}], "object": {"inner": {}},
+            });
+            Value::Message(DynamicMessage::deserialize(message, json).expect("any JSON object is one"))
+        }
         Kind::Message(message) => Value::Message(sample(&message, turn, depth - 1)),
     }
 }

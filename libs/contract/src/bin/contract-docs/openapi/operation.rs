@@ -1,3 +1,4 @@
+use cairn_contract::cairn::options::v1::Success;
 use cairn_contract::{Binding, Declared, Method};
 use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
 use serde_json::{Map, Value, json};
@@ -171,7 +172,12 @@ fn answer(method: &Method, binding: &Binding, style: Style, schemas: &mut Schema
 
 /// Every status that the method can answer with, so that one that is not here is a fault.
 fn responses(method: &Method, binding: &Binding, style: Style, schemas: &mut Schemas) -> Map<String, Value> {
-    let mut responses = Map::from_iter([("200".to_owned(), answer(method, binding, style, schemas))]);
+    let (status, answer) = match method.success {
+        Success::Created => ("201", answer(method, binding, style, schemas)),
+        Success::NoContent => ("204", json!({ "description": "Done." })),
+        Success::Unspecified => ("200", answer(method, binding, style, schemas)),
+    };
+    let mut responses = Map::from_iter([(status.to_owned(), answer)]);
     if method.output().full_name() == HTTP_BODY && method.descriptor.is_server_streaming() {
         let content = json!({ "*/*": {} });
         responses.insert("206".into(), json!({ "description": "The range asked for.", "content": content }));
