@@ -151,14 +151,17 @@ mod tests {
         ] {
             assert!(!admits(&nothing, address), "{address}");
         }
-        for address in ["1.1.1.1", "93.184.216.34", "172.32.0.1", "2606:4700::1111", "::ffff:1.1.1.1", "64:ff9b::1.1.1.1"] {
+        for address in
+            ["1.1.1.1", "93.184.216.34", "172.32.0.1", "2606:4700::1111", "::ffff:1.1.1.1", "64:ff9b::1.1.1.1"]
+        {
             assert!(admits(&nothing, address), "{address}");
         }
     }
 
     #[test]
     fn what_is_allowed_by_network_address_or_name_is_reached_and_nothing_beside_it() {
-        let allowed = Allowed::parse(["127.0.0.1/32", "10.1.0.0/16", "fd00::/8", "192.168.0.7", "hooks.internal"]).unwrap();
+        let allowed =
+            Allowed::parse(["127.0.0.1/32", "10.1.0.0/16", "fd00::/8", "192.168.0.7", "hooks.internal"]).unwrap();
         for address in ["127.0.0.1", "::ffff:127.0.0.1", "10.1.2.3", "fd12::1", "192.168.0.7"] {
             assert!(admits(&allowed, address), "{address}");
         }

@@ -8,6 +8,7 @@ pub mod app;
 pub mod config;
 mod convert;
 mod grpc;
+pub mod hooks;
 mod mlflow;
 pub mod model;
 mod mount;
@@ -17,4 +18,4 @@ pub mod search;
 mod stored;
 
 pub use config::Config;
-pub use mount::{ROLE, mount, open};
+pub use mount::{MountFault, ROLE, Settings, mount, open};

@@ -78,6 +78,7 @@ pub fn registry() -> Registry {
         .with::<cairn_experiments::logs::Config>()
         .with::<cairn_ledger::Config>()
         .with::<cairn_registry::Config>()
+        .with::<cairn_registry::hooks::Config>()
         .with::<cairn_service::guard::Limits>()
         .with::<cairn_service::health::Config>()
         .with::<cairn_service::telemetry::Config>()

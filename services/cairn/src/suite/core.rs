@@ -56,10 +56,11 @@ impl Core {
         let storage =
             objects.open(folder.path(), &format!("http://{http}")).await.context("cannot open the object store")?;
         let experiments = cairn_experiments::Settings { experiments: loaded.get(), run_logs: loaded.get(), storage };
+        let registry = cairn_registry::Settings { registry: loaded.get(), hooks: loaded.get() };
         let mounted = vec![
             cairn_auth::mount(&deps, folder.path())?,
             cairn_experiments::mount(&deps, experiments, folder.path())?,
-            cairn_registry::mount(&deps, loaded.get())?,
+            cairn_registry::mount(&deps, registry, folder.path())?,
             cairn_ledger::mount(&deps, &loaded.get(), folder.path())?,
         ];
         Ok(Self { folder, deps, mounted })

@@ -1,6 +1,7 @@
 //! The rules: pure functions of state and command. Nothing here knows time, storage or transport.
 
 pub mod entry;
+pub mod hook;
 pub mod model_name;
 pub mod name;
 pub mod policy;
@@ -11,6 +12,7 @@ pub mod terms;
 pub mod version;
 
 pub use entry::{Alias, DisplayName, Key, Pairs};
+pub use hook::{DeliveryName, HookName, Hooks};
 pub use model_name::NameClaim;
 pub use name::{ModelName, Number, PolicyScope, ProjectName, PromotionName, VersionName};
 pub use policy::DefaultPolicy;

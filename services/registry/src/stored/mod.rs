@@ -1,5 +1,6 @@
 //! Our events as they are stored, and stored events as they are ours. Every shape ever stored is read here.
 
+pub(crate) mod hook;
 mod model;
 mod model_name;
 mod policy;
