@@ -13,6 +13,7 @@ mod events;
 mod exit;
 mod experiments;
 mod export;
+mod hooks;
 mod keys;
 mod models;
 mod nested;
@@ -72,6 +73,9 @@ enum Command {
     /// Promotions: versions that come into use by more than one person's word.
     #[command(subcommand)]
     Promotions(promotions::Command),
+    /// Hooks: who must agree before something happens to a model, and who is told after it has.
+    #[command(subcommand)]
+    Hooks(hooks::Command),
     /// Projects: where a team's work lives.
     #[command(subcommand)]
     Projects(projects::Command),
@@ -151,6 +155,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Artifacts(command) => artifacts::run(cli.connection.open()?, command).await,
         Command::Models(command) => models::run(cli.connection.open()?, command).await,
         Command::Promotions(command) => promotions::run(cli.connection.open()?, command).await,
+        Command::Hooks(command) => hooks::run(cli.connection.open()?, command).await,
         Command::Projects(command) => projects::run(cli.connection.open()?, command).await,
         Command::Users(command) => accounts::run(cli.connection.open()?, accounts::USERS, command).await,
         Command::ServiceAccounts(command) => {

@@ -72,9 +72,6 @@ pub struct HookRecord {
     pub etag: Revision,
 }
 
-/// A page of deliveries, and where the next begins.
-pub(crate) type Deliveries = DeliveryPage;
-
 /// What came of trying a hook.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Trial {
@@ -213,19 +210,19 @@ impl App {
     }
 
     /// A page of what was or is to be delivered for a hook, newest first.
-    pub(crate) async fn deliveries(
+    pub async fn deliveries(
         &self,
         name: &HookName,
         state: Option<State>,
         before: Option<i64>,
         limit: usize,
-    ) -> Result<Deliveries, Refusal> {
+    ) -> Result<DeliveryPage, Refusal> {
         self.hook(name).await?;
         Ok(self.inner.tools.book.page(name, state, before, limit).await?)
     }
 
     /// Delivers a dead letter after all. One that waits already is as it is: that is what a repeat meets.
-    pub(crate) async fn retry_delivery(&self, name: &DeliveryName) -> Result<Delivery, Refusal> {
+    pub async fn retry_delivery(&self, name: &DeliveryName) -> Result<Delivery, Refusal> {
         let tools = &self.inner.tools;
         self.hook(&name.parent()).await?;
         let is_revived = tools.book.revive(name, self.inner.clock.now()).await?;

@@ -35,7 +35,7 @@ pub(super) struct Limits {
 
 /// Where a delivery stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum State {
+pub enum State {
     Pending = 1,
     Delivered = 2,
     Dead = 3,
@@ -43,7 +43,7 @@ pub(crate) enum State {
 
 /// A delivery as the book has it.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Delivery {
+pub struct Delivery {
     /// Its place in the book.
     pub seq: i64,
     pub id: String,
@@ -62,7 +62,7 @@ pub(crate) struct Delivery {
 
 /// A page of deliveries.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct DeliveryPage {
+pub struct DeliveryPage {
     pub deliveries: Vec<Delivery>,
     /// Where the next page begins.
     pub next: Option<i64>,

@@ -12,7 +12,7 @@ mod run;
 mod sign;
 mod tools;
 
-pub(crate) use book::{BookFault, Delivery, DeliveryPage, State};
+pub use book::{BookFault, Delivery, DeliveryPage, State};
 pub use config::Config;
 pub(crate) use expression::check;
 pub(crate) use happening::{Happening, ModelView, Scene, VersionView};

@@ -9,7 +9,7 @@ use cairn_contract::cairn::registry::v1::promotion_service_client::PromotionServ
 use cairn_contract::cairn::registry::v1::registered_model_service_client::RegisteredModelServiceClient;
 use cairn_eventstore::{Commands, EventStore, Memory};
 use cairn_kernel::{Clock, Position, Principal, PrincipalKind, SystemClock};
-use cairn_registry::{Config, mount};
+use cairn_registry::{Settings, mount};
 use cairn_service::guard::{GuardLayer, Limits, PRINCIPAL};
 use cairn_service::{Deps, InProcess};
 use proto::promotion_move::Target;
@@ -45,7 +45,7 @@ impl Door {
             clock,
             views_folder: folder.path().to_owned(),
         };
-        let mounted = mount(&deps, Config::default()).unwrap();
+        let mounted = mount(&deps, Settings::default(), folder.path()).unwrap();
         let process = InProcess::new(GuardLayer::new(&deps, Limits::default()).unwrap(), [mounted.routes]);
         Self { process, access, _folder: folder }
     }

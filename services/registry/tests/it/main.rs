@@ -2,8 +2,11 @@
 #![allow(clippy::unwrap_used)] // A test that cannot go on has failed.
 
 mod door;
+mod hooks;
+mod letters;
 mod models;
 mod promotions;
+mod sink;
 mod sources;
 mod support;
 mod versions;

@@ -10,7 +10,7 @@ use cairn_registry::model::version::Facts;
 use cairn_registry::model::{ModelName, ProjectName, VersionName};
 use cairn_registry::query::{ModelSearch, VersionSearch, Visible};
 use cairn_registry::search::{model_filter, model_order, version_filter, version_order};
-use cairn_registry::{Config, open};
+use cairn_registry::{Config, hooks, open};
 use tempfile::TempDir;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -35,7 +35,9 @@ impl Service {
         let clock = SimClock::default();
         let log: Arc<dyn EventStore> = Arc::new(store.clone());
         let commands = Commands::new(Arc::clone(&log), Arc::new(clock.clone()), 64 << 20);
-        let (app, view) = open(log, commands, Arc::new(clock.clone()), folder.path(), Config::default()).unwrap();
+        let now = Arc::new(clock.clone());
+        let tools = hooks::open(&log, commands.clone(), now.clone(), folder.path(), hooks::Config::default()).unwrap();
+        let (app, view) = open(log, commands, now, folder.path(), Config::default(), tools).unwrap();
         Self { app, view, store, clock, _folder: folder }
     }
 
