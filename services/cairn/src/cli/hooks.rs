@@ -80,7 +80,7 @@ pub enum Command {
         /// Its id, or full name.
         hook: String,
         /// Full name of a version to try it with.
-        #[arg(long)]
+        #[arg(long = "with", value_name = "VERSION")]
         version: Option<String>,
     },
     /// Lists what was or is to be delivered for a hook, newest first.
@@ -103,7 +103,7 @@ pub enum Command {
 
 #[derive(Debug, Args)]
 #[command(group(ArgGroup::new("when").required(true).args(["before", "after"])))]
-#[command(group(ArgGroup::new("does").required(true).args(["expression", "url", "url_file"])))]
+#[command(group(ArgGroup::new("does").required(true).args(["expression", "address", "address_file"])))]
 pub struct Create {
     /// Its id.
     hook: String,
@@ -129,10 +129,10 @@ pub struct Create {
     /// The address of a program that is asked or told. Other users of the machine can read it here: one that is a
     /// credential, as Slack's are, belongs in a file.
     #[arg(long)]
-    url: Option<String>,
+    address: Option<String>,
     /// File that holds the address.
     #[arg(long, value_name = "FILE")]
-    url_file: Option<PathBuf>,
+    address_file: Option<PathBuf>,
     /// In which shape it is told.
     #[arg(long, value_enum, default_value = "cairn")]
     format: Format,
@@ -215,9 +215,9 @@ impl Create {
         match self.expression {
             Some(expression) => hook["expression"] = json!({"expression": expression, "message": self.message}),
             None => {
-                let url = match &self.url_file {
+                let address = match &self.address_file {
                     Some(file) => Some(content(file)?),
-                    None => self.url,
+                    None => self.address,
                 };
                 let failure = self.fail.map(|fail| match fail {
                     Failure::Open => "HOOK_FAILURE_MODE_OPEN",
@@ -229,7 +229,7 @@ impl Create {
                     Format::Slack => "HOOK_FORMAT_SLACK",
                 };
                 hook["webhook"] = given(json!({
-                    "url": url, "format": format, "failure_mode": failure, "mlflow_events": self.mlflow_events,
+                    "url": address, "format": format, "failure_mode": failure, "mlflow_events": self.mlflow_events,
                     "secret": self.secret_file.as_deref().map(content).transpose()?,
                     "deadline": self.deadline.map(|deadline| format!("{}s", deadline.as_secs_f64())),
                 }));

@@ -26,12 +26,7 @@ pub(crate) async fn overlaid(store: &dyn EventStore, mut version: VersionView) -
     let facts = &version.facts;
     version.metrics = facts.metrics.as_ref().clone();
     version.params.clone_from(&facts.hyperparameters);
-    let is_known =
-        facts.source_run.parse::<Name>().is_ok_and(|name| name.matches("projects/*/experiments/*/runs/*").is_some());
-    if !is_known {
-        return Ok(version);
-    }
-    let stream = StreamName::of(RUNS, &facts.source_run);
+    let Some(stream) = stream(&facts.source_run) else { return Ok(version) };
     let (mut points, mut seen, mut from) = (BTreeMap::<String, Point>::new(), 0, Revision(u64::MAX));
     while seen < EVENTS_MAX {
         let page = store.read(&stream, from, Direction::Backwards, PAGE).await?;
@@ -59,6 +54,13 @@ pub(crate) async fn overlaid(store: &dyn EventStore, mut version: VersionView) -
     Ok(version)
 }
 
+/// The stream of a run, whose name does not say in which experiment it is. `None`: it is no run that is known here.
+fn stream(run: &str) -> Option<StreamName> {
+    let name: Name = run.parse().ok()?;
+    let ids = name.matches("projects/*/experiments/*/runs/*")?;
+    Some(StreamName::of(RUNS, format_args!("projects/{}/runs/{}", ids[0], ids[2])))
+}
+
 /// Takes the points of one batch that are about the run itself.
 fn gather(payload: &bytes::Bytes, points: &mut BTreeMap<String, Point>) {
     let Ok(batch) = proto::MetricsLogged::decode(payload.clone()) else { return };
@@ -79,6 +81,13 @@ fn gather(payload: &bytes::Bytes, points: &mut BTreeMap<String, Point>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_run_is_read_where_experiments_keep_it() {
+        let found = stream("projects/p/experiments/1/runs/r").map(|stream| stream.to_string());
+        assert_eq!(found.as_deref(), Some("experiments.run-projects/p/runs/r"));
+        assert_eq!(stream("r"), None);
+    }
 
     #[test]
     fn of_the_points_of_a_metric_the_last_step_counts() {

@@ -17,9 +17,9 @@ pub enum Rejection {
     Expression { line: usize, column: usize, problem: String },
     #[error("the address of a hook cannot be used: {0}")]
     Address(String),
-    #[error("{message} (refused by {hook})")]
+    #[error("{message} (refused by {hook} sha256:{digest})")]
     Refused { hook: HookName, digest: String, trigger: Trigger, message: String },
-    #[error("{hook} must agree, and gave no answer: {problem}")]
+    #[error("{hook} sha256:{digest} must agree, and gave no answer: {problem}")]
     Unanswered { hook: HookName, digest: String, trigger: Trigger, problem: String },
     #[error("there is no delivery {0}")]
     NoDelivery(DeliveryName),
