@@ -80,8 +80,8 @@ pub enum Command {
         /// Its id, or full name.
         hook: String,
         /// Full name of a version to try it with.
-        #[arg(long = "with", value_name = "VERSION")]
-        version: Option<String>,
+        #[arg(long, value_name = "VERSION")]
+        with: Option<String>,
     },
     /// Lists what was or is to be delivered for a hook, newest first.
     Deliveries {
@@ -179,8 +179,8 @@ pub async fn run(session: Session, command: Command) -> anyhow::Result<()> {
         Command::Enable { hook } => act("EnableHook", "enabled", &hook).await,
         Command::Disable { hook } => act("DisableHook", "disabled", &hook).await,
         Command::Delete { hook } => act("DeleteHook", "deleted", &hook).await,
-        Command::Test { hook, version } => {
-            let request = given(json!({"name": name(&session, &hook), "version": version}));
+        Command::Test { hook, with } => {
+            let request = given(json!({"name": name(&session, &hook), "version": with}));
             let came = session.call(&format!("{SERVICE}/TestHook"), request).await?;
             let sentence = match came["success"].as_bool() {
                 Some(true) => "it agrees".to_owned(),
