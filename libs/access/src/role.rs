@@ -50,6 +50,7 @@ const MANAGING: &[&str] = &[
     "ledger.events.read",
     "registry.promotions.approve",
     "registry.policies.protect",
+    "registry.hooks.administer",
 ];
 
 /// What everybody may see of the ground they stand on.

@@ -150,6 +150,12 @@ struct Brief<'a> {
     _source_address: Option<Text>,
     #[serde(rename = "decision_id")]
     _decision_id: Option<Text>,
+    #[serde(rename = "policy_position")]
+    _policy_position: Option<u64>,
+    #[serde(rename = "credential")]
+    _credential: Option<Text>,
+    #[serde(rename = "scopes")]
+    _scopes: Vec<Text>,
 }
 
 /// Any text, passed over.
@@ -267,6 +273,9 @@ mod tests {
             traceparent: Some("t".into()),
             source_address: Some("192.0.2.1".into()),
             decision_id: Some("e".into()),
+            policy_position: Some(7),
+            credential: Some("k".into()),
+            scopes: vec!["projects/p".into()],
         };
         let mut samples = vec![
             whole.encode(),
@@ -280,6 +289,11 @@ mod tests {
         ];
         for field in ["principal", "on_behalf_of", "project", "action", "resource", "request_id", "request_hash"] {
             samples.push(format!(r#"{{"action": "x", "resource": "projects/a", "{field}": 5}}"#).into_bytes());
+        }
+        for (field, other) in
+            [("policy_position", r#""7""#), ("credential", "5"), ("scopes", r#""all""#), ("scopes", "[5]")]
+        {
+            samples.push(format!(r#"{{"action": "x", "resource": "projects/a", "{field}": {other}}}"#).into_bytes());
         }
         for field in ["$correlationId", "$causationId", "traceparent", "source_address", "decision_id"] {
             samples.push(format!(r#"{{"action": "x", "resource": "projects/a", "{field}": 5}}"#).into_bytes());

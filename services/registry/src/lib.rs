@@ -11,6 +11,7 @@ pub mod config;
 mod convert;
 pub mod functions;
 mod grpc;
+pub mod hooks;
 mod mlflow;
 pub mod model;
 mod mount;
@@ -20,4 +21,4 @@ pub mod search;
 mod stored;
 
 pub use config::Config;
-pub use mount::{ROLE, Settings, mount, open};
+pub use mount::{MountFault, ROLE, Settings, mount, open};

@@ -24,3 +24,18 @@ pub enum CommandFault<R> {
     #[error(transparent)]
     Decode(#[from] DecodeFault),
 }
+
+impl<R> CommandFault<R> {
+    /// The same fault where the rules are somebody else's: what they refused is said in other words.
+    pub fn map<S>(self, rejection: impl FnOnce(R) -> S) -> CommandFault<S> {
+        match self {
+            Self::Rejected(rejected) => CommandFault::Rejected(rejection(rejected)),
+            Self::Stale { stream, actual } => CommandFault::Stale { stream, actual },
+            Self::Contended { stream, attempts } => CommandFault::Contended { stream, attempts },
+            Self::RequestReused { hash, earlier_hash } => CommandFault::RequestReused { hash, earlier_hash },
+            Self::Append(fault) => CommandFault::Append(fault),
+            Self::Read(fault) => CommandFault::Read(fault),
+            Self::Decode(fault) => CommandFault::Decode(fault),
+        }
+    }
+}

@@ -28,6 +28,11 @@ impl Work {
         Self { commands, staged: vec![], footings, is_repeat }
     }
 
+    /// Whether this very request was carried out before, so that nothing is decided any more.
+    pub fn is_repeat(&self) -> bool {
+        self.is_repeat
+    }
+
     /// Loads `stream`, decides, and stages the events. Gives the state after them.
     ///
     /// When the whole request is a repeat nothing is decided: the states are those of now, and the caller builds the

@@ -15,6 +15,7 @@ mod evidence;
 mod exit;
 mod experiments;
 mod export;
+mod hooks;
 mod hub;
 mod keys;
 mod lineage;
@@ -80,6 +81,9 @@ enum Command {
     /// Functions: packages that are published once, and pulled with their digest and signature checked.
     #[command(subcommand)]
     Hub(hub::Command),
+    /// Hooks: who must agree before something happens to a model, and who is told after it has.
+    #[command(subcommand)]
+    Hooks(hooks::Command),
     /// Projects: where a team's work lives.
     #[command(subcommand)]
     Projects(projects::Command),
@@ -166,6 +170,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Models(command) => models::run(cli.connection.open()?, command).await,
         Command::Promotions(command) => promotions::run(cli.connection.open()?, command).await,
         Command::Hub(command) => hub::run(cli.connection, command).await,
+        Command::Hooks(command) => hooks::run(cli.connection.open()?, command).await,
         Command::Projects(command) => projects::run(cli.connection.open()?, command).await,
         Command::Users(command) => accounts::run(cli.connection.open()?, accounts::USERS, command).await,
         Command::ServiceAccounts(command) => {

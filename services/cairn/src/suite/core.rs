@@ -58,6 +58,7 @@ impl Core {
             objects.open(folder.path(), &format!("http://{http}")).await.context("cannot open the object store")?;
         let registry = cairn_registry::Settings {
             registry: loaded.get(),
+            hooks: loaded.get(),
             functions: loaded.get(),
             objects: Arc::clone(&storage.objects),
         };
@@ -65,7 +66,7 @@ impl Core {
         let mounted = vec![
             cairn_auth::mount(&deps, folder.path())?,
             cairn_experiments::mount(&deps, experiments, folder.path())?,
-            cairn_registry::mount(&deps, registry)?,
+            cairn_registry::mount(&deps, registry, folder.path())?,
             cairn_ledger::mount(&deps, &loaded.get(), folder.path())?,
         ];
         Ok(Self { folder, deps, mounted })

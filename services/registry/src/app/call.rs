@@ -51,7 +51,7 @@ impl Call {
     }
 
     /// A fresh id; for a request that can be repeated, the same one each time.
-    pub(super) fn id(&self, namespace: Uuid) -> Uuid {
+    pub(crate) fn id(&self, namespace: Uuid) -> Uuid {
         match &self.order.request {
             Some(request) => Uuid::new_v5(&namespace, request.id.as_bytes()),
             None => Uuid::new_v4(),

@@ -2,6 +2,8 @@
 //! seen it, and answers from them.
 
 mod call;
+mod gate;
+mod hooks;
 mod models;
 mod policies;
 mod promotions;
@@ -18,6 +20,8 @@ use cairn_service::{AsOfReads, Refusal};
 use tokio::time::Instant;
 
 pub use self::call::{Call, Made};
+use self::gate::Gate;
+pub use self::hooks::{HookChange, HookRecord, NewHook, NewWebhook, Trial};
 pub use self::models::{ModelChange, NewModel};
 pub use self::policies::Policy;
 pub use self::promotions::PromotionStatus;
@@ -25,6 +29,7 @@ pub use self::reading::Reading;
 pub use self::sources::Source;
 pub use self::versions::{NewVersion, Resolve};
 use crate::config::Config;
+use crate::hooks::Tools;
 use crate::model::registered::{Command, Rejection};
 use crate::model::{DefaultPolicy, Model, ModelName, ProjectName, Terms};
 use crate::query::{Query, SearchError};
@@ -42,6 +47,7 @@ struct Inner {
     query: Query,
     past: AsOfReads,
     config: Config,
+    tools: Arc<Tools>,
 }
 
 impl App {
@@ -53,8 +59,9 @@ impl App {
         query: Query,
         past: AsOfReads,
         config: Config,
+        tools: Arc<Tools>,
     ) -> Self {
-        Self { inner: Arc::new(Inner { commands, clock, view, query, past, config }) }
+        Self { inner: Arc::new(Inner { commands, clock, view, query, past, config, tools }) }
     }
 
     /// Reads the read models. Ask [`App::settle`] first when the caller named a position.
@@ -92,16 +99,19 @@ impl App {
         expected: Expected,
         command: impl Fn(Option<Arc<Terms>>) -> Command + Clone + Send + Sync,
     ) -> Result<(Arc<Model>, Position), Refusal> {
-        let attempt = |mut work: Work| {
+        let attempt = |mut work: Work, gate: Gate| {
             let (model, command) = (model.clone(), command.clone());
             async move {
                 let default = default_terms(&mut work, &model.parent()).await?;
-                let state = work.decide::<Model>(&model.stream(), expected, command(default)).await?;
-                Ok::<_, CommandFault<Rejection>>((state, work))
+                let command = command(default);
+                if !gate.lets_command(&mut work, &model, &command).await? {
+                    return Ok((None, work));
+                }
+                let state = work.decide::<Model>(&model.stream(), expected, command).await?;
+                Ok((Some(state), work))
             }
         };
-        let order = call.on(model.name());
-        self.inner.commands.transact(&order, attempt).await.map_err(|fault| refused(fault, model))
+        self.gated(call, &call.on(model.name()), attempt).await.map_err(|fault| refused(fault, model))
     }
 }
 

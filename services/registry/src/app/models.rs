@@ -2,13 +2,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cairn_eventstore::{CommandFault, Work};
-use cairn_kernel::{Expected, Position};
+use cairn_kernel::{Aggregate, Expected, Position};
 use cairn_service::Refusal;
 use uuid::Uuid;
 
+use super::gate::Gate;
 use super::{App, Call, Made, Reading, default_terms, refused};
 use crate::model::registered::{Command, Rejection};
-use crate::model::{Alias, DisplayName, Model, ModelName, NameClaim, Number, ProjectName, model_name};
+use crate::model::{Alias, DisplayName, Model, ModelName, NameClaim, Number, ProjectName, Terms, model_name};
 use crate::query::ModelRecord;
 
 /// Namespace of model ids that no name gives.
@@ -33,6 +34,17 @@ pub struct ModelChange {
     pub delete_tags: Vec<String>,
 }
 
+impl ModelChange {
+    /// What it asks of the model, as far as hooks are about it.
+    fn commands(&self, default: Option<Arc<Terms>>) -> Vec<Command> {
+        let rename = |to: &DisplayName| Command::Rename { display_name: to.to_string(), default: default.clone() };
+        let mut commands: Vec<Command> = self.display_name.as_ref().map(rename).into_iter().collect();
+        commands.extend(self.description.clone().map(Command::Describe));
+        commands.push(Command::Tag { set: self.set_tags.clone(), delete: self.delete_tags.clone() });
+        commands
+    }
+}
+
 impl App {
     /// Registers a model under a display name that is free.
     pub async fn create_model(
@@ -43,7 +55,7 @@ impl App {
     ) -> Result<Made<ModelRecord>, Refusal> {
         let new = Arc::new(new);
         let spare = project.model(&format!("~~{}", call.id(MODELS).simple()))?;
-        let attempt = |mut work: Work| {
+        let attempt = |mut work: Work, gate: Gate| {
             let (project, spare, new) = (project.clone(), spare.clone(), Arc::clone(&new));
             async move {
                 let NewModel { name, display_name, description, tags } = NewModel::clone(&new);
@@ -62,14 +74,20 @@ impl App {
                     }
                 };
                 let claim = model_name::Command::Claim { model: name.clone(), display_name: display_name.clone() };
-                work.decide::<NameClaim>(&claim_stream, Expected::Any, claim).await?;
-                let stream = name.stream();
                 let create = Command::Create { name: name.clone(), display_name, description, tags };
-                work.decide::<Model>(&stream, Expected::Any, create).await?;
-                Ok::<_, CommandFault<Rejection>>((name, work))
+                let taken = work.witness::<NameClaim>(&claim_stream).await?.state.decide(claim.clone()).err();
+                if let Some(taken) = taken.filter(|_| !work.is_repeat()) {
+                    return Err(CommandFault::Rejected(taken));
+                }
+                if !gate.lets_command(&mut work, &name, &create).await? {
+                    return Ok((None, work));
+                }
+                work.decide::<NameClaim>(&claim_stream, Expected::Any, claim).await?;
+                work.decide::<Model>(&name.stream(), Expected::Any, create).await?;
+                Ok((Some(name), work))
             }
         };
-        let done = self.inner.commands.transact(&call.order, attempt).await;
+        let done = self.gated(call, &call.order, attempt).await;
         let (name, position) = done.map_err(Refusal::from)?;
         self.made_model(call, &name, position).await
     }
@@ -100,12 +118,18 @@ impl App {
         change: ModelChange,
     ) -> Result<Made<ModelRecord>, Refusal> {
         let change = Arc::new(change);
-        let attempt = |mut work: Work| {
+        let attempt = |mut work: Work, gate: Gate| {
             let (name, change) = (name.clone(), Arc::clone(&change));
             async move {
                 let stream = name.stream();
                 let current = work.witness::<Model>(&stream).await?.state;
                 current.name().map_err(CommandFault::Rejected)?;
+                let default = default_terms(&mut work, &name.parent()).await?;
+                for command in change.commands(default) {
+                    if !gate.lets_command(&mut work, &name, &command).await? {
+                        return Ok((None, work));
+                    }
+                }
                 // The etag is judged once, with the first decision; those after it rest on the same state.
                 let mut expected = expected;
                 if let Some(to) = &change.display_name
@@ -126,10 +150,10 @@ impl App {
                 }
                 let tag = Command::Tag { set: change.set_tags.clone(), delete: change.delete_tags.clone() };
                 work.decide::<Model>(&stream, expected, tag).await?;
-                Ok(((), work))
+                Ok((Some(()), work))
             }
         };
-        let done = self.inner.commands.transact::<Rejection, _, _, _>(&call.on(name.name()), attempt).await;
+        let done = self.gated(call, &call.on(name.name()), attempt).await;
         let ((), position) = done.map_err(|fault| refused(fault, name))?;
         self.made_model(call, name, position).await
     }
@@ -143,19 +167,22 @@ impl App {
     ) -> Result<Made<ModelRecord>, Refusal> {
         let before = self.model(call, name).await;
         let principal = call.principal().to_owned();
-        let attempt = |mut work: Work| {
+        let attempt = |mut work: Work, gate: Gate| {
             let (name, principal) = (name.clone(), principal.clone());
             async move {
                 let default = default_terms(&mut work, &name.parent()).await?;
                 let delete = Command::Delete { principal, default };
+                if !gate.lets_command(&mut work, &name, &delete).await? {
+                    return Ok((None, work));
+                }
                 let state = work.decide::<Model>(&name.stream(), expected, delete).await?;
                 let display_name = state.display_name.to_string();
                 let release = model_name::Command::Release { model: name.clone(), display_name: display_name.clone() };
                 work.decide::<NameClaim>(&name.parent().claim_stream(&display_name), Expected::Any, release).await?;
-                Ok::<_, CommandFault<Rejection>>(((), work))
+                Ok((Some(()), work))
             }
         };
-        let done = self.inner.commands.transact(&call.on(name.name()), attempt).await;
+        let done = self.gated(call, &call.on(name.name()), attempt).await;
         let ((), position) = done.map_err(|fault| refused(fault, name))?;
         self.reached(position, call.deadline).await?;
         Ok(Made { value: before?, position })

@@ -5,6 +5,7 @@ use cairn_eventstore::{CommandFault, Work};
 use cairn_kernel::{Code, Expected, Position};
 use cairn_service::Refusal;
 
+use super::gate::Gate;
 use super::{App, Call, Made, refused};
 use crate::model::registered::{Command, Rejection};
 use crate::model::version::{self, Facts};
@@ -40,19 +41,22 @@ impl App {
         let (words, facts) = (Arc::new((description, tags)), Arc::new(facts));
         let versions_max = u32::try_from(self.inner.config.versions_per_model_max).unwrap_or(u32::MAX);
         let request = call.request_key();
-        let attempt = |mut work: Work| {
+        let attempt = |mut work: Work, gate: Gate| {
             let (model, words, facts) = (model.clone(), Arc::clone(&words), Arc::clone(&facts));
             let number = Command::Number { versions_max, request: request.clone() };
             async move {
+                let (description, tags) = (*words).clone();
+                if !gate.lets_version(&mut work, &model, &number, &description, &tags, &facts).await? {
+                    return Ok((None, work));
+                }
                 let state = work.decide::<Model>(&model.stream(), Expected::Any, number).await?;
                 let name = model.version(state.last());
-                let (description, tags) = (*words).clone();
                 let create = version::Command::Create { name: name.clone(), description, tags, facts };
                 work.decide::<Version>(&name.stream(), Expected::Any, create).await?;
-                Ok::<_, CommandFault<Rejection>>((name, work))
+                Ok((Some(name), work))
             }
         };
-        let done = self.inner.commands.transact(&call.on(model.name()), attempt).await;
+        let done = self.gated(call, &call.on(model.name()), attempt).await;
         let (mut name, position) = done.map_err(|fault| refused(fault, model))?;
         self.reached(position, call.deadline).await?;
         // A repeat meets the model as it is now; its own number is on record.
@@ -103,20 +107,27 @@ impl App {
         let (state, _) = self.load(&self.present(), &model).await?;
         state.version(name.number()).map_err(|rejection| refused(CommandFault::Rejected(rejection), &model))?;
         let change = Arc::new((description, set_tags, delete_tags));
-        let attempt = |mut work: Work| {
-            let (stream, change) = (name.stream(), Arc::clone(&change));
+        let attempt = |mut work: Work, gate: Gate| {
+            let (name, stream, change) = (name.clone(), name.stream(), Arc::clone(&change));
             async move {
                 let (description, set, delete) = (*change).clone();
+                let commands = description.clone().map(version::Command::Describe).into_iter();
+                let tag = version::Command::Tag { set: set.clone(), delete: delete.clone() };
+                for command in commands.chain([tag]) {
+                    if !gate.lets_version_command(&mut work, &name, command).await? {
+                        return Ok((None, work));
+                    }
+                }
                 let mut expected = expected;
                 if let Some(description) = description {
                     work.decide::<Version>(&stream, expected, version::Command::Describe(description)).await?;
                     expected = Expected::Any;
                 }
                 work.decide::<Version>(&stream, expected, version::Command::Tag { set, delete }).await?;
-                Ok::<_, CommandFault<Rejection>>(((), work))
+                Ok((Some(()), work))
             }
         };
-        let done = self.inner.commands.transact(&call.on(name.name()), attempt).await;
+        let done = self.gated(call, &call.on(name.name()), attempt).await;
         let ((), position) = done.map_err(|fault| refused(fault, &model))?;
         self.made_version(call, name, position).await
     }

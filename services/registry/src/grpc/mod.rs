@@ -1,6 +1,7 @@
 //! The contract's services: parse, act, wait, answer.
 
 mod answer;
+mod hooks;
 mod models;
 pub(crate) mod parse;
 mod policies;
@@ -10,6 +11,7 @@ pub(crate) mod versions;
 use std::sync::Arc;
 
 use cairn_access::Access;
+use cairn_contract::cairn::registry::v1::hook_service_server::HookServiceServer;
 use cairn_contract::cairn::registry::v1::model_version_service_server::ModelVersionServiceServer;
 use cairn_contract::cairn::registry::v1::promotion_service_server::PromotionServiceServer;
 use cairn_contract::cairn::registry::v1::registered_model_service_server::RegisteredModelServiceServer;
@@ -32,5 +34,6 @@ pub(crate) fn add_services(routes: &mut RoutesBuilder, app: App, access: Arc<Acc
     routes
         .add_service(RegisteredModelServiceServer::new(grpc.clone()).max_decoding_message_size(usize::MAX))
         .add_service(ModelVersionServiceServer::new(grpc.clone()).max_decoding_message_size(usize::MAX))
+        .add_service(HookServiceServer::new(grpc.clone()).max_decoding_message_size(usize::MAX))
         .add_service(PromotionServiceServer::new(grpc).max_decoding_message_size(usize::MAX));
 }

@@ -10,10 +10,12 @@ mod fault;
 mod models;
 mod required;
 mod versions;
+mod webhooks;
 
 use cairn_contract::cairn::mlflow::v1 as proto;
 use proto::mlflow_model_version_service_server::MlflowModelVersionServiceServer;
 use proto::mlflow_registered_model_service_server::MlflowRegisteredModelServiceServer;
+use proto::mlflow_webhook_service_server::MlflowWebhookServiceServer;
 use tonic::service::Routes;
 
 use crate::app::App;
@@ -35,8 +37,10 @@ impl Mlflow {
     pub fn routes(&self, routes: Routes) -> Routes {
         let models = MlflowRegisteredModelServiceServer::new(self.clone());
         let versions = MlflowModelVersionServiceServer::new(self.clone());
+        let webhooks = MlflowWebhookServiceServer::new(self.clone());
         routes
             .add_service(models.max_decoding_message_size(usize::MAX).max_encoding_message_size(usize::MAX))
             .add_service(versions.max_decoding_message_size(usize::MAX).max_encoding_message_size(usize::MAX))
+            .add_service(webhooks.max_decoding_message_size(usize::MAX).max_encoding_message_size(usize::MAX))
     }
 }

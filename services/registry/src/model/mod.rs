@@ -2,6 +2,7 @@
 
 pub mod entry;
 pub mod function;
+pub mod hook;
 pub mod model_name;
 pub mod name;
 pub mod policy;
@@ -13,6 +14,7 @@ pub mod version;
 
 pub use entry::{Alias, DisplayName, Key, Pairs};
 pub use function::Function;
+pub use hook::{DeliveryName, HookName, Hooks};
 pub use model_name::NameClaim;
 pub use name::{ModelName, Number, PolicyScope, ProjectName, PromotionName, VersionName};
 pub use policy::DefaultPolicy;

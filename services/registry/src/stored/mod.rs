@@ -1,6 +1,7 @@
 //! Our events as they are stored, and stored events as they are ours. Every shape ever stored is read here.
 
 mod function;
+pub(crate) mod hook;
 mod model;
 mod model_name;
 mod policy;

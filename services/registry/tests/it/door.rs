@@ -10,7 +10,7 @@ use cairn_contract::cairn::registry::v1::registered_model_service_client::Regist
 use cairn_eventstore::{Commands, EventStore, Memory};
 use cairn_kernel::{Clock, Position, Principal, PrincipalKind, SystemClock};
 use cairn_objects::Signer;
-use cairn_registry::{Config, Settings, functions, mount};
+use cairn_registry::{Config, Settings, functions, hooks, mount};
 use cairn_service::guard::{GuardLayer, Limits, PRINCIPAL};
 use cairn_service::{Deps, InProcess};
 use proto::promotion_move::Target;
@@ -48,8 +48,9 @@ impl Door {
             keeps_past: true,
         };
         let objects = Arc::new(cairn_objects::Memory::new(Signer::new(&[1; 32], "http://localhost")));
-        let settings = Settings { registry: Config::default(), functions: functions::Config::default(), objects };
-        let mounted = mount(&deps, settings).unwrap();
+        let (functions, hooks) = (functions::Config::default(), hooks::Config::default());
+        let settings = Settings { registry: Config::default(), functions, hooks, objects };
+        let mounted = mount(&deps, settings, folder.path()).unwrap();
         let process = InProcess::new(GuardLayer::new(&deps, Limits::default()).unwrap(), [mounted.routes]);
         Self { process, access, _folder: folder }
     }

@@ -3,8 +3,11 @@
 
 mod door;
 mod functions;
+mod hooks;
+mod letters;
 mod models;
 mod promotions;
+mod sink;
 mod sources;
 mod support;
 mod versions;

@@ -10,7 +10,7 @@ use cairn_registry::model::version::Facts;
 use cairn_registry::model::{ModelName, ProjectName, VersionName};
 use cairn_registry::query::{ModelSearch, VersionSearch, Visible};
 use cairn_registry::search::{model_filter, model_order, version_filter, version_order};
-use cairn_registry::{Config, open};
+use cairn_registry::{Config, hooks, open};
 use cairn_service::AsOfReads;
 use tempfile::TempDir;
 use tokio::time::Instant;
@@ -36,8 +36,10 @@ impl Service {
         let clock = SimClock::default();
         let log: Arc<dyn EventStore> = Arc::new(store.clone());
         let commands = Commands::new(Arc::clone(&log), Arc::new(clock.clone()), 64 << 20);
-        let past = AsOfReads::none(Arc::clone(&log), Arc::new(clock.clone()));
-        let (app, view) = open(log, commands, Arc::new(clock.clone()), folder.path(), past, Config::default()).unwrap();
+        let now = Arc::new(clock.clone());
+        let past = AsOfReads::none(Arc::clone(&log), now.clone());
+        let tools = hooks::open(&log, commands.clone(), now.clone(), folder.path(), hooks::Config::default()).unwrap();
+        let (app, view) = open(log, commands, now, folder.path(), past, Config::default(), tools).unwrap();
         Self { app, view, store, clock, _folder: folder }
     }
 

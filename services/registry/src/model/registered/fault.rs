@@ -2,7 +2,7 @@ use std::fmt;
 
 use cairn_kernel::{Code, Description, Fault};
 
-use crate::model::{ModelName, Number, Stage, Target, Unmet};
+use crate::model::{ModelName, Number, Stage, Target, Unmet, hook};
 
 /// How a promotion ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +52,9 @@ pub enum Rejection {
     Moves(String),
     #[error("the policy would ask for less than the one in force")]
     PolicyRelaxed,
+    /// A hook of the project does not agree.
+    #[error(transparent)]
+    Hook(#[from] hook::Rejection),
 }
 
 fn listed(items: &[impl fmt::Display]) -> String {
@@ -142,6 +145,7 @@ impl Fault for Rejection {
                 (Code::InvalidArgument, "PROMOTION_MOVES_INVALID", vec![("problem", problem.clone())])
             }
             Self::PolicyRelaxed => (Code::PermissionDenied, "POLICY_RELAXED", vec![]),
+            Self::Hook(rejection) => rejection.describe(),
         }
     }
 }
