@@ -19,6 +19,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("cairn-service", &["cairn-access", "cairn-contract", "cairn-eventstore", "cairn-kernel", "cairn-projection"]),
     ("cairn-client", &["cairn-contract", "cairn-kernel"]),
     ("cairn-tlog", &[]),
+    ("cairn-evidence", &["cairn-contract", "cairn-kernel", "cairn-tlog"]),
     (
         "cairn-testkit",
         &["cairn-access", "cairn-contract", "cairn-eventstore", "cairn-kernel", "cairn-projection", "cairn-service"],

@@ -12,7 +12,7 @@ use cairn_service::Refusal;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::{App, Call, Made};
+use super::{App, Call, Made, Reading};
 use crate::hooks::{
     BookFault, Delivery, DeliveryPage, Happening, ModelView, Scene, State, ToolsFault, Verdict, VersionView, check,
     example, overlaid, question, trial,
@@ -103,14 +103,19 @@ impl App {
 
     /// A hook.
     pub async fn hook(&self, name: &HookName) -> Result<HookRecord, Refusal> {
-        let (hooks, etag) = self.hooks(&name.parent()).await?;
+        self.hook_in(&self.present(), name).await
+    }
+
+    /// A hook as a read sees it.
+    pub async fn hook_in(&self, reading: &Reading, name: &HookName) -> Result<HookRecord, Refusal> {
+        let (hooks, etag) = self.hooks(reading, &name.parent()).await?;
         let hook = hooks.find(name).cloned().ok_or_else(|| Refusal::of(&Rejection::NotFound(name.clone())))?;
         Ok(HookRecord { hook, etag })
     }
 
     /// The hooks of a project, by name.
-    pub async fn all_hooks(&self, project: &ProjectName) -> Result<Vec<HookRecord>, Refusal> {
-        let (hooks, etag) = self.hooks(project).await?;
+    pub async fn all_hooks(&self, reading: &Reading, project: &ProjectName) -> Result<Vec<HookRecord>, Refusal> {
+        let (hooks, etag) = self.hooks(reading, project).await?;
         Ok(hooks.all().map(|hook| HookRecord { hook: Arc::clone(hook), etag }).collect())
     }
 
@@ -242,8 +247,8 @@ impl App {
         Ok(found.unwrap_or_else(|| webhook.origin.clone()))
     }
 
-    async fn hooks(&self, project: &ProjectName) -> Result<(Arc<Hooks>, Revision), Refusal> {
-        let loaded = self.inner.commands.load::<Hooks>(&project.hooks_stream()).await?;
+    async fn hooks(&self, reading: &Reading, project: &ProjectName) -> Result<(Arc<Hooks>, Revision), Refusal> {
+        let loaded = self.loaded::<Hooks>(reading, &project.hooks_stream()).await?;
         Ok((loaded.state, loaded.revision.unwrap_or(Revision(0))))
     }
 

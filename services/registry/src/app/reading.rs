@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use cairn_eventstore::{CommandFault, Stored};
+use cairn_eventstore::{CommandFault, Loaded, Stored};
 use cairn_kernel::{Position, StreamName, Time};
 use cairn_service::Refusal;
 
@@ -34,18 +34,26 @@ impl App {
         Reading { query: self.inner.query.clone(), now: self.inner.clock.now(), at: None }
     }
 
+    /// A stream as the log has it then.
+    pub(super) async fn loaded<A: Stored>(
+        &self,
+        reading: &Reading,
+        stream: &StreamName,
+    ) -> Result<Loaded<A>, CommandFault<A::Rejection>> {
+        let commands = &self.inner.commands;
+        match reading.at {
+            None => commands.load::<A>(stream).await,
+            Some(at) => commands.load_at::<A>(stream, at).await,
+        }
+    }
+
     /// A state as the log has it then.
     pub(super) async fn state<A: Stored>(
         &self,
         reading: &Reading,
         stream: &StreamName,
     ) -> Result<Arc<A>, CommandFault<A::Rejection>> {
-        let commands = &self.inner.commands;
-        let loaded = match reading.at {
-            None => commands.load::<A>(stream).await,
-            Some(at) => commands.load_at::<A>(stream, at).await,
-        };
-        Ok(loaded?.state)
+        Ok(self.loaded::<A>(reading, stream).await?.state)
     }
 
     /// A model's state, and the policy of its project, as the log has them then.

@@ -44,16 +44,18 @@ impl HookService for Grpc {
     }
 
     async fn get_hook(&self, request: Request<proto::GetHookRequest>) -> Reply<proto::Hook> {
-        let (_, request) = Ctx::accept(request)?;
+        let (ctx, request) = Ctx::accept(request)?;
         let name: HookName = field("name", &request.name)?;
-        Ok(Response::new(answer(&self.app.hook(&name).await.map_err(refuse)?)))
+        let reading = self.app.reading(&Call::read(&ctx, &request.as_of)?).await.map_err(refuse)?;
+        Ok(Response::new(answer(&self.app.hook_in(&reading, &name).await.map_err(refuse)?)))
     }
 
     async fn list_hooks(&self, request: Request<proto::ListHooksRequest>) -> Reply<proto::ListHooksResponse> {
-        let (_, request) = Ctx::accept(request)?;
+        let (ctx, request) = Ctx::accept(request)?;
         let project: ProjectName = field("parent", &request.parent)?;
         let limit = page_size(request.page_size)?;
-        let all = self.app.all_hooks(&project).await.map_err(refuse)?;
+        let reading = self.app.reading(&Call::read(&ctx, &request.as_of)?).await.map_err(refuse)?;
+        let all = self.app.all_hooks(&reading, &project).await.map_err(refuse)?;
         // The token is the last name of the page before.
         let mut rest = all.iter().filter(|record| record.hook.name.hook() > request.page_token.as_str());
         let hooks: Vec<proto::Hook> = rest.by_ref().take(limit).map(answer).collect();

@@ -63,7 +63,7 @@ impl MlflowWebhookService for Mlflow {
             None | Some("") => 0,
             Some(token) => token.parse().map_err(|_| invalid("Invalid page token, could not decode it."))?,
         };
-        let mut all = self.app.all_hooks(caller.project()).await.map_err(said)?;
+        let mut all = self.app.all_hooks(&self.app.present(), caller.project()).await.map_err(said)?;
         all.retain(is_webhook);
         all.sort_by(|one, other| {
             other.hook.create_time.cmp(&one.hook.create_time).then(one.hook.name.cmp(&other.hook.name))
