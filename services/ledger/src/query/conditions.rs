@@ -126,8 +126,8 @@ impl Conditions {
 
     /// A search for each thing that the first word of a query may stand for, and where it looks; the other words only
     /// filter.
-    pub fn named(mut self, words: &[Vec<Named>], scope: &Scope) -> Vec<(Self, Vec<Name>)> {
-        let Some((first, others)) = words.split_first() else { return vec![(self, scope.0.clone())] };
+    pub fn named(mut self, wanted: &Wanted, scope: &Scope) -> Vec<(Self, Vec<Name>)> {
+        let Some((first, others)) = wanted.named.split_first() else { return vec![(self, scope.0.clone())] };
         for names in others {
             self.one_of_names(names);
         }
@@ -141,7 +141,7 @@ impl Conditions {
                 }
             }
             if let Some(resource) = &name.resource {
-                searches.push((self.clone(), shared(scope, resource)));
+                searches.push((self.clone(), shared(scope, resource, wanted.is_exact)));
             }
         }
         searches
@@ -159,11 +159,14 @@ impl Conditions {
                 self.values.extend(ids);
             }
         }
-        for resource in names.iter().filter_map(|name| name.resource.as_ref()) {
-            let (low, high) = below(resource.as_str());
-            let text = "(SELECT text FROM word WHERE id = entry.resource)";
-            either.push(format!("{text} = ? OR {text} > ? AND {text} < ?"));
-            self.values.extend([resource.as_str().to_owned(), low, high].map(Value::Text));
+        let resources: Vec<_> = names.iter().filter_map(|name| name.resource.as_ref()).collect();
+        if !resources.is_empty() {
+            let below_one = vec!["text = ? OR text > ? AND text < ?"; resources.len()].join(" OR ");
+            either.push(format!("EXISTS (SELECT 1 FROM word WHERE id = entry.resource AND ({below_one}))"));
+            for resource in resources {
+                let (low, high) = below(resource.as_str());
+                self.values.extend([resource.as_str().to_owned(), low, high].map(Value::Text));
+            }
         }
         self.sql.push(if either.is_empty() { "FALSE".to_owned() } else { format!("({})", either.join(" OR ")) });
     }

@@ -85,7 +85,7 @@ fn positions(
 ) -> Result<(Vec<Position>, bool), rusqlite::Error> {
     let mut found = vec![];
     for base in Conditions::of(connection, wanted, page)? {
-        for (base, names) in base.named(&wanted.named, scope) {
+        for (base, names) in base.named(wanted, scope) {
             for name in &names {
                 for search in base.clone().within(connection, name, wanted.is_exact)? {
                     found.extend(search.run(connection, wanted.is_oldest_first, page.size + 1)?);

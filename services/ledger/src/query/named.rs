@@ -1,7 +1,8 @@
 //! Searching by the parts of names.
 //!
 //! What it may cost is bounded before anything is searched: a word that stands for more names than [`NAMES_MAX`] is
-//! refused, so a search is at most that many searches by an index.
+//! refused, so the rarest word is at most so many searches by an index. Further words filter what these find, as any two
+//! filters together do.
 
 use cairn_kernel::{Code, Description, Fault, Name};
 use rusqlite::{Connection, params};
@@ -83,10 +84,10 @@ fn behind(word: &str) -> String {
     format!("{word}{}", char::MAX)
 }
 
-/// What of a scope lies at or below a name, or is reached only by going below it.
-pub(super) fn shared(scope: &Scope, name: &Name) -> Vec<Name> {
+/// What a scope and all below a name have in common. An exact scope has nothing below its own names.
+pub(super) fn shared(scope: &Scope, name: &Name, is_exact: bool) -> Vec<Name> {
     let shared = |within: &Name| {
-        if within.covers(name) { Some(name.clone()) } else { name.covers(within).then(|| within.clone()) }
+        if !is_exact && within.covers(name) { Some(name.clone()) } else { name.covers(within).then(|| within.clone()) }
     };
     scope.0.iter().filter_map(shared).collect()
 }
