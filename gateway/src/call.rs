@@ -1,11 +1,13 @@
 use std::collections::BTreeMap;
 
-use cairn_contract::cairn::options::v1::Dialect;
+use cairn_contract::cairn::options::v1::{Cursor, Dialect};
 use cairn_contract::{Binding, Method};
 use http::{HeaderMap, HeaderValue, header};
 use serde::de::IgnoredAny;
 
-use crate::transcode::{Accent, Corrupt, Fault, Form, Kind, Longs, Message, MessageId, Plans, Reader, Shape, write};
+use crate::transcode::{
+    Accent, Corrupt, Fault, Form, Kind, Longs, Message, MessageId, Plans, Reader, Shape, word_field, write,
+};
 
 /// How a binding's request is put together from path, query, headers and body, and how its answer is taken apart.
 pub struct Plan {
@@ -21,6 +23,8 @@ pub struct Plan {
     request_id: Option<String>,
     /// The resource that an update's body holds, when its request has a mask.
     patched: Option<MessageId>,
+    /// Where a stream is taken up again by `Last-Event-ID`.
+    cursor: Option<Cursor>,
 }
 
 /// What a request's body is.
@@ -119,6 +123,7 @@ impl Plan {
             etag: find("etag").or_else(|| inner.and_then(|path| find(&path))),
             request_id: find("request_id"),
             patched,
+            cursor: method.cursor.clone(),
             body,
             answer,
         }
@@ -166,6 +171,14 @@ impl Plan {
         }
         if let Some(fields) = self.patch(plans, &reader, body) {
             reader.word(self.input, MASK, &fields)?;
+        }
+        if let (Some(cursor), Some(last)) = (&self.cursor, headers.get(LAST_EVENT_ID)) {
+            // Written after the query, which is that of the first request however often the stream is taken up again.
+            let fault = |problem: String| Fault { field: LAST_EVENT_ID.to_owned(), problem };
+            let last = last.to_str().map_err(|_| fault("is not plain text".to_owned()))?.trim();
+            if !last.is_empty() {
+                reader.word(self.input, &cursor.request, last).map_err(|Fault { problem, .. }| fault(problem))?;
+            }
         }
         for (path, value) in bound {
             if self.accent == Accent::Strict {
@@ -246,11 +259,25 @@ impl Plan {
         write(plans, self.longs, self.output, only, message)
     }
 
+    /// Where a message of a stream stands, if it says so in one line.
+    pub fn place(&self, plans: &Plans, message: &[u8]) -> Option<String> {
+        let place = word_field(plans.message(self.output), &self.cursor.as_ref()?.message, message)?;
+        (!place.contains(['\0', '\r', '\n'])).then_some(place)
+    }
+
+    /// Whether its stream can be taken up again.
+    pub fn can_be_taken_up(&self) -> bool {
+        self.cursor.is_some()
+    }
+
     /// The answer's message.
     pub fn output<'p>(&self, plans: &'p Plans) -> &'p Message {
         plans.message(self.output)
     }
 }
+
+/// The header by which readers of server-sent events say where they were cut off.
+const LAST_EVENT_ID: &str = "last-event-id";
 
 /// Where an update says which fields it is about.
 const MASK: &str = "update_mask";

@@ -8,7 +8,7 @@ use cairn_contract::cairn::options::v1::{Dialect, Success};
 use cairn_kernel::Code;
 use cairn_service::Refusal;
 use cairn_service::config::Section;
-use cairn_service::guard::Peer;
+use cairn_service::guard::{self, Peer};
 use cairn_service::telemetry::Traceparent;
 use http::{HeaderValue, Method as Verb, Request, Response, StatusCode, header};
 use tokio_util::sync::CancellationToken;
@@ -230,7 +230,8 @@ impl Edge {
                 keep_alive: Duration::from_millis(self.config.keep_alive_ms),
                 closing: self.closing.clone(),
             };
-            live.answer(messages, notation)
+            let place = metadata.get(guard::CURSOR).and_then(|place| place.to_str().ok());
+            live.answer(messages, notation, place)
         };
         keep(&metadata, response.headers_mut());
         Ok(response)

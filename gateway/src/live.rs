@@ -5,7 +5,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use cairn_kernel::Code;
 use cairn_service::Refusal;
-use futures::stream;
+use futures::{StreamExt, stream};
 use http::{HeaderMap, HeaderValue, Response, header};
 use tokio_util::sync::CancellationToken;
 use tonic::Streaming;
@@ -14,6 +14,9 @@ use crate::caller::Trace;
 use crate::problem::Problem;
 use crate::route::Route;
 use crate::transcode::Plans;
+
+/// How long a reader of events waits before it comes back, in milliseconds.
+const RETRY_MS: u32 = 1_000;
 
 /// How a stream of answers is written down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,10 +41,22 @@ impl Notation {
         })
     }
 
-    fn value(self, json: Vec<u8>) -> Bytes {
-        match self {
-            Self::Lines => [&json[..], b"\n"].concat().into(),
-            Self::Events => [b"data: ", &json[..], b"\n\n"].concat().into(),
+    /// What stands before all messages: how soon to come back after an interruption, and where to go on if no message
+    /// has come until then.
+    fn beginning(self, place: Option<&str>) -> Option<Bytes> {
+        match (self, place) {
+            (Self::Lines, _) => None,
+            (Self::Events, None) => Some(format!("retry: {RETRY_MS}\n\n").into()),
+            (Self::Events, Some(place)) => Some(format!("retry: {RETRY_MS}\nid: {place}\n\n").into()),
+        }
+    }
+
+    /// One message, and where it stands.
+    fn value(self, json: Vec<u8>, place: Option<&str>) -> Bytes {
+        match (self, place) {
+            (Self::Lines, _) => [&json[..], b"\n"].concat().into(),
+            (Self::Events, None) => [b"data: ", &json[..], b"\n\n"].concat().into(),
+            (Self::Events, Some(place)) => [b"id: ", place.as_bytes(), b"\ndata: ", &json[..], b"\n\n"].concat().into(),
         }
     }
 
@@ -73,7 +88,11 @@ pub struct Live {
 
 impl Live {
     /// Answers with a stream of JSON values. A failure on the way is its last value, since the status is long sent.
-    pub fn answer(self, messages: Streaming<Bytes>, notation: Notation) -> Response<Body> {
+    ///
+    /// `place` is where the stream begins, if the service says so.
+    pub fn answer(self, messages: Streaming<Bytes>, notation: Notation, place: Option<&str>) -> Response<Body> {
+        let place = place.filter(|_| self.route.plan.can_be_taken_up());
+        let beginning = stream::iter(notation.beginning(place));
         let stream = stream::unfold(Some((self, messages)), move |state| async move {
             let (live, mut messages) = state?;
             let next = tokio::select! {
@@ -88,14 +107,17 @@ impl Live {
             };
             match next {
                 Ok(Some(message)) => match live.route.plan.json(&live.plans, &message) {
-                    Ok(json) => Some((notation.value(json), Some((live, messages)))),
+                    Ok(json) => {
+                        let place = live.route.plan.place(&live.plans, &message);
+                        Some((notation.value(json, place.as_deref()), Some((live, messages))))
+                    }
                     Err(fault) => Some((notation.problem(&live.problem(Refusal::internal(fault))), None)),
                 },
                 Ok(None) => None,
                 Err(status) => Some((notation.problem(&Problem::from(&status).json(&live.trace)), None)),
             }
         });
-        let body = Body::from_stream(futures::StreamExt::map(stream, Ok::<_, std::convert::Infallible>));
+        let body = Body::from_stream(beginning.chain(stream).map(Ok::<_, std::convert::Infallible>));
         let mut response = Response::new(body);
         response.headers_mut().insert(header::CONTENT_TYPE, notation.content_type());
         // Proxies that collect an answer before they pass it on are asked not to.

@@ -67,6 +67,7 @@ fn cors(config: &Config) -> Option<CorsLayer> {
         "x-request-id",
         "traceparent",
         "cairn-after",
+        "last-event-id",
         "x-mlflow-workspace",
     ];
     let cors = CorsLayer::new()

@@ -19,5 +19,5 @@ mod spec;
 
 pub use plan::{Form, Kind, Message, MessageId, Plans, Shape};
 pub use read::{Accent, Fault, Reader};
-pub use wire::{Corrupt, string_field};
+pub use wire::{Corrupt, string_field, word_field};
 pub use write::{Longs, write};

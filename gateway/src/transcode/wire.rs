@@ -1,4 +1,4 @@
-use super::plan::Message;
+use super::plan::{Kind, Message};
 
 pub const VARINT: u32 = 0;
 pub const FIXED64: u32 = 1;
@@ -115,4 +115,23 @@ pub fn string_field<'a>(message: &Message, name: &str, bytes: &'a [u8]) -> Optio
         }
     }
     found.filter(|value| !value.is_empty())
+}
+
+/// The last value of a text or an unsigned number at the top of a message, as one word, if it is there.
+pub fn word_field(message: &Message, name: &str, bytes: &[u8]) -> Option<String> {
+    let field = message.field(name)?;
+    if field.kind != Kind::Uint64 {
+        return String::from_utf8(string_field(message, name, bytes)?.to_vec()).ok();
+    }
+    let mut cursor = Cursor::new(bytes);
+    let mut found = None;
+    while !cursor.is_done() {
+        let (key, wire_type) = cursor.key().ok()?;
+        if key == field.number && wire_type == VARINT {
+            found = Some(cursor.varint().ok()?);
+        } else {
+            cursor.skip(wire_type).ok()?;
+        }
+    }
+    found.map(|number| number.to_string())
 }

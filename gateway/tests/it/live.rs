@@ -30,8 +30,52 @@ async fn a_stream_is_events_for_those_who_ask_for_them() {
     let request = Request::get(watch("a")).header("accept", "text/event-stream").body(Body::empty());
     let answer = World::new().send(request.unwrap()).await;
     assert_eq!(answer.header("content-type"), "text/event-stream");
+    assert_eq!((answer.header("cache-control"), answer.header("x-accel-buffering")), ("no-store", "no"));
     let event = "data: {\"name\":\"t\",\"size\":\"1\"}\n\n";
-    assert_eq!(answer.body, format!("{event}{event}"));
+    assert_eq!(answer.body, format!("retry: 1000\n\n{event}{event}"));
+}
+
+#[tokio::test]
+async fn each_event_says_where_it_stands_and_the_first_line_where_the_stream_begins() {
+    let request = Request::get(watch("placed")).header("accept", "text/event-stream").body(Body::empty());
+    let answer = World::new().send(request.unwrap()).await;
+    let text = String::from_utf8(answer.body.to_vec()).unwrap();
+    let events: Vec<&str> = text.split_terminator("\n\n").collect();
+    assert_eq!(events[0], "retry: 1000\nid: 6");
+    assert!(events[1].starts_with("id: 7\ndata: {\"name\":\"t\""), "{text}");
+    assert!(events[2].starts_with("data: {"), "a place that is no single line would be read as something else: {text}");
+    assert_eq!(events.len(), 4, "{text}");
+}
+
+#[tokio::test]
+async fn a_reader_who_comes_back_goes_on_where_they_were_cut_off_whatever_their_address_says() {
+    let world = World::new();
+    let path = format!("{}?page_token=3", watch("a"));
+    let token = async |last: Option<&str>| {
+        let mut request = Request::get(&path).header("accept", "text/event-stream");
+        if let Some(last) = last {
+            request = request.header("last-event-id", last);
+        }
+        assert_eq!(world.send(request.body(Body::empty()).unwrap()).await.status, StatusCode::OK);
+        world.things.last().message["page_token"].clone()
+    };
+    assert_eq!(token(None).await, "3");
+    assert_eq!(token(Some("7")).await, "7");
+    assert_eq!(token(Some("")).await, "3", "a reader who has seen nothing says nothing");
+}
+
+#[tokio::test]
+async fn silent_events_show_that_they_are_alive_by_a_comment() {
+    let world = World::with(Config { keep_alive_ms: 1, ..Config::default() });
+    let request = Request::get(watch("quiet")).header("x-api-key", &world.keys.good);
+    let request = request.header("accept", "text/event-stream").body(Body::empty());
+    let mut body = world.gateway.answer(request.unwrap()).await.into_body();
+    let mut text = String::new();
+    while !text.ends_with(": alive\n\n") {
+        let piece = body.frame().await.unwrap().unwrap().into_data().unwrap();
+        text.push_str(std::str::from_utf8(&piece).unwrap());
+    }
+    assert!(text.starts_with("retry: 1000\n\ndata: "), "{text}");
 }
 
 #[tokio::test]

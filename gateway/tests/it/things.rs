@@ -172,11 +172,20 @@ impl Things {
         let message = self.note(&path, "cairn.things.v1.ListThingsRequest", &request);
         let thing = self.to_bytes("cairn.things.v1.Thing", json!({ "name": "t", "size": "1" }));
         let things = stream::iter([Ok(thing.clone()), Ok(thing)]);
+        let placed = |place: &str| {
+            Ok(self.to_bytes("cairn.things.v1.Thing", json!({ "name": "t", "size": "1", "etag": place })))
+        };
         match message["parent"].as_str().unwrap() {
             "projects/refused" => Err(refuse(Refusal::new(Code::NotFound, "THING_NOT_FOUND", "no such project"))),
             "projects/failing" => {
                 let fault = refuse(Refusal::new(Code::Unavailable, "STORE_UNAVAILABLE", "the store is gone"));
                 Ok(Response::new(things.chain(stream::iter([Err(fault)])).boxed()))
+            }
+            "projects/placed" => {
+                let things = stream::iter(["7", "8\ndata: forged", ""].map(placed));
+                let mut response = Response::new(things.boxed());
+                response.metadata_mut().insert("cairn-cursor", "6".parse().unwrap());
+                Ok(response)
             }
             "projects/quiet" => Ok(Response::new(things.chain(stream::pending()).boxed())),
             _ => Ok(Response::new(things.boxed())),

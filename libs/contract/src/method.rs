@@ -1,7 +1,7 @@
 use prost_reflect::{Kind, MessageDescriptor, MethodDescriptor};
 use prost_types::method_options::IdempotencyLevel;
 
-use crate::cairn::options::v1::{Access, Audit, Dialect, Success};
+use crate::cairn::options::v1::{Access, Audit, Cursor, Dialect, Success};
 use crate::google::api::{HttpRule, http_rule::Pattern};
 use crate::options::{Declared, enum_option, message_option};
 use crate::resource::{Resource, ResourceFault};
@@ -36,6 +36,8 @@ pub struct Method {
     pub dialect: Dialect,
     /// How its success is told over HTTP.
     pub success: Success,
+    /// Of a stream: where each message says where it stands, and how a request begins behind it.
+    pub cursor: Option<Cursor>,
     /// The method itself: its messages and whether it streams.
     pub descriptor: MethodDescriptor,
     resource_parts: Resource,
@@ -106,6 +108,12 @@ impl Method {
         if success == Success::Created && !has_name(descriptor) {
             fault("is told as created, but its answer has no name that says where");
         }
+        let cursor = message_option::<Cursor>(pool, descriptor, "cairn.options.v1.cursor");
+        if let Some(cursor) = &cursor
+            && !can_be_taken_up(descriptor, cursor)
+        {
+            fault("has a cursor, but is no stream, or names a field that is neither text nor an unsigned number");
+        }
         let resource_parts =
             Resource::parse(&access.resource, &descriptor.input(), dialect).unwrap_or_else(|problem| {
                 fault(&format!("its resource {:?} {problem}", access.resource));
@@ -141,6 +149,7 @@ impl Method {
             is_read: is_read(descriptor),
             dialect,
             success,
+            cursor,
             descriptor: descriptor.clone(),
             resource_parts,
         })
@@ -175,6 +184,17 @@ impl Binding {
 /// Whether a method's answer says where what it made is read.
 fn has_name(method: &MethodDescriptor) -> bool {
     method.output().get_field_by_name("name").is_some_and(|field| field.kind() == Kind::String && !field.is_list())
+}
+
+/// Whether the fields of a cursor are there, and can hold a place.
+fn can_be_taken_up(method: &MethodDescriptor, cursor: &Cursor) -> bool {
+    let holds_a_place = |message: MessageDescriptor, name: &str| {
+        let field = message.get_field_by_name(name);
+        field.is_some_and(|field| matches!(field.kind(), Kind::String | Kind::Uint64) && !field.is_list())
+    };
+    method.is_server_streaming()
+        && holds_a_place(method.output(), &cursor.message)
+        && holds_a_place(method.input(), &cursor.request)
 }
 
 /// Whether a method promises to change nothing.

@@ -79,7 +79,7 @@ fn apply_user(tx: &Transaction<'_>, recorded: &Recorded, event: user::Event) -> 
             let sql = "INSERT OR REPLACE INTO users (name, state, create_time) VALUES (?1, 'active', ?2)";
             tx.prepare_cached(sql)?.execute(params![name, recorded.time.micros()])?;
         }
-        user::Change::Described { .. } => {}
+        user::Change::Described { .. } | user::Change::Erased { .. } => {}
         user::Change::Enabled => set_state(tx, "users", name, "active")?,
         user::Change::Disabled { .. } => set_state(tx, "users", name, "disabled")?,
         user::Change::Deleted => set_state(tx, "users", name, "deleted")?,

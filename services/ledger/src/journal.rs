@@ -11,11 +11,12 @@ use rusqlite::{CachedStatement, Transaction, params};
 use serde::{Deserialize, Deserializer};
 
 use crate::entry::{Entry, changed, is_call};
+use crate::names;
 
 /// One row per event of the whole log, to find positions by. Events that the log keeps only the newest of have none: a
 /// view that named what is gone would not be what a rebuild makes.
 ///
-/// Rows are numbers: every text is kept once in `word`. Times need no index, since they never run backwards along
+/// Rows are numbers: every text is kept once in `word`. Names that people look for are in `part`, under each part. Times need no index, since they never run backwards along
 /// positions. Each index ends in the position, so each filter finds its newest rows first.
 pub struct Journal;
 
@@ -27,13 +28,18 @@ static PASSING: LazyLock<HashSet<&'static str>> = LazyLock::new(|| {
 });
 
 impl Projection for Journal {
-    const NAME: &'static str = "ledger.journal.v2";
+    const NAME: &'static str = "ledger.journal.v3";
 
     const SCHEMA: &'static str = "
         CREATE TABLE word (
             id INTEGER PRIMARY KEY,
             text TEXT NOT NULL UNIQUE
         ) STRICT;
+        CREATE TABLE part (
+            text TEXT NOT NULL,
+            word INTEGER NOT NULL,
+            PRIMARY KEY (text, word)
+        ) STRICT, WITHOUT ROWID;
         CREATE TABLE entry (
             position INTEGER PRIMARY KEY,
             time_micros INTEGER NOT NULL,
@@ -172,8 +178,8 @@ impl Row {
     fn of_call(entry: &Entry, words: &mut Words<'_>) -> Result<Self, rusqlite::Error> {
         Ok(Self {
             outcome: entry.outcome,
-            principal: words.id(&entry.metadata.principal)?,
-            action: words.id(&entry.action)?,
+            principal: words.name(&entry.metadata.principal)?,
+            action: words.name(&entry.action)?,
             place: Place::of(&entry.resource, words)?,
             request: request(&entry.metadata.request_id),
         })
@@ -193,8 +199,8 @@ impl Row {
         };
         Ok(Self {
             outcome: Outcome::Committed,
-            principal: words.id(&brief.principal)?,
-            action: words.id(&brief.action)?,
+            principal: words.name(&brief.principal)?,
+            action: words.name(&brief.action)?,
             place,
             request: request(&brief.request_id),
         })
@@ -204,7 +210,12 @@ impl Row {
 impl Place {
     fn of(resource: &Name, words: &mut Words<'_>) -> Result<Self, rusqlite::Error> {
         let project = resource.project().map(|project| words.id(project.as_str())).transpose()?;
-        Ok(Self { resource: words.id(resource.as_str())?, project })
+        let mut id = 0;
+        // What lies above is found by its own name, and through it this.
+        for name in names::line_of(resource.as_str()) {
+            id = words.name(name)?;
+        }
+        Ok(Self { resource: id, project })
     }
 }
 
@@ -227,6 +238,9 @@ struct Words<'tx> {
     known: HashMap<String, i64>,
     find: CachedStatement<'tx>,
     add: CachedStatement<'tx>,
+    /// Those that are found by their parts already.
+    named: HashSet<i64>,
+    part: CachedStatement<'tx>,
 }
 
 impl<'tx> Words<'tx> {
@@ -235,7 +249,20 @@ impl<'tx> Words<'tx> {
             known: HashMap::new(),
             find: tx.prepare_cached("SELECT id FROM word WHERE text = ?1")?,
             add: tx.prepare_cached("INSERT INTO word (text) VALUES (?1) RETURNING id")?,
+            named: HashSet::new(),
+            part: tx.prepare_cached("INSERT OR IGNORE INTO part (text, word) VALUES (?1, ?2)")?,
         })
+    }
+
+    /// The number of a name, which from now on is found by its parts.
+    fn name(&mut self, text: &str) -> Result<i64, rusqlite::Error> {
+        let id = self.id(text)?;
+        if self.named.insert(id) {
+            for part in names::parts(text) {
+                self.part.execute(params![part, id])?;
+            }
+        }
+        Ok(id)
     }
 
     fn id(&mut self, text: &str) -> Result<i64, rusqlite::Error> {

@@ -10,6 +10,7 @@ mod grpc;
 mod journal;
 mod lineage;
 mod log;
+mod names;
 mod page;
 mod query;
 mod reading;
@@ -70,8 +71,8 @@ pub fn mount(deps: &Deps, config: &Config, data_folder: &Path) -> Result<Mounted
     let view = View::start(Arc::clone(&deps.store), &model, Journal)?;
     let query = Query::new(model);
     let lineage = lineage(deps, config, contract, &query, &view)?;
-    let grpc = Grpc::new(contract, query, Arc::clone(&deps.store), view.clone());
     let transparency = transparency(deps, config, contract, &data_folder.join("ledger"))?;
+    let grpc = Grpc::new(contract, query, Arc::clone(&deps.store), view.clone(), transparency.secrets.origin());
     let views = vec![view, transparency.view.clone(), lineage.view.clone()];
     let open_lineage = OpenLineage {
         contract,

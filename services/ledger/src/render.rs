@@ -1,7 +1,7 @@
 //! Events as callers see them.
 
 use cairn_contract::Contract;
-use cairn_contract::cairn::ledger::v1::{AuditRecord, Event};
+use cairn_contract::cairn::ledger::v1::{AuditRecord, CloudEvent, Event};
 use cairn_eventstore::Recorded;
 use cairn_kernel::Time;
 use prost_types::value::Kind;
@@ -55,6 +55,27 @@ pub fn event(contract: &Contract, event: &Recorded, entry: Entry) -> Event {
         source_address: metadata.source_address.unwrap_or_default(),
         traceparent: metadata.traceparent.unwrap_or_default(),
         data: contract.event_json(&event.kind, &event.payload).ok().and_then(structure),
+    }
+}
+
+/// An event as a CloudEvent of a log.
+pub fn cloud_event(contract: &Contract, source: &str, recorded: &Recorded, entry: Entry) -> CloudEvent {
+    let project = entry.project().map(|project| project.to_string()).unwrap_or_default();
+    let event = event(contract, recorded, entry);
+    CloudEvent {
+        specversion: "1.0".to_owned(),
+        id: event.event_id,
+        source: source.to_owned(),
+        r#type: event.r#type,
+        subject: event.resource,
+        time: event.event_time,
+        datacontenttype: event.data.as_ref().map(|_| "application/json".to_owned()).unwrap_or_default(),
+        position: event.position,
+        partitionkey: event.stream,
+        principal: event.principal,
+        project,
+        traceparent: event.traceparent,
+        data: event.data,
     }
 }
 

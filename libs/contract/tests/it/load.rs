@@ -70,6 +70,23 @@ fn access_must_be_complete_and_of_one_mind() {
 }
 
 #[test]
+fn a_stream_is_taken_up_again_only_where_its_fields_can_hold_a_place() {
+    let method = |answer: &str, cursor: &str| {
+        format!(
+            "// Gets it.\nrpc GetLion(Lion) returns ({answer}) {{
+               option (google.api.http) = {{ get: '/api/v1/{{name=lions/*}}' }};
+               option (cairn.options.v1.access) = {{ public: true audit: AUDIT_NONE }};
+               option (cairn.options.v1.cursor) = {{ {cursor} }}; }}"
+        )
+    };
+    let expected = "has a cursor, but is no stream, or names a field that is neither text nor an unsigned number";
+    assert_eq!(faults(&method("Lion", "message: 'name' request: 'name'")), [expected]);
+    assert_eq!(faults(&method("stream Lion", "message: 'name' request: 'tail'")), [expected]);
+    let contract = load(&with_method(&method("stream Lion", "message: 'name' request: 'name'"))).unwrap();
+    assert_eq!(contract.methods()[0].cursor.as_ref().unwrap().request, "name");
+}
+
+#[test]
 fn a_path_must_be_a_template() {
     let method = "// Gets it.\nrpc GetLion(Lion) returns (Lion) {
         option (google.api.http) = { get: '/api/v1/{name' additional_bindings { body: '*' } };

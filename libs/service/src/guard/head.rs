@@ -22,6 +22,8 @@ pub const PROJECT: &str = "cairn-project";
 pub const AFTER: &str = "cairn-after";
 /// Metadata key of the position an answer's change was stored at.
 pub const POSITION: &str = "cairn-position";
+/// Answer metadata of a stream with a cursor: where it begins, for a reader who is cut off before the first message.
+pub const CURSOR: &str = "cairn-cursor";
 
 const REQUEST_ID_BYTES_MAX: usize = 128;
 const SOURCE_BYTES_MAX: usize = 64;

@@ -124,7 +124,13 @@ impl UserService for Users {
         let at =
             self.0.execute::<User>(&ctx, &request.request_id, &stream::<User>(&user), &wanted.etag, command).await?;
         self.0.people.keep(user.to_string(), after).await.map_err(refuse)?;
-        Ok(ctx.reply(self.show(&self.0.present(), &user).await?, at))
+        let mut kept = self.show(&self.0.present(), &user).await?;
+        if kept.state() == proto::user::State::Deleted {
+            // Between event and row the user was deleted and forgotten: this must not bring them back.
+            self.0.people.forget(user.to_string()).await.map_err(refuse)?;
+            (kept.display_name, kept.email) = (String::new(), String::new());
+        }
+        Ok(ctx.reply(kept, at))
     }
 
     async fn disable_user(&self, request: Request<proto::DisableUserRequest>) -> Reply<proto::User> {
@@ -146,6 +152,18 @@ impl UserService for Users {
         // The reactor would do it too, a moment later; whoever has the answer shall be able to rely on it.
         self.0.people.forget(user.to_string()).await.map_err(refuse)?;
         Ok(done.map(|user| proto::User { display_name: String::new(), email: String::new(), ..user }))
+    }
+
+    async fn erase_user(&self, request: Request<proto::EraseUserRequest>) -> Reply<proto::User> {
+        let (ctx, request) = Ctx::accept(request)?;
+        let (user, reason): (UserName, _) = (field("name", &request.name)?, text("reason", &request.reason)?);
+        self.stand(&ctx, &request.request_id, &request.etag, user.clone(), Act::Delete).await?;
+        self.0.people.forget(user.to_string()).await.map_err(refuse)?;
+        // Only now is it true. Whoever repeats a request that came this far gets here again, so it needs no id of its own:
+        // that of the request names the deletion.
+        let command = Command { user: user.clone(), act: Act::Erase { reason } };
+        let at = self.0.execute::<User>(&ctx, "", &stream::<User>(&user), "", command).await?;
+        Ok(ctx.reply(self.show(&self.0.present(), &user).await?, at))
     }
 }
 

@@ -18,6 +18,8 @@ pub enum Rejection {
     UserNotFound(UserName),
     #[error("{0} is deleted, for ever")]
     UserDeleted(UserName),
+    #[error("{0} is not deleted")]
+    UserNotDeleted(UserName),
     #[error("another user has this mail address")]
     EmailTaken,
     #[error("there is no service account {0}")]
@@ -62,6 +64,7 @@ impl Fault for Rejection {
             Self::ProjectDeleted(name) => (FailedPrecondition, "PROJECT_DELETED", with("project", name)),
             Self::UserNotFound(name) => (NotFound, "USER_NOT_FOUND", with("user", name)),
             Self::UserDeleted(name) => (FailedPrecondition, "USER_DELETED", with("user", name)),
+            Self::UserNotDeleted(name) => (FailedPrecondition, "USER_NOT_DELETED", with("user", name)),
             Self::EmailTaken => (AlreadyExists, "EMAIL_TAKEN", vec![]),
             Self::ServiceAccountNotFound(name) => {
                 (NotFound, "SERVICE_ACCOUNT_NOT_FOUND", with("service_account", name))

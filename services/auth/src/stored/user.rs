@@ -13,6 +13,7 @@ kinds! {
     DISABLED = UserDisabled;
     ENABLED = UserEnabled;
     DELETED = UserDeleted;
+    ERASED = UserErased;
 }
 
 impl Stored for User {
@@ -28,6 +29,9 @@ impl Stored for User {
             }
             Change::Enabled => (ENABLED, proto::UserEnabled { user }.encode_to_vec()),
             Change::Deleted => (DELETED, proto::UserDeleted { user }.encode_to_vec()),
+            Change::Erased { reason } => {
+                (ERASED, proto::UserErased { user, reason: reason.as_str().to_owned() }.encode_to_vec())
+            }
         };
         (kind, bytes.into())
     }
@@ -45,6 +49,10 @@ impl Stored for User {
             }
             ENABLED => (read::<proto::UserEnabled>(payload)?.user, Change::Enabled),
             DELETED => (read::<proto::UserDeleted>(payload)?.user, Change::Deleted),
+            ERASED => {
+                let proto::UserErased { user, reason } = read(payload)?;
+                (user, Change::Erased { reason: Text::stored(reason) })
+            }
             _ => return Err(DecodeFault::UnknownKind(kind.to_owned())),
         };
         Ok(Event { user: UserName::stored(user), change })

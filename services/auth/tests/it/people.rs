@@ -75,3 +75,28 @@ async fn a_repeat_that_says_something_else_changes_nothing_and_brings_nobody_bac
     let people = std::fs::read(suite.ground.folder.path().join("auth-people.sqlite")).unwrap();
     assert!(!String::from_utf8_lossy(&people).to_lowercase().contains("canary"));
 }
+
+#[tokio::test]
+async fn an_erasure_is_on_record_once_after_nothing_is_known_any_more() {
+    let suite = Suite::begun().await;
+    let made = suite.users().create_user(suite.by_admin(canary("canary@example.org"))).await.unwrap().into_inner();
+    let erase = || proto::EraseUserRequest {
+        name: made.name.clone(),
+        reason: "request 7".into(),
+        request_id: "r-9".into(),
+        ..Default::default()
+    };
+    let refused = suite.users().erase_user(suite.by_user(&made.name, erase())).await.unwrap_err();
+    assert_eq!(refused.code(), tonic::Code::PermissionDenied);
+    for _ in 0..2 {
+        let erased = suite.users().erase_user(suite.by_admin(erase())).await.unwrap().into_inner();
+        assert_eq!((erased.display_name.as_str(), erased.email.as_str()), ("", ""));
+        assert_eq!(erased.state(), proto::user::State::Deleted);
+    }
+    let page = suite.ground.store.read_all(Position::START, Direction::Forwards, &Filter::all(), 1_000).await.unwrap();
+    let of_user = page.events.iter().filter(|event| event.stream.as_str().ends_with(&made.name));
+    let kinds: Vec<_> = of_user.map(|event| event.kind.rsplit('.').next().unwrap_or_default().to_owned()).collect();
+    assert_eq!(kinds, ["UserCreated", "UserDeleted", "UserErased"]);
+    let people = std::fs::read(suite.ground.folder.path().join("auth-people.sqlite")).unwrap();
+    assert!(!String::from_utf8_lossy(&people).to_lowercase().contains("canary"));
+}

@@ -6,6 +6,7 @@ use anyhow::Context;
 use clap::Subcommand;
 use serde_json::{Value, json};
 
+use super::cloud_events;
 use super::export::Format;
 use super::output::{Column, text};
 use super::session::{Items, Session, given};
@@ -95,9 +96,13 @@ pub struct Filter {
     /// The permission exercised or refused, e.g. `experiments.runs.create`.
     #[arg(long)]
     action: Option<String>,
-    /// A resource name; records of everything below it are included.
+    /// A resource name, e.g. of a project; records of everything below it are included.
     #[arg(long)]
     resource: Option<String>,
+    /// Words, parted by spaces, that begin parts of names: `fraud trai` finds what `serviceAccounts/trainer` did in
+    /// `projects/fraud-eu`.
+    #[arg(long)]
+    query: Option<String>,
     /// The request that the caller or the gateway named so.
     #[arg(long)]
     request_id: Option<String>,
@@ -117,7 +122,7 @@ impl Filter {
         let outcome = self.outcome.as_ref().map(|name| format!("OUTCOME_{}", name.to_uppercase().replace('-', "_")));
         given(json!({
             "principal": self.principal, "action": self.action, "resource": self.resource,
-            "request_id": self.request_id, "outcome": outcome, "start_time": self.from, "end_time": self.to,
+            "query": self.query, "request_id": self.request_id, "outcome": outcome, "start_time": self.from, "end_time": self.to,
         }))
     }
 }
@@ -140,6 +145,13 @@ async fn export(session: &Session, mut request: Value, format: Format, after: Op
     if let Some(position) = after {
         request["after_position"] = json!(position.to_string());
     }
+    let origin = match format {
+        Format::Cloudevents => {
+            let checkpoint = session.call("ledger.v1.TransparencyService/GetCheckpoint", json!({})).await?;
+            Some(text(&checkpoint["origin"]))
+        }
+        Format::Csv | Format::Jsonl => None,
+    };
     let mut records = session.stream("ledger.v1.LedgerService/ExportAuditRecords", request).await?;
     if after.is_none() {
         format.heading(EXPORTED)?;
@@ -151,7 +163,10 @@ async fn export(session: &Session, mut request: Value, format: Format, after: Op
             None => "the export is not complete".to_owned(),
         })?;
         let Some(record) = record else { return Ok(()) };
-        format.record(&record, EXPORTED)?;
+        match &origin {
+            Some(origin) => format.record(&cloud_events::of_record(&record, origin), EXPORTED)?,
+            None => format.record(&record, EXPORTED)?,
+        }
         last = Some(text(&record["position"]));
     }
 }

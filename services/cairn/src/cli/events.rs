@@ -1,8 +1,11 @@
 //! `cairn events`: the log itself, event by event.
 
+use anyhow::Context;
+use cairn_client::Query;
 use clap::Subcommand;
 use serde_json::{Value, json};
 
+use super::export::Format;
 use super::output::{Column, at, line, text};
 use super::points;
 use super::session::{Items, Session, given};
@@ -24,6 +27,27 @@ const HISTORY: &[Column] = &[
     ("DATA", "story"),
 ];
 
+/// What a line of an export holds, in this order.
+const EXPORTED: &[&str] = &[
+    "position",
+    "event_time",
+    "type",
+    "stream",
+    "revision",
+    "event_id",
+    "resource",
+    "principal",
+    "on_behalf_of",
+    "action",
+    "request_id",
+    "correlation_id",
+    "causation_id",
+    "decision_id",
+    "source_address",
+    "traceparent",
+    "data",
+];
+
 /// Longest text of an event's data in a row, in characters; `--json` has all of it.
 const STORY_CHARS_MAX: usize = 140;
 
@@ -42,6 +66,18 @@ pub enum Command {
         #[command(flatten)]
         filter: Filter,
         /// Start after this position instead of now.
+        #[arg(long)]
+        after: Option<u64>,
+    },
+    /// Writes every event that fits to standard output, with its data, oldest first, up to now. However many there are,
+    /// few of them are held in memory.
+    Export {
+        #[command(flatten)]
+        filter: Filter,
+        /// How events are written.
+        #[arg(long, value_enum)]
+        format: Format,
+        /// Go on after this position: that of the last event of an export that broke off. Writes no headings.
         #[arg(long)]
         after: Option<u64>,
     },
@@ -73,6 +109,42 @@ impl Filter {
     fn request(&self) -> Value {
         given(json!({"type": self.kind, "resource": self.resource, "stream": self.stream}))
     }
+
+    fn request_after(&self, after: Option<u64>) -> Value {
+        let mut request = self.request();
+        if let Some(position) = after {
+            request["after_position"] = json!(position.to_string());
+        }
+        request
+    }
+}
+
+async fn export(session: &Session, mut request: Value, format: Format, after: Option<u64>) -> anyhow::Result<()> {
+    let mut last = after.map(|position| position.to_string());
+    let broken = |last: &Option<String>| match last {
+        Some(position) => format!("the export is not complete; go on with `--after {position}`"),
+        None => "the export is not complete".to_owned(),
+    };
+    if format == Format::Cloudevents {
+        let mut events = session.stream("ledger.v1.LedgerService/ExportCloudEvents", request).await?;
+        while let Some(event) = events.next().await.with_context(|| broken(&last))? {
+            format.record(&event, EXPORTED)?;
+            last = Some(text(&event["position"]));
+        }
+        return Ok(());
+    }
+    request["order"] = json!("ORDER_OLDEST_FIRST");
+    let mut pages = session.pages("ledger.v1.LedgerService/ListEvents", request, Query::new())?;
+    if after.is_none() {
+        format.heading(EXPORTED)?;
+    }
+    while let Some(page) = pages.next().await.with_context(|| broken(&last))? {
+        for event in page {
+            format.record(&event, EXPORTED)?;
+            last = Some(text(&event["position"]));
+        }
+    }
+    Ok(())
 }
 
 /// Adds what an event says beyond the name of what it happened to, in short.
@@ -115,11 +187,9 @@ pub async fn run(session: Session, command: Command) -> anyhow::Result<()> {
             let rpc = "ledger.v1.LedgerService/ReadResourceHistory";
             session.show(rpc, json!({"name": name}), Items::new(HISTORY).with(tell), limit).await
         }
+        Command::Export { filter, format, after } => export(&session, filter.request_after(after), format, after).await,
         Command::Tail { filter, after } => {
-            let mut request = filter.request();
-            if let Some(position) = after {
-                request["after_position"] = json!(position.to_string());
-            }
+            let request = filter.request_after(after);
             let mut lines = session.stream("ledger.v1.LedgerService/TailEvents", request).await?;
             while let Some(mut event) = lines.next().await? {
                 if session.output.is_json {

@@ -1,4 +1,4 @@
-//! Records as lines for other programs: CSV or JSON Lines.
+//! Records as lines for other programs: CSV, JSON Lines or CloudEvents.
 
 use std::io::{Write, stdout};
 
@@ -14,6 +14,8 @@ pub enum Format {
     Csv,
     /// One JSON object on each line, exactly as the server gives it.
     Jsonl,
+    /// One CloudEvent (1.0.2, in its JSON format) on each line.
+    Cloudevents,
 }
 
 /// What makes a spreadsheet calculate, and the sign that keeps it from that.
@@ -24,7 +26,7 @@ impl Format {
     pub fn heading(self, columns: &[&str]) -> anyhow::Result<()> {
         match self {
             Self::Csv => print(&row(columns.iter().map(|column| (*column).to_owned()))?),
-            Self::Jsonl => Ok(()),
+            Self::Jsonl | Self::Cloudevents => Ok(()),
         }
     }
 
@@ -32,7 +34,7 @@ impl Format {
     pub fn record(self, record: &Value, columns: &[&str]) -> anyhow::Result<()> {
         match self {
             Self::Csv => print(&row(columns.iter().map(|column| cell(&record[*column])))?),
-            Self::Jsonl => print(format!("{record}\n").as_bytes()),
+            Self::Jsonl | Self::Cloudevents => print(format!("{record}\n").as_bytes()),
         }
     }
 }

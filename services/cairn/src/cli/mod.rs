@@ -7,6 +7,7 @@ mod artifacts;
 mod audit;
 mod authz;
 mod bindings;
+mod cloud_events;
 mod comparison;
 mod config;
 mod emit;
@@ -25,6 +26,7 @@ mod nested;
 mod output;
 mod points;
 mod policies;
+mod privacy;
 mod projects;
 mod promotions;
 mod rebuild;
@@ -116,6 +118,9 @@ enum Command {
     /// Evidence: what a promotion rests on, in one file that anybody can verify.
     #[command(subcommand)]
     Evidence(evidence::Command),
+    /// Forgetting people, and showing that it was done.
+    #[command(subcommand)]
+    Privacy(privacy::Command),
     /// What was made from what.
     #[command(subcommand)]
     Lineage(lineage::Command),
@@ -188,6 +193,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Evidence(evidence::Command::Pack { promotion, output, events_max }) => {
             evidence::pack(cli.connection.open()?, &promotion, output, events_max).await
         }
+        Command::Privacy(command) => privacy::run(cli.connection.open()?, command).await,
         Command::Lineage(command) => lineage::run(cli.connection.open()?, command).await,
         Command::Witness(command) => witness::run(cli.connection.output(), command).await,
         Command::Completions { shell } => {

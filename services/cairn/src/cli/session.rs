@@ -149,7 +149,8 @@ impl Session {
         Ok(found)
     }
 
-    fn pages(&self, rpc: &str, request: Value, query: Query) -> anyhow::Result<Pages> {
+    /// The items of a list that a query wants, page by page.
+    pub fn pages(&self, rpc: &str, request: Value, query: Query) -> anyhow::Result<Pages> {
         let (path, request) = self.asked(rpc, request)?;
         Ok(self.client.list_json(&path, request, &query.build()?)?)
     }

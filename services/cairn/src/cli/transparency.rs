@@ -29,18 +29,22 @@ pub async fn checkpoint(session: &Session, is_keys: bool) -> anyhow::Result<()> 
     line(found["note"].as_str().unwrap_or_default().trim_end())
 }
 
-/// Asks for a proof and writes it with what it is about, so that the file is all that it takes.
 pub async fn prove(session: &Session, position: u64, to: Option<PathBuf>) -> anyhow::Result<()> {
+    let to = to.unwrap_or_else(|| PathBuf::from(format!("{position}.tlog-proof")));
+    write_proof(session, position, &to).await?;
+    let sentence = format!("wrote {}; verify it with `cairn audit verify {0} --key KEY`", to.display());
+    session.output.done(&sentence, &json!({"file": to, "position": position.to_string()}))
+}
+
+/// Asks for a proof and writes it with what it is about, so that the file is all that it takes.
+pub async fn write_proof(session: &Session, position: u64, to: &Path) -> anyhow::Result<()> {
     let request = json!({"position": position.to_string()});
     let proof = session.call(&format!("{SERVICE}/ProveEvent"), request).await?;
     let text = |field: &str| proof[field].as_str().unwrap_or_default().to_owned();
     let mut bundle: Bundle = text("proof").parse().context("the answer is no proof")?;
     let told = Told { entry: text("entry"), salt: text("salt"), payload: text("payload") };
     bundle.extra = Some(serde_json::to_vec(&told)?);
-    let to = to.unwrap_or_else(|| PathBuf::from(format!("{position}.tlog-proof")));
-    fs::write(&to, bundle.to_string()).with_context(|| format!("cannot write {}", to.display()))?;
-    let sentence = format!("wrote {}; verify it with `cairn audit verify {0} --key KEY`", to.display());
-    session.output.done(&sentence, &json!({"file": to, "position": position.to_string()}))
+    fs::write(to, bundle.to_string()).with_context(|| format!("cannot write {}", to.display()))
 }
 
 /// Copies the tiles and bundles of entries that are not in the folder yet, then the checkpoint over them.

@@ -23,6 +23,7 @@ impl Grpc {
             action: request::text(asked.action),
             request: request::text(asked.request_id),
             times: (request::time(asked.start_time), request::time(asked.end_time)),
+            named: self.named(ctx, &asked.query).await?,
             ..Wanted::default()
         };
         let found = self.find(ctx, visible(ctx, &resource), wanted, page).await?;

@@ -44,6 +44,7 @@ impl Grpc {
             action: request::text(asked.action),
             request: request::text(asked.request_id),
             times: (request::time(asked.start_time), request::time(asked.end_time)),
+            named: self.named(&ctx, &asked.query).await?,
             until: Some(self.journal.position()),
             is_oldest_first: true,
             ..Wanted::default()

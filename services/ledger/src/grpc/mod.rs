@@ -13,19 +13,20 @@ use std::sync::Arc;
 use cairn_contract::Contract;
 use cairn_contract::cairn::ledger::v1::ledger_service_server::LedgerService;
 use cairn_contract::cairn::ledger::v1::{
-    ExportAuditRecordsRequest, ListAuditRecordsRequest, ListAuditRecordsResponse, ListEventsRequest,
-    ListEventsResponse, ReadResourceHistoryRequest, ReadResourceHistoryResponse, TailEventsRequest,
+    ExportAuditRecordsRequest, ExportCloudEventsRequest, ListAuditRecordsRequest, ListAuditRecordsResponse,
+    ListEventsRequest, ListEventsResponse, ReadResourceHistoryRequest, ReadResourceHistoryResponse, TailEventsRequest,
 };
 use cairn_eventstore::{EventStore, Recorded};
 use cairn_kernel::{Name, Position};
 use cairn_projection::View;
-use cairn_service::{Ctx, Reply, refuse};
+use cairn_service::{Ctx, Refusal, Reply, refuse};
 use tonic::{Request, Response, Status};
 
 use crate::entry::Entry;
 use crate::log;
+use crate::names;
 use crate::page::Page;
-use crate::query::{Query, Wanted};
+use crate::query::{Named, Query, Wanted};
 use crate::scope::Scope;
 
 pub use lineage::Lineage;
@@ -42,6 +43,8 @@ pub struct Grpc {
     query: Query,
     store: Arc<dyn EventStore>,
     journal: View,
+    /// The log, as CloudEvents name where they come from.
+    source: Arc<str>,
 }
 
 /// A page of the log as the caller may see it.
@@ -59,8 +62,22 @@ impl Found {
 }
 
 impl Grpc {
-    pub fn new(contract: &'static Contract, query: Query, store: Arc<dyn EventStore>, journal: View) -> Self {
-        Self { contract, query, store, journal }
+    /// `origin` is the name that the log's checkpoints are signed under.
+    pub fn new(
+        contract: &'static Contract,
+        query: Query,
+        store: Arc<dyn EventStore>,
+        journal: View,
+        origin: &str,
+    ) -> Self {
+        Self { contract, query, store, journal, source: format!("https://{origin}").into() }
+    }
+
+    /// What the words of a query stand for in the log that the caller has seen.
+    async fn named(&self, ctx: &Ctx, query: &str) -> Result<Vec<Vec<Named>>, Status> {
+        self.journal.reached(ctx.after().unwrap_or(Position::START), ctx.deadline()).await.map_err(refuse)?;
+        let named = self.query.named(names::words(query)).await.map_err(refuse)?;
+        named.map_err(|fault| refuse(Refusal::of(&fault)))
     }
 
     /// Waits for what the caller has written, searches the journal and reads what was found.
@@ -115,6 +132,13 @@ impl LedgerService for Grpc {
 
     async fn tail_events(&self, request: Request<TailEventsRequest>) -> Reply<tail::Events> {
         let (ctx, request) = Ctx::accept(request)?;
-        self.tail(ctx, request).map(Response::new)
+        self.tail(ctx, request)
+    }
+
+    type ExportCloudEventsStream = tail::CloudEvents;
+
+    async fn export_cloud_events(&self, request: Request<ExportCloudEventsRequest>) -> Reply<tail::CloudEvents> {
+        let (ctx, request) = Ctx::accept(request)?;
+        self.cloud_events(ctx, request)
     }
 }

@@ -5,8 +5,10 @@ use rusqlite::{Connection, params_from_iter};
 
 use super::Wanted;
 use super::look_up::{below, first_since, word, words, words_below};
+use super::named::{Named, shared};
 use crate::journal::fingerprint;
 use crate::page::Page;
+use crate::scope::Scope;
 
 /// Up to so many resources below a name, each is looked up by itself; more are met often enough when walking the log.
 const RESOURCES_MAX: usize = 256;
@@ -120,6 +122,53 @@ impl Conditions {
         self.sql.push("+resource IN (SELECT id FROM word WHERE text = ? OR text > ? AND text < ?)".to_owned());
         self.values.extend([name.as_str().to_owned(), low, high].map(Value::Text));
         Ok(vec![self])
+    }
+
+    /// A search for each thing that the first word of a query may stand for, and where it looks; the other words only
+    /// filter.
+    pub fn named(mut self, wanted: &Wanted, scope: &Scope) -> Vec<(Self, Vec<Name>)> {
+        let Some((first, others)) = wanted.named.split_first() else { return vec![(self, scope.0.clone())] };
+        for names in others {
+            self.one_of_names(names);
+        }
+        let mut searches = vec![];
+        for name in first {
+            for (column, is_one) in [("principal", name.is_principal), ("action", name.is_action)] {
+                if is_one {
+                    let mut search = self.clone();
+                    search.equal(column, name.id);
+                    searches.push((search, scope.0.clone()));
+                }
+            }
+            if let Some(resource) = &name.resource {
+                searches.push((self.clone(), shared(scope, resource, wanted.is_exact)));
+            }
+        }
+        searches
+    }
+
+    /// Limits rows to those that have one of some names.
+    fn one_of_names(&mut self, names: &[Named]) {
+        let mut either = vec![];
+        for (column, has) in
+            [("principal", (|name| name.is_principal) as fn(&Named) -> bool), ("action", |name| name.is_action)]
+        {
+            let ids: Vec<_> = names.iter().filter(|name| has(name)).map(|name| Value::Integer(name.id)).collect();
+            if !ids.is_empty() {
+                either.push(format!("+{column} IN ({})", vec!["?"; ids.len()].join(", ")));
+                self.values.extend(ids);
+            }
+        }
+        let resources: Vec<_> = names.iter().filter_map(|name| name.resource.as_ref()).collect();
+        if !resources.is_empty() {
+            let below_one = vec!["text = ? OR text > ? AND text < ?"; resources.len()].join(" OR ");
+            either.push(format!("EXISTS (SELECT 1 FROM word WHERE id = entry.resource AND ({below_one}))"));
+            for resource in resources {
+                let (low, high) = below(resource.as_str());
+                self.values.extend([resource.as_str().to_owned(), low, high].map(Value::Text));
+            }
+        }
+        self.sql.push(if either.is_empty() { "FALSE".to_owned() } else { format!("({})", either.join(" OR ")) });
     }
 
     fn equal(&mut self, column: &str, value: i64) {

@@ -1,5 +1,6 @@
 mod conditions;
 mod look_up;
+mod named;
 #[cfg(test)]
 mod spec;
 
@@ -11,6 +12,8 @@ use cairn_projection::{QueryFault, ReadModel};
 use rusqlite::Connection;
 
 use self::conditions::Conditions;
+use self::named::resolve;
+pub use self::named::{Named, QueryTooBroad};
 use crate::page::Page;
 use crate::scope::Scope;
 
@@ -33,6 +36,8 @@ pub struct Wanted {
     /// Only this very resource, nothing below it.
     pub is_exact: bool,
     pub is_oldest_first: bool,
+    /// For each word of a query what it may stand for, as [`Query::named`] gives it.
+    pub named: Vec<Vec<Named>>,
 }
 
 /// Finds positions in the journal.
@@ -56,6 +61,14 @@ impl Query {
         self.model.query(move |connection| positions(connection, &scope, &wanted, page)).await
     }
 
+    /// What the words of a query stand for.
+    pub async fn named(&self, words: Vec<String>) -> Result<Result<Vec<Vec<Named>>, QueryTooBroad>, QueryFault> {
+        if words.is_empty() {
+            return Ok(Ok(vec![]));
+        }
+        self.model.query(move |connection| resolve(connection, &words)).await
+    }
+
     /// The last position whose event was recorded at or before a moment.
     pub async fn last_at(&self, time: Time) -> Result<Position, QueryFault> {
         let behind = time.after(Duration::from_micros(1));
@@ -71,15 +84,18 @@ fn positions(
     page: Page,
 ) -> Result<(Vec<Position>, bool), rusqlite::Error> {
     let mut found = vec![];
-    // The names of a scope do not overlap, so no row is found twice.
     for base in Conditions::of(connection, wanted, page)? {
-        for name in &scope.0 {
-            for search in base.clone().within(connection, name, wanted.is_exact)? {
-                found.extend(search.run(connection, wanted.is_oldest_first, page.size + 1)?);
+        for (base, names) in base.named(wanted, scope) {
+            for name in &names {
+                for search in base.clone().within(connection, name, wanted.is_exact)? {
+                    found.extend(search.run(connection, wanted.is_oldest_first, page.size + 1)?);
+                }
             }
         }
     }
     found.sort_unstable();
+    // The names of a scope do not overlap, but one row may be found by several of its names.
+    found.dedup();
     if !wanted.is_oldest_first {
         found.reverse();
     }

@@ -15,9 +15,11 @@ use rusqlite::Connection;
 use uuid::Uuid;
 
 use super::conditions::Conditions;
+use super::named::{QueryTooBroad, resolve};
 use super::{Wanted, positions};
 use crate::entry::Entry;
 use crate::journal::Journal;
+use crate::names;
 use crate::page::Page;
 use crate::scope::Scope;
 
@@ -98,6 +100,7 @@ fn wanted() -> impl Strategy<Value = Wanted> {
                     until,
                     is_exact,
                     is_oldest_first,
+                    named: vec![],
                 }
             },
         )
@@ -122,6 +125,14 @@ fn fits(event: &Recorded, scope: &Scope, wanted: &Wanted) -> bool {
         && wanted.until.is_none_or(|until| event.position <= until)
 }
 
+/// Whether each word of a query begins a part of who, what, where, or what lies above that.
+fn is_named(event: &Recorded, words: &[String]) -> bool {
+    let Entry { metadata, action, resource, .. } = Entry::of(event).unwrap();
+    let names = [metadata.principal.as_str(), &action].into_iter().chain(names::line_of(resource.as_str()));
+    let parts: Vec<String> = names.flat_map(names::parts).collect();
+    words.iter().all(|word| parts.iter().any(|part| part.starts_with(word.as_str())))
+}
+
 fn journal(events: &[Arc<Recorded>]) -> Connection {
     let mut connection = Connection::open_in_memory().unwrap();
     connection.execute_batch(Journal::SCHEMA).unwrap();
@@ -141,16 +152,23 @@ proptest! {
         scopes in prop::collection::vec(any::<Index>(), 0..3),
         sees_all in any::<bool>(),
         size in 1..20usize,
+        words in prop::collection::vec(select(&["a", "ab", "1", "x", "run", "create", "unheard"]), 0..3),
     ) {
         let events: Vec<_> = happenings.into_iter().enumerate().map(|(at, what)| recorded(at, what)).collect();
         let connection = journal(&events);
+        let words = names::words(&words.join(" "));
+        let wanted = Wanted { named: resolve(&connection, &words).unwrap().unwrap(), ..wanted };
         let mut names: Vec<Name> = scopes.iter().map(|at| at.get(&RESOURCES).parse().unwrap()).collect();
         let all = names.clone();
         names.retain(|name| !all.iter().any(|other| other != name && other.covers(name)));
         names.dedup();
         let scope = Scope(if sees_all && !wanted.is_exact { vec![Name::ROOT] } else { names });
 
-        let mut expected: Vec<_> = events.iter().filter(|e| fits(e, &scope, &wanted)).map(|e| e.position).collect();
+        let mut expected: Vec<_> = events
+            .iter()
+            .filter(|e| fits(e, &scope, &wanted) && is_named(e, &words))
+            .map(|e| e.position)
+            .collect();
         if !wanted.is_oldest_first {
             expected.reverse();
         }
@@ -204,6 +222,25 @@ fn every_filter_is_answered_by_an_index_in_the_order_of_the_log() {
             assert!(!plan.contains("TEMP B-TREE"), "{wanted:?} under {under} sorts: {plan}");
         }
     }
+}
+
+#[test]
+fn a_word_that_stands_for_too_much_is_refused_before_anything_is_searched() {
+    let many = (0..100).map(|at| recorded(at, ("users/a", "x.y.z", "projects/a", "made", "", false)));
+    let events: Vec<_> = many
+        .enumerate()
+        .map(|(at, event)| {
+            let stream = StreamName::stored(format!("x.thing-projects/a/runs/try-{at}"));
+            let metadata = Metadata { resource: format!("projects/a/runs/try-{at}"), ..Metadata::default() };
+            Arc::new(Recorded { stream, metadata: metadata.encode().into(), ..(*event).clone() })
+        })
+        .collect();
+    let connection = journal(&events);
+    let found = |query: &str| resolve(&connection, &names::words(query)).unwrap();
+    assert_eq!(found("a try"), Err(QueryTooBroad::Word { word: "try".into() }));
+    assert_eq!(found("1 2 3 4 5 6 7 8 9"), Err(QueryTooBroad::Words(9)));
+    let names = found("a 99").unwrap();
+    assert_eq!(names.iter().map(Vec::len).collect::<Vec<_>>(), [1, 1]);
 }
 
 fn plan(connection: &Connection, statement: &str) -> String {

@@ -52,6 +52,12 @@ async fn records_are_found_by_who_what_where_and_which_request() {
             ListAuditRecordsRequest { principal: ADMIN.into(), resource: RUN_B.into(), ..ask() },
             vec!["RunFinished", "RunCreated"],
         ),
+        (ListAuditRecordsRequest { query: "Mana run".into(), ..ask() }, vec!["RunFinished", "RunCreated"]),
+        (ListAuditRecordsRequest { query: "mana project".into(), ..ask() }, vec![]),
+        (
+            ListAuditRecordsRequest { query: "change".into(), resource: RUN_B.into(), ..ask() },
+            vec!["RunFinished", "RunCreated"],
+        ),
         (ListAuditRecordsRequest { principal: "users/nobody".into(), ..ask() }, vec![]),
         (ListAuditRecordsRequest { principal: GUEST.into(), resource: RUN_B.into(), ..ask() }, vec![]),
     ] {

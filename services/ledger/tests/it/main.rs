@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)] // A test that cannot go on has failed.
 
 mod audit;
+mod cloud_events;
 mod events;
 mod export;
 mod house;

@@ -6,6 +6,8 @@ use super::{REASON_CHARS_MAX, Rejection, Standing, Text, UserName};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct User {
     standing: Standing,
+    /// Whether it is on record that nothing is known of the person any more.
+    is_erased: bool,
 }
 
 /// What may be asked of a user.
@@ -27,6 +29,10 @@ pub enum Act {
     },
     Enable,
     Delete,
+    /// Says that nothing is known of the person any more.
+    Erase {
+        reason: Text<REASON_CHARS_MAX>,
+    },
 }
 
 /// What happened to a user.
@@ -43,6 +49,7 @@ pub enum Change {
     Disabled { reason: Text<REASON_CHARS_MAX> },
     Enabled,
     Deleted,
+    Erased { reason: Text<REASON_CHARS_MAX> },
 }
 
 impl User {
@@ -65,6 +72,9 @@ impl Aggregate for User {
             (Act::Create, Standing::Active | Standing::Disabled) => return Ok(vec![]),
             (_, Standing::Absent) => return Err(Rejection::UserNotFound(user)),
             (Act::Delete, Standing::Deleted) => return Ok(vec![]),
+            (Act::Erase { .. }, Standing::Deleted) if self.is_erased => return Ok(vec![]),
+            (Act::Erase { reason }, Standing::Deleted) => Change::Erased { reason },
+            (Act::Erase { .. }, _) => return Err(Rejection::UserNotDeleted(user)),
             (_, Standing::Deleted) => return Err(Rejection::UserDeleted(user)),
             (Act::Disable { .. }, Standing::Disabled) | (Act::Enable, Standing::Active) => return Ok(vec![]),
             (Act::Describe { fields }, _) if fields.is_empty() => return Ok(vec![]),
@@ -81,6 +91,7 @@ impl Aggregate for User {
             Change::Created | Change::Enabled => self.standing = Standing::Active,
             Change::Disabled { .. } => self.standing = Standing::Disabled,
             Change::Deleted => self.standing = Standing::Deleted,
+            Change::Erased { .. } => self.is_erased = true,
             Change::Described { .. } => {}
         }
     }

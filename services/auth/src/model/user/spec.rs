@@ -48,6 +48,17 @@ fn a_deleted_user_stays_deleted() {
 }
 
 #[test]
+fn that_a_person_was_erased_is_on_record_once_and_only_of_the_deleted() {
+    let erase = || ask(Act::Erase { reason: Text::stored("request 7") });
+    given::<User>([happened(Change::Created)]).when(erase()).rejected(Rejection::UserNotDeleted(name()));
+    given::<User>([happened(Change::Created), happened(Change::Deleted)])
+        .when(erase())
+        .then([happened(Change::Erased { reason: Text::stored("request 7") })])
+        .when(erase())
+        .nothing();
+}
+
+#[test]
 fn the_log_says_that_a_profile_changed_and_not_how() {
     let fields = vec!["email".to_owned()];
     given::<User>([happened(Change::Created)])
@@ -70,6 +81,7 @@ fn any_act() -> impl Strategy<Value = Act> {
         Just(Act::Disable { reason: Text::default() }),
         Just(Act::Enable),
         Just(Act::Delete),
+        Just(Act::Erase { reason: Text::default() }),
     ]
 }
 

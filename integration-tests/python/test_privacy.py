@@ -1,0 +1,109 @@
+"""A person nobody else could be is made known, works, and is erased: nothing of them is left in any file, and every proof
+still holds, that of the erasure too."""
+
+import base64
+import subprocess
+
+import pytest
+
+from api import Api, eventually
+from suite import Suite
+
+NAME = "Wilhelmina Xanthippe Kanarienvogel"
+MAIL = "w.kanarienvogel@canary-birds.example"
+OTHER = "Bartholomew Neverforgotten"
+
+
+def verify(cairn, *args) -> subprocess.CompletedProcess:
+    """With no address, no key and no variable of ours."""
+    return subprocess.run([cairn, "audit", "verify", *map(str, args)], env={}, capture_output=True, text=True)
+
+
+def disguises(text: str) -> set[bytes]:
+    """How a text may stand in a file: whole or any of its words, in encodings, and inside base64 wherever it begins."""
+    found = set()
+    for word in {text, *text.replace("@", " ").split()} - {"w."}:
+        if len(word) < 6:
+            continue
+        for form in {word, word.lower(), word.upper()}:
+            raw = form.encode()
+            found |= {raw, form.encode("utf-16-le"), form.encode("utf-16-be"), raw.hex().encode()}
+            for offset in range(3):
+                encoded = base64.b64encode(b"\0" * offset + raw)
+                # Without the letters at both ends, which what stands around it changes too.
+                inner = encoded[(0, 2, 3)[offset]:len(encoded) - 4]
+                found |= {inner, inner.translate(bytes.maketrans(b"+/", b"-_"))}
+    return found
+
+
+def traces(folder, *texts: str) -> list[str]:
+    """Files in which a text is found, as raw bytes: free pages, journals and write-ahead logs included."""
+    needles = set().union(*(disguises(text) for text in texts))
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert len(files) > 5
+    return [f"{path.relative_to(folder)}: {needle!r}" for path in files
+            for content in [path.read_bytes()] for needle in needles if needle in content]
+
+
+@pytest.fixture
+def suite(cairn, tmp_path):
+    with Suite(cairn, tmp_path / "data", env={"RUST_LOG": "debug"}) as running:
+        yield running
+
+
+def test_of_a_canary_who_was_erased_no_trace_is_left_and_every_proof_holds(suite, cairn, tmp_path):
+    admin = Api(suite)
+    key = suite.cli("audit", "checkpoint", "--keys").stdout.strip()
+    kept = admin.make("users", {"user": {"display_name": OTHER}})
+    user = admin.make("users", {"user": {"display_name": NAME, "email": MAIL}, "request_id": "9d1c5a3e-made"})["name"]
+    admin.make("bindings", {"binding": {"principal": user, "role": "roles/editor", "resource": "projects/default"}})
+    canary = Api(suite, admin.make(f"{user}/apiKeys", {"api_key": {"title": "laptop"}})["secret"])
+
+    # They work, change their address, are looked at, and are refused something.
+    run = canary.run("work of somebody")
+    answer = canary.patch(user, json={"email": f"new.{MAIL}"})
+    assert answer.ok, answer.text
+    assert canary.get(user).json()["display_name"] == NAME
+    assert canary.post("users", json={"user": {"display_name": NAME, "email": f"other.{MAIL}"}}).status_code == 403
+    assert admin.post("users", json={"user": {"display_name": NAME, "email": f"new.{MAIL}"}}).status_code == 409
+    assert NAME in {shown.get("display_name") for shown in admin.get("users").json()["users"]}
+    before = suite.cli_json("events", "history", run)[0]["position"]
+    first = tmp_path / "before.tlog-proof"
+    assert suite.cli("audit", "prove", before, "--to", str(first)).returncode == 0
+    assert any(NAME.encode() in path.read_bytes() for path in suite.data.rglob("*") if path.is_file()), "they were known"
+
+    # Erased by whoever may, and not by themselves.
+    refused = suite.cli("privacy", "erase", user, key=canary.headers["Authorization"].split()[1])
+    assert refused.returncode != 0 and "ACCESS_DENIED" in refused.stderr
+    certificate = tmp_path / "erased.tlog-proof"
+    done = suite.cli_json("privacy", "erase", user, "--reason", "request 7", "--certificate", str(certificate))
+    assert done["name"] == user and done["certificate"] == str(certificate)
+    assert canary.get("auth/whoami").status_code == 401, "their key opens nothing"
+
+    # The certificate says who was erased, when and on whose word; nothing of who they were.
+    shown = verify(cairn, certificate, "--key", key)
+    assert shown.returncode == 0 and "UserErased" in shown.stdout and user in shown.stdout, shown.stderr
+    again = suite.cli_json("privacy", "erase", user, "--certificate", str(tmp_path / "again.tlog-proof"))
+    assert again["position"] == done["position"], "there is one erasure"
+
+    # What was proven before holds, what happens later is proven, and the log as a whole is what it was.
+    later = suite.cli_json("events", "history", admin.run("later"))[0]["position"]
+    second, whole = tmp_path / "after.tlog-proof", tmp_path / "whole"
+    assert suite.cli("audit", "prove", later, "--to", str(second)).returncode == 0
+    again_before = tmp_path / "before-again.tlog-proof"
+    assert suite.cli("audit", "prove", before, "--to", str(again_before)).returncode == 0
+    for proof in (first, second, again_before, certificate):
+        assert verify(cairn, proof, "--key", key).returncode == 0
+    assert suite.cli("audit", "pull", str(whole)).returncode == 0
+    assert verify(cairn, whole, "--key", key).returncode == 0
+
+    assert traces(suite.data, NAME, MAIL) == [], "while it runs"
+    assert suite.stop() == 0
+    assert traces(suite.data, NAME, MAIL) == []
+    assert traces(tmp_path, NAME, MAIL) == [], "nor in the log of the process, the proofs or the copy"
+    assert any(trace.startswith("auth-people.sqlite") for trace in traces(suite.data, OTHER)), "the search finds people"
+
+    suite.start()
+    assert Api(suite).get(kept["name"]).json()["display_name"] == OTHER
+    assert eventually(lambda: Api(suite).get(user).json()).get("display_name", "") == ""
+    assert traces(suite.data, NAME, MAIL) == [], "nor does a new start bring them back"
