@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use cairn_eventstore::{Commands, Direction, EventStore, Filter, Memory, Order, RequestKey};
 use cairn_kernel::{Expected, Metadata, Position, SimClock};
+use cairn_objects::{ObjectStore, Signer};
 use cairn_projection::View;
 use cairn_registry::app::{App, Call, NewModel, NewVersion};
 use cairn_registry::model::version::Facts;
@@ -21,6 +22,7 @@ pub struct Service {
     pub app: App,
     pub view: View,
     pub store: Memory,
+    pub objects: Arc<dyn ObjectStore>,
     pub clock: SimClock,
     _folder: TempDir,
 }
@@ -39,8 +41,10 @@ impl Service {
         let now = Arc::new(clock.clone());
         let past = AsOfReads::none(Arc::clone(&log), now.clone());
         let tools = hooks::open(&log, commands.clone(), now.clone(), folder.path(), hooks::Config::default()).unwrap();
-        let (app, view) = open(log, commands, now, folder.path(), past, Config::default(), tools).unwrap();
-        Self { app, view, store, clock, _folder: folder }
+        let objects = objects();
+        let (app, [view, _]) =
+            open(log, commands, now, folder.path(), past, Config::default(), tools, objects.clone()).unwrap();
+        Self { app, view, store, objects, clock, _folder: folder }
     }
 
     pub async fn model(&self, display_name: &str) -> ModelName {
@@ -122,6 +126,11 @@ impl Service {
         let alias = alias.parse().unwrap();
         self.app.set_alias(&call(), &model, Expected::Any, &alias, version.number()).await.unwrap();
     }
+}
+
+/// A place for bytes in memory.
+pub fn objects() -> Arc<dyn ObjectStore> {
+    Arc::new(cairn_objects::Memory::new(Signer::new(&[1; 32], "http://localhost")))
 }
 
 pub fn project() -> ProjectName {
