@@ -6,7 +6,7 @@ use cairn_modelsig::{Difference, SIGNATURE_FILE, SignatureFault};
 pub enum Rejection {
     #[error("versions of this model must be signed, and {0}")]
     Missing(&'static str),
-    #[error("versions of this model must be signed by a trusted key, and of {SIGNATURE_FILE} holds: {problem}")]
+    #[error("versions of this model must be signed by a trusted key, and {SIGNATURE_FILE} is not: {problem}")]
     Untrusted { problem: String, fingerprint: String },
     #[error("{SIGNATURE_FILE} is no signature of these files: {0}")]
     Invalid(String),
