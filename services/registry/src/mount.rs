@@ -11,6 +11,7 @@ use tonic::service::Routes;
 use crate::app::App;
 use crate::cards::Cards;
 use crate::config::Config;
+use crate::files::Files;
 use crate::functions::{self, Functions};
 use crate::grpc::add_services;
 use crate::hooks::{self, Tools, ToolsFault};
@@ -22,6 +23,7 @@ use crate::query::Query;
 pub const ROLE: &str = "registry";
 
 /// Opens the read models in a folder, starts following the log, and gives what every surface of this service stands on.
+#[expect(clippy::too_many_arguments, reason = "what it stands on, each once")]
 pub fn open(
     store: Arc<dyn EventStore>,
     commands: Commands,
@@ -30,11 +32,13 @@ pub fn open(
     past: AsOfReads,
     config: Config,
     tools: Arc<Tools>,
-) -> Result<(App, View), QueryFault> {
+    objects: Arc<dyn ObjectStore>,
+) -> Result<(App, [View; 2]), QueryFault> {
     let model = ReadModel::open(&folder.join("registry.sqlite"), config.readers as usize)?;
-    let view = View::start(store, &model, Views)?;
-    let app = App::new(commands, clock, view.clone(), Query::new(model), past, config, tools);
-    Ok((app, view))
+    let view = View::start(Arc::clone(&store), &model, Views)?;
+    let files = Files::start(objects, store, folder, &config)?;
+    let views = [view.clone(), files.view().clone()];
+    Ok((App::new(commands, clock, view, Query::new(model), past, config, tools, files), views))
 }
 
 /// How this service is set up.
@@ -42,7 +46,7 @@ pub struct Settings {
     pub registry: Config,
     pub functions: functions::Config,
     pub hooks: hooks::Config,
-    /// Where packages of functions are kept.
+    /// Where packages of functions are kept, and the files of versions.
     pub objects: Arc<dyn ObjectStore>,
 }
 
@@ -64,12 +68,14 @@ pub fn mount(deps: &Deps, settings: Settings, data_folder: &Path) -> Result<Moun
     let past = AsOfReads::start(deps, "registry.past.sqlite", Views)?;
     let mut views: Vec<_> = past.view().cloned().into_iter().collect();
     let tools = hooks::open(&store, deps.commands.clone(), Arc::clone(&clock), data_folder, hooks)?;
-    let (app, view) = open(Arc::clone(&store), deps.commands.clone(), clock, &deps.views_folder, past, config, tools)?;
+    let (folder, kept) = (&deps.views_folder, Arc::clone(&objects));
+    let (app, own) = open(Arc::clone(&store), deps.commands.clone(), clock, folder, past, config, tools, kept)?;
     let cards = Cards::start(app.clone(), Arc::clone(&store), &deps.views_folder)?;
     let functions = Functions::start(objects, store, deps.commands.clone(), &deps.views_folder, functions)?;
     let mut routes = Routes::builder();
     add_services(&mut routes, app.clone(), Arc::clone(&deps.access));
     let routes = Mlflow::new(app).routes(cards.routes(functions.routes(routes.routes())));
-    views.extend([view, functions.view().clone(), cards.view().clone()]);
+    views.extend(own);
+    views.extend([functions.view().clone(), cards.view().clone()]);
     Ok(Mounted { role: ROLE, routes, views })
 }

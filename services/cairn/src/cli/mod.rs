@@ -33,6 +33,7 @@ mod rebuild;
 mod run_logs;
 mod runs;
 mod session;
+mod signing;
 mod transparency;
 mod up;
 mod verify;

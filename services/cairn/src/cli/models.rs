@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::model_cards;
 use super::output::Column;
 use super::session::{Items, Session, given, pairs, query};
+use super::signing;
 
 const MODELS: &str = "registry.v1.RegisteredModelService";
 const VERSIONS: &str = "registry.v1.ModelVersionService";
@@ -150,6 +151,8 @@ pub enum Command {
     Summary,
     #[command(flatten)]
     Cards(model_cards::Command),
+    #[command(flatten)]
+    Signing(signing::Command),
 }
 
 pub async fn run(session: Session, command: Command) -> anyhow::Result<()> {
@@ -227,6 +230,7 @@ pub async fn run(session: Session, command: Command) -> anyhow::Result<()> {
             session.output.one(&call(format!("{MODELS}/SummarizeRegistry"), request).await?)
         }
         Command::Cards(command) => model_cards::run(&session, command).await,
+        Command::Signing(command) => signing::run(&session, command).await,
     }
 }
 

@@ -155,6 +155,7 @@ impl Gate {
             description: description.to_owned(),
             tags: tags.clone(),
             facts: Arc::clone(facts),
+            artifacts: Arc::default(),
         };
         let version = VersionView {
             description: description.to_owned(),

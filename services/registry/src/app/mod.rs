@@ -8,6 +8,7 @@ mod models;
 mod policies;
 mod promotions;
 mod reading;
+mod signing;
 mod sources;
 mod versions;
 
@@ -26,9 +27,11 @@ pub use self::models::{ModelChange, NewModel};
 pub use self::policies::Policy;
 pub use self::promotions::PromotionStatus;
 pub use self::reading::Reading;
+pub use self::signing::{NewSigningPolicy, Signing};
 pub use self::sources::Source;
 pub use self::versions::{NewVersion, Resolve};
 use crate::config::Config;
+use crate::files::Files;
 use crate::hooks::Tools;
 use crate::model::registered::{Command, Rejection};
 use crate::model::{DefaultPolicy, Model, ModelName, ProjectName, Terms};
@@ -48,10 +51,12 @@ struct Inner {
     past: AsOfReads,
     config: Config,
     tools: Arc<Tools>,
+    files: Files,
 }
 
 impl App {
     /// Over a log and the read models that follow it.
+    #[expect(clippy::too_many_arguments, reason = "what it stands on, each once")]
     pub fn new(
         commands: Commands,
         clock: Arc<dyn Clock>,
@@ -60,8 +65,9 @@ impl App {
         past: AsOfReads,
         config: Config,
         tools: Arc<Tools>,
+        files: Files,
     ) -> Self {
-        Self { inner: Arc::new(Inner { commands, clock, view, query, past, config, tools }) }
+        Self { inner: Arc::new(Inner { commands, clock, view, query, past, config, tools, files }) }
     }
 
     /// Reads the read models. Ask [`App::settle`] first when the caller named a position.

@@ -6,7 +6,9 @@ use cairn_kernel::{Code, Expected, Position};
 use cairn_service::Refusal;
 
 use super::gate::Gate;
+use super::signing::checked;
 use super::{App, Call, Made, refused};
+use crate::files::{ArtifactPage, place};
 use crate::model::registered::{Command, Rejection};
 use crate::model::version::{self, Facts};
 use crate::model::{Model, ModelName, Stage, Version, VersionName};
@@ -38,20 +40,25 @@ impl App {
         new: NewVersion,
     ) -> Result<Made<VersionRecord>, Refusal> {
         let NewVersion { description, tags, facts } = new;
+        let place = place(&model.parent(), &facts);
+        let found = Arc::new(self.inner.files.at(place.as_ref(), self.head(), call.deadline).await?);
         let (words, facts) = (Arc::new((description, tags)), Arc::new(facts));
         let versions_max = u32::try_from(self.inner.config.versions_per_model_max).unwrap_or(u32::MAX);
         let request = call.request_key();
         let attempt = |mut work: Work, gate: Gate| {
             let (model, words, facts) = (model.clone(), Arc::clone(&words), Arc::clone(&facts));
+            let found = Arc::clone(&found);
             let number = Command::Number { versions_max, request: request.clone() };
             async move {
                 let (description, tags) = (*words).clone();
+                let facts = checked(&mut work, &model, &facts, &found).await?;
                 if !gate.lets_version(&mut work, &model, &number, &description, &tags, &facts).await? {
                     return Ok((None, work));
                 }
                 let state = work.decide::<Model>(&model.stream(), Expected::Any, number).await?;
                 let name = model.version(state.last());
-                let create = version::Command::Create { name: name.clone(), description, tags, facts };
+                let artifacts = Arc::clone(&found.artifacts);
+                let create = version::Command::Create { name: name.clone(), description, tags, facts, artifacts };
                 work.decide::<Version>(&name.stream(), Expected::Any, create).await?;
                 Ok((Some(name), work))
             }
@@ -71,6 +78,20 @@ impl App {
     /// A version.
     pub async fn version(&self, call: &Call, name: &VersionName) -> Result<VersionRecord, Refusal> {
         version(&self.reading(call).await?.query, name).await
+    }
+
+    /// The files of a version as they were when it was registered, by path.
+    pub async fn version_artifacts(
+        &self,
+        call: &Call,
+        name: &VersionName,
+        limit: usize,
+        page_token: &str,
+    ) -> Result<ArtifactPage, Refusal> {
+        self.version(call, name).await?;
+        // Whoever has just registered it, and was answered by another view, finds its files here.
+        let seen = self.head().max(call.after.unwrap_or_default());
+        self.inner.files.of_version(name, seen, call.deadline, limit, page_token).await
     }
 
     /// The version that an alias or a stage stands for.

@@ -1,4 +1,4 @@
-use crate::model::version::Tensor;
+use crate::model::version::{Manifest, SignatureCheck, Tensor};
 use crate::model::{Move, Number};
 use crate::query::{ModelRecord, PromotionRecord, PromotionState, VersionRecord};
 
@@ -75,8 +75,28 @@ fn attributes(model: &ModelRecord, version: &VersionRecord) -> Vec<Vec<String>> 
         ("Source", facts.source_uri.clone()),
         ("Files", facts.artifact_uri.clone()),
         ("Page of the run", facts.run_link.clone()),
+        ("Digest of the files", digest(&facts.manifest)),
+        ("Signature", signature(&facts.signature_check)),
     ];
     rows.into_iter().filter(|(_, value)| !value.is_empty()).map(|(what, value)| vec![what.to_owned(), value]).collect()
+}
+
+fn digest(manifest: &Manifest) -> String {
+    match manifest {
+        Manifest::Unnoted => String::new(),
+        Manifest::Elsewhere => "not known: they are not kept here".to_owned(),
+        Manifest::TooMany => "not known: there are too many".to_owned(),
+        Manifest::Known { sha256, count, size } => format!("{sha256} ({count} files, {size} bytes)"),
+    }
+}
+
+fn signature(check: &SignatureCheck) -> String {
+    match check {
+        SignatureCheck::Unnoted => String::new(),
+        SignatureCheck::Absent => "none".to_owned(),
+        SignatureCheck::Verified { key, fingerprint, .. } => format!("verified, by key {key} ({fingerprint})"),
+        SignatureCheck::Untrusted { problem, .. } => format!("not trusted: {problem}"),
+    }
 }
 
 fn row(side: &str, at: usize, tensor: &Tensor) -> Vec<String> {

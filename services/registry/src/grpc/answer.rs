@@ -7,6 +7,7 @@ use crate::app::{Policy, PromotionStatus};
 use crate::convert::timestamp;
 use crate::model::Unmet;
 use crate::query::{ApprovalRecord, ModelRecord, PromotionState, Summary, VersionRecord};
+use crate::stored::artifacts::{encode_check, encode_manifest};
 use crate::stored::terms;
 
 fn etag(revision: Revision) -> String {
@@ -51,6 +52,8 @@ pub(super) fn version(record: VersionRecord) -> proto::ModelVersion {
         update_time: Some(timestamp(record.update_time)),
         creator: record.creator,
         etag: etag(record.revision),
+        artifact_manifest: encode_manifest(&facts.manifest),
+        signature_check: encode_check(&facts.signature_check),
     }
 }
 

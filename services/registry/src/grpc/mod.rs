@@ -6,6 +6,7 @@ mod models;
 pub(crate) mod parse;
 mod policies;
 mod promotions;
+mod signing;
 pub(crate) mod versions;
 
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use cairn_contract::cairn::registry::v1::hook_service_server::HookServiceServer;
 use cairn_contract::cairn::registry::v1::model_version_service_server::ModelVersionServiceServer;
 use cairn_contract::cairn::registry::v1::promotion_service_server::PromotionServiceServer;
 use cairn_contract::cairn::registry::v1::registered_model_service_server::RegisteredModelServiceServer;
+use cairn_contract::cairn::registry::v1::signing_policy_service_server::SigningPolicyServiceServer;
 use tonic::service::RoutesBuilder;
 
 use crate::app::App;
@@ -35,5 +37,6 @@ pub(crate) fn add_services(routes: &mut RoutesBuilder, app: App, access: Arc<Acc
         .add_service(RegisteredModelServiceServer::new(grpc.clone()).max_decoding_message_size(usize::MAX))
         .add_service(ModelVersionServiceServer::new(grpc.clone()).max_decoding_message_size(usize::MAX))
         .add_service(HookServiceServer::new(grpc.clone()).max_decoding_message_size(usize::MAX))
+        .add_service(SigningPolicyServiceServer::new(grpc.clone()).max_decoding_message_size(usize::MAX))
         .add_service(PromotionServiceServer::new(grpc).max_decoding_message_size(usize::MAX));
 }

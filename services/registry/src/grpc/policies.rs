@@ -33,11 +33,7 @@ impl Grpc {
         mask(request.update_mask.as_ref(), &["terms"])?;
         let terms = given.terms.ok_or_else(|| invalid("promotion_policy.terms", "must be given"))?;
         let terms = policy(terms)?;
-        let on = match &scope {
-            PolicyScope::Project(project) => project.name(),
-            PolicyScope::Model(model) => model.name(),
-        };
-        let may_relax = ctx.require(OVERRIDE, on).is_ok();
+        let may_relax = ctx.require(OVERRIDE, scope.name()).is_ok();
         let call = Call::of(&ctx, &request.request_id);
         let made = self.app.set_policy(&call, &scope, expected, terms, may_relax).await.map_err(refuse)?;
         Ok(ctx.reply(answer::policy(made.value), made.position))

@@ -9,10 +9,12 @@ use tonic::{Request, Response, Status, async_trait};
 use super::parse::{changes, description, etag, facts, invalid, mask, page_size, search, stage, tags, terms, visible};
 use super::{Grpc, answer};
 use crate::app::{Call, NewVersion, Source};
+use crate::files::place;
 use crate::model::version::Facts;
 use crate::model::{ModelName, ProjectName, VersionName};
 use crate::query::VersionSearch;
 use crate::search::{version_filter, version_order};
+use crate::stored::artifacts::encode_artifact;
 
 #[async_trait]
 impl ModelVersionService for Grpc {
@@ -65,6 +67,21 @@ impl ModelVersionService for Grpc {
         let page = reading.query.search_versions(wanted).await.map_err(refuse)?;
         Ok(Response::new(proto::ListModelVersionsResponse {
             model_versions: page.versions.into_iter().map(answer::version).collect(),
+            next_page_token: page.next_page_token,
+        }))
+    }
+
+    async fn list_model_version_artifacts(
+        &self,
+        request: Request<proto::ListModelVersionArtifactsRequest>,
+    ) -> Reply<proto::ListModelVersionArtifactsResponse> {
+        let (ctx, request) = Ctx::accept(request)?;
+        let name: VersionName = field("parent", &request.parent)?;
+        let limit = page_size(request.page_size)?;
+        let page = self.app.version_artifacts(&Call::of(&ctx, ""), &name, limit, &request.page_token).await;
+        let page = page.map_err(refuse)?;
+        Ok(Response::new(proto::ListModelVersionArtifactsResponse {
+            artifacts: page.artifacts.iter().map(encode_artifact).collect(),
             next_page_token: page.next_page_token,
         }))
     }
@@ -152,23 +169,30 @@ impl Grpc {
         }
         let source = Source { uri, ..source };
         let located = self.app.locate(call, project, source).await.map_err(refuse)?;
-        readable(ctx, &located.run)?;
-        Ok(Facts {
+        let facts = Facts {
             source_run: located.run,
             source_model: located.model,
             source_uri: located.uri,
             artifact_uri: located.artifact_uri,
             ..facts
-        })
+        };
+        readable(ctx, project, &facts)?;
+        Ok(facts)
     }
 }
 
-/// Refuses a run that the caller may not read.
-pub(crate) fn readable(ctx: &Ctx, run: &str) -> Result<(), Status> {
-    match run.parse::<Name>() {
-        Ok(run) => ctx.require("experiments.runs.get", &run),
-        // An id that is not known here leads to nothing.
-        Err(_) => Ok(()),
+/// Refuses a run that the caller may not read, and files of a logged model that they may not read: a version tells of
+/// both.
+pub(crate) fn readable(ctx: &Ctx, project: &ProjectName, facts: &Facts) -> Result<(), Status> {
+    // An id that is not known here leads to nothing.
+    if let Ok(run) = facts.source_run.parse::<Name>() {
+        ctx.require("experiments.runs.get", &run)?;
+    }
+    match place(project, facts) {
+        Some(place) if place.owner.matches("projects/*/experiments/*/loggedModels/*").is_some() => {
+            ctx.require("experiments.loggedModels.get", &place.owner)
+        }
+        _ => Ok(()),
     }
 }
 

@@ -59,6 +59,11 @@ pub(super) fn translated(refusal: Refusal) -> Status {
         "STAGE_MOVE_INVALID" | "MODEL_FULL" | "SOURCE_INVALID" | "ALIAS_NOT_FOUND" => {
             ErrorCode::InvalidParameterValue.says(refusal.message)
         }
+        // Likewise: the folder must be signed anew, and sending it again does not do that.
+        "MODEL_SIGNATURE_MISSING"
+        | "MODEL_SIGNATURE_UNTRUSTED"
+        | "MODEL_SIGNATURE_INVALID"
+        | "MODEL_SIGNATURE_MISMATCH" => ErrorCode::InvalidParameterValue.says(refusal.message),
         // Not a code that clients repeat the call for: only people change this.
         "TARGET_PROTECTED" => ErrorCode::PermissionDenied.says(refusal.message),
         _ => refusal.into(),

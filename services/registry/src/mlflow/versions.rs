@@ -183,14 +183,15 @@ impl Mlflow {
 
     async fn located(&self, caller: &Caller, call: &Call, source: Source) -> Result<Facts, Status> {
         let located = self.app.locate(call, caller.project(), source).await.map_err(translated)?;
-        readable(caller.ctx(), &located.run)?;
-        Ok(Facts {
+        let facts = Facts {
             source_run: located.run,
             source_model: located.model,
             source_uri: located.uri,
             artifact_uri: located.artifact_uri,
             ..Facts::default()
-        })
+        };
+        readable(caller.ctx(), caller.project(), &facts)?;
+        Ok(facts)
     }
 
     /// What a client is told whose move only a promotion makes: that one waits now, and who must act.

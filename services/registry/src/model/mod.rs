@@ -8,6 +8,7 @@ pub mod name;
 pub mod policy;
 pub mod promotion;
 pub mod registered;
+pub mod signing;
 pub mod stage;
 pub mod terms;
 pub mod version;
@@ -20,6 +21,7 @@ pub use name::{ModelName, Number, PolicyScope, ProjectName, PromotionName, Versi
 pub use policy::DefaultPolicy;
 pub use promotion::{Approver, Evidence, Move, Promotion, Target, Unmet};
 pub use registered::Model;
+pub use signing::SigningPolicy;
 pub use stage::Stage;
 pub use terms::{Terms, Threshold};
 pub use version::Version;

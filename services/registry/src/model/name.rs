@@ -158,27 +158,44 @@ pub enum PolicyScope {
 /// The id of the one policy there is of each.
 pub const POLICY: &str = "default";
 
+/// The collection that policies on promotions are named in.
+const PROMOTION_POLICIES: &str = "promotionPolicies";
+
 impl PolicyScope {
-    /// Reads the name of a policy. `None`: it is one, but there is only [`POLICY`].
+    /// Reads the name of a policy on promotions. `None`: it is one, but there is only [`POLICY`].
     pub fn of(text: &str) -> Result<Option<Self>, NameFault> {
+        Self::named_in(PROMOTION_POLICIES, text)
+    }
+
+    /// Reads the name of a policy of a collection. `None`: it is one, but there is only [`POLICY`].
+    pub fn named_in(collection: &str, text: &str) -> Result<Option<Self>, NameFault> {
         let name: Name = text.parse().map_err(|_| NameFault::invalid("policy name", text))?;
-        if let Some(ids) = name.matches("projects/*/promotionPolicies/*") {
+        if let Some(ids) = name.matches(&format!("projects/*/{collection}/*")) {
             return Ok((ids[1] == POLICY).then_some(Self::Project(ProjectName::new(ids[0])?)));
         }
-        if let Some(ids) = name.matches("projects/*/models/*/promotionPolicies/*") {
+        if let Some(ids) = name.matches(&format!("projects/*/models/*/{collection}/*")) {
             return Ok((ids[2] == POLICY).then_some(Self::Model(ModelName::new(ids[0], ids[1])?)));
         }
         Err(NameFault::invalid("policy name", text))
+    }
+
+    /// Whose policy it is.
+    pub fn name(&self) -> &Name {
+        match self {
+            Self::Project(project) => project.name(),
+            Self::Model(model) => model.name(),
+        }
+    }
+
+    /// The name of its policy in a collection.
+    pub fn policy_in(&self, collection: &str) -> String {
+        format!("{}/{collection}/{POLICY}", self.name())
     }
 }
 
 impl fmt::Display for PolicyScope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = match self {
-            Self::Project(project) => project.name(),
-            Self::Model(model) => model.name(),
-        };
-        write!(f, "{name}/promotionPolicies/{POLICY}")
+        f.write_str(&self.policy_in(PROMOTION_POLICIES))
     }
 }
 

@@ -13,7 +13,7 @@ use crate::model::{Stage, VersionName};
 pub(super) fn apply(tx: &Connection, recorded: &Recorded, event: &Event) -> rusqlite::Result<()> {
     let name = &event.version;
     let Some(model) = row(tx, &name.parent())? else { return Ok(()) };
-    if let Change::Created { description, tags, facts } = &event.change {
+    if let Change::Created { description, tags, facts, .. } = &event.change {
         let is_prompt = is_prompt(tags).unwrap_or_default();
         // The last part of the run's name is how MLflow's clients search for it.
         let run = facts.source_run.rsplit('/').next().unwrap_or_default();
@@ -78,8 +78,9 @@ pub(super) fn apply(tx: &Connection, recorded: &Recorded, event: &Event) -> rusq
 /// What of a version's first event never changes.
 fn kept(payload: &[u8]) -> Vec<u8> {
     let message = proto::ModelVersionCreated::decode(payload).unwrap_or_default();
-    let version = String::new();
-    proto::ModelVersionCreated { version, description: String::new(), tags: BTreeMap::new(), ..message }.encode_to_vec()
+    // The list of files is kept once, in a view of its own.
+    let (version, description, tags, artifacts) = (String::new(), String::new(), BTreeMap::new(), vec![]);
+    proto::ModelVersionCreated { version, description, tags, artifacts, ..message }.encode_to_vec()
 }
 
 fn set_tags(tx: &Connection, name: &VersionName, id: i64, tags: &BTreeMap<String, String>) -> rusqlite::Result<()> {

@@ -1,10 +1,12 @@
 //! Our events as they are stored, and stored events as they are ours. Every shape ever stored is read here.
 
+pub(crate) mod artifacts;
 mod function;
 pub(crate) mod hook;
 mod model;
 mod model_name;
 mod policy;
+pub(crate) mod signing;
 pub(crate) mod structure;
 pub(crate) mod terms;
 mod version;

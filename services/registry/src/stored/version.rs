@@ -5,6 +5,9 @@ use cairn_contract::cairn::registry::events::v1 as proto;
 use cairn_eventstore::{DecodeFault, Stored};
 use prost::Message;
 
+use super::artifacts::{
+    decode_artifact, decode_check, decode_manifest, encode_artifact, encode_check, encode_manifest,
+};
 use super::{kinds, name, read};
 use crate::convert::{reference_statistics, signature};
 use crate::model::Version;
@@ -21,7 +24,7 @@ impl Stored for Version {
     fn encode(event: &Event) -> (&'static str, Bytes) {
         let version = event.version.to_string();
         match event.change.clone() {
-            Change::Created { description, tags, facts } => {
+            Change::Created { description, tags, facts, artifacts } => {
                 let Facts {
                     source_run,
                     source_model,
@@ -33,6 +36,8 @@ impl Stored for Version {
                     hyperparameters,
                     metrics,
                     reference_statistics,
+                    manifest,
+                    signature_check,
                 } = Facts::clone(&facts);
                 let message = proto::ModelVersionCreated {
                     version,
@@ -48,6 +53,9 @@ impl Stored for Version {
                     hyperparameters,
                     metrics: metrics.as_ref().clone(),
                     reference_statistics: reference_statistics.map(Into::into),
+                    artifact_manifest: encode_manifest(&manifest),
+                    artifacts: artifacts.iter().map(encode_artifact).collect(),
+                    signature_check: encode_check(&signature_check),
                 };
                 (CREATED, message.encode_to_vec().into())
             }
@@ -64,10 +72,12 @@ impl Stored for Version {
     fn decode(kind: &str, payload: &[u8]) -> Result<Event, DecodeFault> {
         let (version, change) = match kind {
             CREATED => {
-                let message: proto::ModelVersionCreated = read(payload)?;
+                let mut message: proto::ModelVersionCreated = read(payload)?;
                 let (description, tags) = (message.description.clone(), message.tags.clone());
                 let version = message.version.clone();
-                (version, Change::Created { description, tags, facts: Arc::new(facts(message)) })
+                let artifacts = std::mem::take(&mut message.artifacts).into_iter().map(decode_artifact).collect();
+                let (facts, artifacts) = (Arc::new(facts(message)), Arc::new(artifacts));
+                (version, Change::Created { description, tags, facts, artifacts })
             }
             DESCRIBED => {
                 let proto::ModelVersionDescribed { version, description } = read(payload)?;
@@ -100,5 +110,7 @@ pub(crate) fn facts(message: proto::ModelVersionCreated) -> Facts {
         hyperparameters: message.hyperparameters,
         metrics: Arc::new(message.metrics),
         reference_statistics: message.reference_statistics.map(reference_statistics),
+        manifest: decode_manifest(message.artifact_manifest),
+        signature_check: decode_check(message.signature_check),
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use cairn_access::{Access, Change, Grant, Keyring, Roles, Standing, World};
+use cairn_contract::cairn::experiments::events::v1::LoggedModelCreated;
 use cairn_contract::cairn::registry::v1 as proto;
 use cairn_contract::cairn::registry::v1::model_version_service_client::ModelVersionServiceClient;
 use cairn_contract::cairn::registry::v1::promotion_service_client::PromotionServiceClient;
@@ -18,6 +19,8 @@ use tempfile::TempDir;
 use tonic::{Code, Request, Status};
 use tonic_types::StatusExt;
 
+use crate::support::hear;
+
 /// A person who works in the project, two who manage it, one given that role only later, and the administrator.
 const ADA: &str = "users/ada";
 const BOB: &str = "users/bob";
@@ -31,6 +34,7 @@ const PROJECT_POLICY: &str = "projects/p/promotionPolicies/default";
 struct Door {
     process: InProcess,
     access: Arc<Access>,
+    store: Arc<dyn EventStore>,
     _folder: TempDir,
 }
 
@@ -41,7 +45,7 @@ impl Door {
         let access = Access::fixed(world(), Arc::clone(&clock), Arc::new(Keyring::generate()));
         let deps = Deps {
             commands: Commands::new(Arc::clone(&store), Arc::clone(&clock), 1 << 20),
-            store,
+            store: Arc::clone(&store),
             access: Arc::clone(&access),
             clock,
             views_folder: folder.path().to_owned(),
@@ -52,7 +56,7 @@ impl Door {
         let settings = Settings { registry: Config::default(), functions, hooks, objects };
         let mounted = mount(&deps, settings, folder.path()).unwrap();
         let process = InProcess::new(GuardLayer::new(&deps, Limits::default()).unwrap(), [mounted.routes]);
-        Self { process, access, _folder: folder }
+        Self { process, access, store, _folder: folder }
     }
 
     fn by<T>(&self, principal: &str, message: T) -> Request<T> {
@@ -233,6 +237,25 @@ async fn a_promotion_is_withdrawn_by_who_asked_and_rejected_by_who_may_approve()
     let second = door.promotions().list_promotions(door.by(ADA, message)).await.unwrap().into_inner();
     assert_eq!((first.promotions.len(), second.promotions.len()), (1, 1));
     assert!(second.next_page_token.is_empty());
+}
+
+#[tokio::test]
+async fn nobody_learns_by_registering_it_what_files_a_logged_model_has_that_they_may_not_read() {
+    let door = Door::new();
+    let model = door.model("a", 0).await;
+    let logged = LoggedModelCreated { model: "projects/p/experiments/1/loggedModels/m-1".into(), ..Default::default() };
+    hear(&*door.store, "experiments.logged_model-projects/p/loggedModels/m-1", logged).await;
+    let register = async |principal: &str| {
+        let version = proto::ModelVersion { source_uri: "models:/m-1".into(), ..Default::default() };
+        let message = proto::CreateModelVersionRequest {
+            parent: model.clone(),
+            model_version: Some(version),
+            ..Default::default()
+        };
+        door.versions().create_model_version(door.by(principal, message)).await
+    };
+    assert!(register(ADA).await.is_ok());
+    assert_eq!(register(EVE).await.unwrap_err().code(), Code::PermissionDenied);
 }
 
 #[tokio::test]

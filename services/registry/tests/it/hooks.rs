@@ -16,7 +16,7 @@ use futures::future::join_all;
 use tempfile::TempDir;
 
 use crate::sink::{Answer, Sink};
-use crate::support::{by, call, new_model, new_version, project, request};
+use crate::support::{by, call, new_model, new_version, objects, project, request};
 
 /// This service with hooks that may reach this machine, by the machine's clock.
 pub struct Hooked {
@@ -43,7 +43,7 @@ impl Hooked {
         let commands = Commands::new(Arc::clone(&log), Arc::clone(&clock), 64 << 20);
         let tools = hooks::open(&log, commands.clone(), Arc::clone(&clock), folder.path(), config).unwrap();
         let past = AsOfReads::none(Arc::clone(&log), Arc::clone(&clock));
-        let (app, _) = open(log, commands, clock, folder.path(), past, Config::default(), tools).unwrap();
+        let (app, _) = open(log, commands, clock, folder.path(), past, Config::default(), tools, objects()).unwrap();
         Self { app, store, folder }
     }
 

@@ -7,6 +7,7 @@ mod hooks;
 mod letters;
 mod models;
 mod promotions;
+mod signing;
 mod sink;
 mod sources;
 mod support;

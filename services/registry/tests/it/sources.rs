@@ -1,35 +1,19 @@
 use cairn_contract::cairn::experiments::events::v1 as events;
-use cairn_eventstore::{EventStore, NewEvent, Write};
-use cairn_kernel::{Expected, Metadata, StreamName};
 use cairn_registry::app::{NewVersion, Source};
 use cairn_registry::model::version::Facts;
-use prost::{Message, Name};
-use uuid::Uuid;
 
 use crate::support::{Service, call, project};
-
-/// Puts an event of experiments into the log.
-async fn hear<M: Message + Name>(service: &Service, stream: &str, message: M) {
-    let event = NewEvent {
-        id: Uuid::new_v4(),
-        kind: M::full_name().into(),
-        payload: message.encode_to_vec().into(),
-        metadata: Metadata::default().encode().into(),
-    };
-    let write = Write::new(StreamName::stored(stream), Expected::Any, vec![event]);
-    service.store.append(vec![write]).await.unwrap();
-}
 
 async fn prepared() -> Service {
     let service = Service::new();
     let run = events::RunCreated { run: "projects/p/experiments/1/runs/r".into(), ..Default::default() };
-    hear(&service, "experiments.run-projects/p/runs/r", run).await;
+    service.hear("experiments.run-projects/p/runs/r", run).await;
     let model = events::LoggedModelCreated {
         model: "projects/p/experiments/1/loggedModels/m-1".into(),
         source_run: "r".into(),
         ..Default::default()
     };
-    hear(&service, "experiments.logged_model-projects/p/loggedModels/m-1", model).await;
+    service.hear("experiments.logged_model-projects/p/loggedModels/m-1", model).await;
     service
 }
 

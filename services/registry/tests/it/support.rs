@@ -2,8 +2,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cairn_eventstore::{Commands, Direction, EventStore, Filter, Memory, Order, RequestKey};
-use cairn_kernel::{Expected, Metadata, Position, SimClock};
+use cairn_eventstore::{Commands, Direction, EventStore, Filter, Memory, NewEvent, Order, RequestKey, Write};
+use cairn_kernel::{Expected, Metadata, Position, SimClock, StreamName};
+use cairn_objects::{ObjectStore, Signer};
 use cairn_projection::View;
 use cairn_registry::app::{App, Call, NewModel, NewVersion};
 use cairn_registry::model::version::Facts;
@@ -12,6 +13,7 @@ use cairn_registry::query::{ModelSearch, VersionSearch, Visible};
 use cairn_registry::search::{model_filter, model_order, version_filter, version_order};
 use cairn_registry::{Config, hooks, open};
 use cairn_service::AsOfReads;
+use prost::{Message, Name};
 use tempfile::TempDir;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -21,6 +23,7 @@ pub struct Service {
     pub app: App,
     pub view: View,
     pub store: Memory,
+    pub objects: Arc<dyn ObjectStore>,
     pub clock: SimClock,
     _folder: TempDir,
 }
@@ -30,8 +33,16 @@ impl Service {
         Self::over(Memory::new())
     }
 
+    pub fn with(config: Config) -> Self {
+        Self::of(Memory::new(), config)
+    }
+
     /// Another one over the same log: its read models start from nothing.
     pub fn over(store: Memory) -> Self {
+        Self::of(store, Config::default())
+    }
+
+    fn of(store: Memory, config: Config) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock = SimClock::default();
         let log: Arc<dyn EventStore> = Arc::new(store.clone());
@@ -39,8 +50,14 @@ impl Service {
         let now = Arc::new(clock.clone());
         let past = AsOfReads::none(Arc::clone(&log), now.clone());
         let tools = hooks::open(&log, commands.clone(), now.clone(), folder.path(), hooks::Config::default()).unwrap();
-        let (app, view) = open(log, commands, now, folder.path(), past, Config::default(), tools).unwrap();
-        Self { app, view, store, clock, _folder: folder }
+        let objects = objects();
+        let (app, [view, _]) = open(log, commands, now, folder.path(), past, config, tools, objects.clone()).unwrap();
+        Self { app, view, store, objects, clock, _folder: folder }
+    }
+
+    /// Puts an event of another service into the log.
+    pub async fn hear<M: Message + Name>(&self, stream: &str, message: M) {
+        hear(&self.store, stream, message).await;
     }
 
     pub async fn model(&self, display_name: &str) -> ModelName {
@@ -122,6 +139,23 @@ impl Service {
         let alias = alias.parse().unwrap();
         self.app.set_alias(&call(), &model, Expected::Any, &alias, version.number()).await.unwrap();
     }
+}
+
+/// Puts an event of another service into a log.
+pub async fn hear<M: Message + Name>(store: &dyn EventStore, stream: &str, message: M) {
+    let event = NewEvent {
+        id: Uuid::new_v4(),
+        kind: M::full_name().into(),
+        payload: message.encode_to_vec().into(),
+        metadata: Metadata::default().encode().into(),
+    };
+    let write = Write::new(StreamName::stored(stream), Expected::Any, vec![event]);
+    store.append(vec![write]).await.unwrap();
+}
+
+/// A place for bytes in memory.
+pub fn objects() -> Arc<dyn ObjectStore> {
+    Arc::new(cairn_objects::Memory::new(Signer::new(&[1; 32], "http://localhost")))
 }
 
 pub fn project() -> ProjectName {

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use cairn_kernel::Expected;
 use cairn_registry::app::{NewVersion, Resolve};
-use cairn_registry::model::version::{Facts, ReferenceStatistics, Signature, Tensor};
+use cairn_registry::model::version::{Facts, Manifest, ReferenceStatistics, Signature, SignatureCheck, Tensor};
 use cairn_registry::model::{Number, Stage};
 use futures::future::join_all;
 
@@ -59,6 +59,8 @@ async fn what_a_version_is_comes_back_as_it_was_given_s3_5_s3_9_s4_53() {
         hyperparameters: pairs(&[("depth", "5")]),
         metrics: Arc::new(BTreeMap::from([("auc".to_owned(), 0.9), ("worst".to_owned(), f64::INFINITY)])),
         reference_statistics: Some(ReferenceStatistics { sha256: "a".repeat(64), uri: "s3://b/stats.json".into() }),
+        manifest: Manifest::Elsewhere,
+        signature_check: SignatureCheck::Absent,
     };
     let new = NewVersion { description: "first".into(), tags: pairs(&[("team", "risk")]), facts: facts.clone() };
     let made = service.app.create_version(&call(), &model, new).await.unwrap().value;

@@ -2,7 +2,7 @@ use std::fmt;
 
 use cairn_kernel::{Code, Description, Fault};
 
-use crate::model::{ModelName, Number, Stage, Target, Unmet, hook};
+use crate::model::{ModelName, Number, Stage, Target, Unmet, hook, signing};
 
 /// How a promotion ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +55,9 @@ pub enum Rejection {
     /// A hook of the project does not agree.
     #[error(transparent)]
     Hook(#[from] hook::Rejection),
+    /// The signature over a version's files is missing, wrong, or of nobody who is trusted.
+    #[error(transparent)]
+    Signature(#[from] signing::Rejection),
 }
 
 fn listed(items: &[impl fmt::Display]) -> String {
@@ -146,6 +149,7 @@ impl Fault for Rejection {
             }
             Self::PolicyRelaxed => (Code::PermissionDenied, "POLICY_RELAXED", vec![]),
             Self::Hook(rejection) => rejection.describe(),
+            Self::Signature(rejection) => rejection.describe(),
         }
     }
 }

@@ -1,6 +1,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::{Manifest, SignatureCheck};
+
 /// What a version is. It never changes.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Facts {
@@ -18,6 +20,10 @@ pub struct Facts {
     pub hyperparameters: BTreeMap<String, String>,
     pub metrics: Arc<BTreeMap<String, f64>>,
     pub reference_statistics: Option<ReferenceStatistics>,
+    /// What was known of its files.
+    pub manifest: Manifest,
+    /// What was found of the signature over them.
+    pub signature_check: SignatureCheck,
 }
 
 /// What a model takes and gives.

@@ -1,5 +1,6 @@
 //! A version of a model: what it is, which never changes, and what people say of it, which does.
 
+mod artifacts;
 mod facts;
 #[cfg(test)]
 mod spec;
@@ -12,6 +13,7 @@ use cairn_kernel::Aggregate;
 use super::entry::{ENTRIES_MAX, Pairs, changes, count_after};
 use super::{VersionName, registered};
 
+pub use artifacts::{Artifact, Manifest, SignatureCheck};
 pub use facts::{Facts, ReferenceStatistics, Signature, Tensor};
 
 /// A version as its events left it. One without events does not exist. Whether it was deleted, its model knows.
@@ -26,9 +28,19 @@ pub struct Version {
 /// What may be asked of a version.
 #[derive(Clone, Debug)]
 pub enum Command {
-    Create { name: VersionName, description: String, tags: BTreeMap<String, String>, facts: Arc<Facts> },
+    Create {
+        name: VersionName,
+        description: String,
+        tags: BTreeMap<String, String>,
+        facts: Arc<Facts>,
+        /// Its files, by path, as far as they are known.
+        artifacts: Arc<Vec<Artifact>>,
+    },
     Describe(String),
-    Tag { set: BTreeMap<String, String>, delete: Vec<String> },
+    Tag {
+        set: BTreeMap<String, String>,
+        delete: Vec<String>,
+    },
 }
 
 /// What happened to a version.
@@ -41,7 +53,7 @@ pub struct Event {
 /// What happened.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Change {
-    Created { description: String, tags: BTreeMap<String, String>, facts: Arc<Facts> },
+    Created { description: String, tags: BTreeMap<String, String>, facts: Arc<Facts>, artifacts: Arc<Vec<Artifact>> },
     Described(String),
     TagsSet(BTreeMap<String, String>),
     TagsDeleted(Vec<String>),
@@ -55,8 +67,8 @@ impl Aggregate for Version {
 
     fn decide(&self, command: Command) -> Result<Vec<Event>, Self::Rejection> {
         let changes = match command {
-            Command::Create { name, description, tags, facts } => {
-                let change = Change::Created { description, tags, facts };
+            Command::Create { name, description, tags, facts, artifacts } => {
+                let change = Change::Created { description, tags, facts, artifacts };
                 return Ok(vec![Event { version: name, change }]);
             }
             Command::Describe(description) if *description == *self.description => vec![],
@@ -69,7 +81,8 @@ impl Aggregate for Version {
 
     fn evolve(&mut self, event: &Event) {
         match &event.change {
-            Change::Created { description, tags, facts } => {
+            // Nothing is decided by the list of files: whoever wants it reads it elsewhere.
+            Change::Created { description, tags, facts, artifacts: _ } => {
                 *self = Self {
                     name: Some(event.version.clone()),
                     description: description.as_str().into(),

@@ -11,7 +11,12 @@ fn event(change: Change) -> Event {
 }
 
 fn created() -> Event {
-    event(Change::Created { description: "first".into(), tags: BTreeMap::new(), facts: Arc::default() })
+    event(Change::Created {
+        description: "first".into(),
+        tags: BTreeMap::new(),
+        facts: Arc::default(),
+        artifacts: Arc::default(),
+    })
 }
 
 fn tag(set: &[(&str, &str)], delete: &[&str]) -> Command {
