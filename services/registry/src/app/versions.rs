@@ -9,7 +9,7 @@ use super::gate::Gate;
 use super::{App, Call, Made, refused};
 use crate::model::registered::{Command, Rejection};
 use crate::model::version::{self, Facts};
-use crate::model::{Model, ModelName, Stage, Version, VersionName};
+use crate::model::{Model, ModelName, Number, Origin, Stage, Version, VersionName};
 use crate::query::{Query, VersionRecord};
 
 /// A version about to be registered.
@@ -18,6 +18,8 @@ pub struct NewVersion {
     pub description: String,
     pub tags: BTreeMap<String, String>,
     pub facts: Facts,
+    /// The number it had elsewhere, and where.
+    pub import: Option<(Number, Origin)>,
 }
 
 /// Which version of a model is wanted.
@@ -37,13 +39,17 @@ impl App {
         model: &ModelName,
         new: NewVersion,
     ) -> Result<Made<VersionRecord>, Refusal> {
-        let NewVersion { description, tags, facts } = new;
+        let NewVersion { description, tags, facts, import } = new;
         let (words, facts) = (Arc::new((description, tags)), Arc::new(facts));
         let versions_max = u32::try_from(self.inner.config.versions_per_model_max).unwrap_or(u32::MAX);
         let request = call.request_key();
         let attempt = |mut work: Work, gate: Gate| {
             let (model, words, facts) = (model.clone(), Arc::clone(&words), Arc::clone(&facts));
-            let number = Command::Number { versions_max, request: request.clone() };
+            let (import, request) = (import.clone(), request.clone());
+            let number = match &import {
+                Some((version, _)) => Command::NumberAs { version: *version, versions_max, request },
+                None => Command::Number { versions_max, request },
+            };
             async move {
                 let (description, tags) = (*words).clone();
                 if !gate.lets_version(&mut work, &model, &number, &description, &tags, &facts).await? {
@@ -53,6 +59,9 @@ impl App {
                 let name = model.version(state.last());
                 let create = version::Command::Create { name: name.clone(), description, tags, facts };
                 work.decide::<Version>(&name.stream(), Expected::Any, create).await?;
+                if let Some((_, origin)) = import {
+                    work.decide::<Version>(&name.stream(), Expected::Any, version::Command::Import(origin)).await?;
+                }
                 Ok((Some(name), work))
             }
         };

@@ -6,12 +6,13 @@ use cairn_eventstore::{DecodeFault, Stored};
 use prost::Message;
 
 use super::{kinds, name, read};
-use crate::convert::{reference_statistics, signature};
-use crate::model::Version;
+use crate::convert::{from_timestamp, reference_statistics, signature, timestamp};
 use crate::model::version::{Change, Event, Facts};
+use crate::model::{Origin, Version};
 
 kinds! {
     CREATED = ModelVersionCreated;
+    IMPORTED = ModelVersionImported;
     DESCRIBED = ModelVersionDescribed;
     TAGS_SET = ModelVersionTagsSet;
     TAGS_DELETED = ModelVersionTagsDeleted;
@@ -51,6 +52,10 @@ impl Stored for Version {
                 };
                 (CREATED, message.encode_to_vec().into())
             }
+            Change::Imported(Origin { source, create_time }) => {
+                let create_time = Some(timestamp(create_time));
+                (IMPORTED, proto::ModelVersionImported { version, source, create_time }.encode_to_vec().into())
+            }
             Change::Described(description) => {
                 (DESCRIBED, proto::ModelVersionDescribed { version, description }.encode_to_vec().into())
             }
@@ -68,6 +73,11 @@ impl Stored for Version {
                 let (description, tags) = (message.description.clone(), message.tags.clone());
                 let version = message.version.clone();
                 (version, Change::Created { description, tags, facts: Arc::new(facts(message)) })
+            }
+            IMPORTED => {
+                let proto::ModelVersionImported { version, source, create_time } = read(payload)?;
+                let create_time = create_time.as_ref().map(from_timestamp).unwrap_or_default();
+                (version, Change::Imported(Origin { source, create_time }))
             }
             DESCRIBED => {
                 let proto::ModelVersionDescribed { version, description } = read(payload)?;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use cairn_kernel::Aggregate;
 
 use super::entry::{ENTRIES_MAX, Pairs, changes, count_after};
-use super::{VersionName, registered};
+use super::{Origin, VersionName, registered};
 
 pub use facts::{Facts, ReferenceStatistics, Signature, Tensor};
 
@@ -26,9 +26,19 @@ pub struct Version {
 /// What may be asked of a version.
 #[derive(Clone, Debug)]
 pub enum Command {
-    Create { name: VersionName, description: String, tags: BTreeMap<String, String>, facts: Arc<Facts> },
+    Create {
+        name: VersionName,
+        description: String,
+        tags: BTreeMap<String, String>,
+        facts: Arc<Facts>,
+    },
+    /// Says in the append that creates it that it was registered elsewhere.
+    Import(Origin),
     Describe(String),
-    Tag { set: BTreeMap<String, String>, delete: Vec<String> },
+    Tag {
+        set: BTreeMap<String, String>,
+        delete: Vec<String>,
+    },
 }
 
 /// What happened to a version.
@@ -42,6 +52,7 @@ pub struct Event {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Change {
     Created { description: String, tags: BTreeMap<String, String>, facts: Arc<Facts> },
+    Imported(Origin),
     Described(String),
     TagsSet(BTreeMap<String, String>),
     TagsDeleted(Vec<String>),
@@ -59,6 +70,7 @@ impl Aggregate for Version {
                 let change = Change::Created { description, tags, facts };
                 return Ok(vec![Event { version: name, change }]);
             }
+            Command::Import(origin) => vec![Change::Imported(origin)],
             Command::Describe(description) if *description == *self.description => vec![],
             Command::Describe(description) => vec![Change::Described(description)],
             Command::Tag { set, delete } => self.tag(set, delete)?,
@@ -77,6 +89,7 @@ impl Aggregate for Version {
                     facts: Arc::clone(facts),
                 };
             }
+            Change::Imported(_) => {}
             Change::Described(description) => self.description = description.as_str().into(),
             Change::TagsSet(tags) => Arc::make_mut(&mut self.tags).extend(tags.clone()),
             Change::TagsDeleted(keys) => Arc::make_mut(&mut self.tags).retain(|key, _| !keys.contains(key)),
