@@ -124,6 +124,6 @@ def test_a_database_is_not_read_and_the_way_to_do_it_is_told(suite):
 def test_an_import_needs_the_right_to_import(suite, genuine):
     name = project(suite, "not-mine")
     account = Api(suite).make("serviceAccounts", {"service_account_id": "reader-only", "display_name": "reader"})
-    key = Api(suite).make(f"{account['name']}/apiKeys", {"display_name": "k"})
+    key = Api(suite).make(f"{account['name']}/apiKeys", {"api_key": {}})
     done = suite.cli("--project", name, "import", "mlflow", "--from", genuine, key=key["secret"])
     assert done.returncode == 5, done.stderr

@@ -65,8 +65,8 @@ impl Import {
         let request = json!({"parent": parent});
         let rpc = "experiments.v1.ArtifactService/ListArtifacts";
         let found = self.target.session().list(rpc, request, usize::MAX).await?;
-        let sized = |file: &Value| Some((text(&file["path"]).to_owned(), size_of(&file["size_bytes"])?));
-        Ok(found.iter().filter_map(sized).collect())
+        let sized = |file: &Value| (text(&file["path"]).to_owned(), stored_size(file));
+        Ok(found.iter().map(sized).collect())
     }
 
     /// From one server to the other, without a stop on the way: however large it is, little of it is in memory.
@@ -84,7 +84,7 @@ impl Import {
             };
             let body = Body::wrap_stream(bytes.bytes_stream());
             match self.target.session().client().put(&url, media_type.as_ref(), body).await {
-                Ok(stored) if size.is_none() || size_of(&stored["size_bytes"]).or(Some(0)) == size => return Ok(()),
+                Ok(stored) if size.is_none_or(|size| size == stored_size(&stored)) => return Ok(()),
                 Ok(_) => problem = Some(anyhow::anyhow!("it has another size than the server's list says")),
                 // A line that broke on either side ends the copy: which one it was, only the next attempt shows.
                 Err(fault) => problem = Some(fault.into()),
@@ -95,6 +95,11 @@ impl Import {
             None => bail!("was not copied"),
         }
     }
+}
+
+/// The size of a file that is here; 0 is not written out.
+fn stored_size(file: &Value) -> u64 {
+    size_of(&file["size_bytes"]).unwrap_or_default()
 }
 
 /// Sizes are numbers there and text here.
