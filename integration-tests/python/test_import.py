@@ -73,7 +73,7 @@ def test_what_a_genuine_server_has_is_there_after_an_import(suite, genuine, expe
     before = events(suite, name)
     again = imported(suite, genuine, name)
     assert again["left_out"] == []
-    assert {count["imported"] for count in again["counts"].values()} == {0}
+    assert {kind: count["imported"] for kind, count in again["counts"].items() if count["imported"]} == {}
     assert events(suite, name) == before
 
 
@@ -123,7 +123,7 @@ def test_a_database_is_not_read_and_the_way_to_do_it_is_told(suite):
 
 def test_an_import_needs_the_right_to_import(suite, genuine):
     name = project(suite, "not-mine")
-    account = Api(suite).make("serviceAccounts", {"service_account_id": "reader-only", "display_name": "reader"})
+    account = Api(suite).make("serviceAccounts", {"service_account_id": "reader-only"})
     key = Api(suite).make(f"{account['name']}/apiKeys", {"api_key": {}})
     done = suite.cli("--project", name, "import", "mlflow", "--from", genuine, key=key["secret"])
     assert done.returncode == 5, done.stderr

@@ -43,7 +43,9 @@ impl Import {
                     known = Some(self.known(parent).await?);
                 }
                 let size = size_of(&entry["file_size"]);
-                if size.is_some() && known.as_ref().and_then(|known| known.get(path).copied()) == size {
+                // A server leaves out the size of an empty file.
+                let known = known.as_ref().and_then(|known| known.get(path).copied());
+                if known == Some(size.unwrap_or_default()) {
                     self.report.count(Kind::Files, Outcome::Unchanged, 1);
                     continue;
                 }
