@@ -60,7 +60,12 @@ async fn what_a_version_is_comes_back_as_it_was_given_s3_5_s3_9_s4_53() {
         metrics: Arc::new(BTreeMap::from([("auc".to_owned(), 0.9), ("worst".to_owned(), f64::INFINITY)])),
         reference_statistics: Some(ReferenceStatistics { sha256: "a".repeat(64), uri: "s3://b/stats.json".into() }),
     };
-    let new = NewVersion { description: "first".into(), tags: pairs(&[("team", "risk")]), facts: facts.clone() };
+    let new = NewVersion {
+        description: "first".into(),
+        tags: pairs(&[("team", "risk")]),
+        facts: facts.clone(),
+        import: None,
+    };
     let made = service.app.create_version(&call(), &model, new).await.unwrap().value;
     assert_eq!((*made.facts).clone(), facts);
     assert_eq!((made.description.as_str(), made.tags.clone()), ("first", pairs(&[("team", "risk")])));

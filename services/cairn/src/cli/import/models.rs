@@ -1,5 +1,4 @@
 use anyhow::{Context, bail};
-use cairn_client::Fault;
 use serde_json::{Value, json};
 
 use super::Import;
@@ -69,32 +68,38 @@ impl Import {
 
     /// The model as it is here, registered now if it was not.
     async fn made_model(&self, model: &Value, label: &str) -> anyhow::Result<Value> {
+        // Asked before, since a refusal would be on record.
+        let found = self.target.call(&format!("{MODELS}/ListRegisteredModels"), self.called(model)).await?;
+        if let Some(found) = found["registered_models"].get(0) {
+            if !is_same_moment(&found["create_time"], &model["creation_timestamp"]) {
+                bail!("the project has another model of this name; import into a project of its own");
+            }
+            self.report.count(Kind::Models, Outcome::Unchanged, 1);
+            return Ok(found.clone());
+        }
         let mut chunks = chunks(pairs(&model["tags"], MODEL_TAG_CHARS_MAX, label, &self.report)).into_iter();
         let request = given(json!({
             "parent": self.target.project(), "display_name": model["name"], "description": model["description"],
             "tags": chunks.next(), "create_time": moment(&model["creation_timestamp"]),
             "source": self.source.name(),
         }));
-        let made = match self.target.call(&format!("{IMPORTS}/ImportRegisteredModel"), request).await {
-            Ok(made) => made,
-            Err(fault) => {
-                // The name itself says whether it is there, so this needs no question before.
-                let holder = holder(&fault).map(str::to_owned);
-                let Some(holder) = holder else { return Err(fault) };
-                let found = self.target.call(&format!("{MODELS}/GetRegisteredModel"), json!({"name": holder})).await?;
-                if !is_same_moment(&found["create_time"], &model["creation_timestamp"]) {
-                    bail!("the project has another model of this name; import into a project of its own");
-                }
-                self.report.count(Kind::Models, Outcome::Unchanged, 1);
-                return Ok(found);
-            }
-        };
+        let made = self.target.call(&format!("{IMPORTS}/ImportRegisteredModel"), request).await?;
         for tags in chunks {
             let request = json!({"name": made["name"], "tags": tags});
             self.target.call(&format!("{MODELS}/SetRegisteredModelTags"), request).await?;
         }
         self.report.count(Kind::Models, Outcome::Imported, 1);
         Ok(made)
+    }
+
+    /// Asks for the model of the same name.
+    fn called(&self, model: &Value) -> Value {
+        let name = text(&model["name"]);
+        let quote = if name.contains('\'') { '"' } else { '\'' };
+        let tags = model["tags"].as_array();
+        let is_prompt = tags.is_some_and(|tags| tags.iter().any(|tag| tag["key"] == "mlflow.prompt.is_prompt"));
+        let and = if is_prompt { format!(" AND {}", FILTERS[1]) } else { String::new() };
+        json!({"parent": self.target.project(), "filter": format!("name = {quote}{name}{quote}{and}"), "page_size": 1})
     }
 
     async fn version(&self, model: &str, version: &Value, label: &str) -> anyhow::Result<()> {
@@ -155,15 +160,6 @@ impl Import {
     }
 }
 
-/// The model that holds a name already, as the refusal says.
-fn holder(fault: &anyhow::Error) -> Option<&str> {
-    let Some(Fault::Refused { reason, body, .. }) = fault.downcast_ref() else { return None };
-    if reason != "MODEL_EXISTS" {
-        return None;
-    }
-    body["error"]["details"].as_array()?.iter().find_map(|detail| detail["metadata"]["model"].as_str())
-}
-
 /// Where its files are once they are here: places in the store of the other server mean nothing in this one.
 fn source_of(version: &Value) -> Value {
     let (source, run, model) = (text(&version["source"]), text(&version["run_id"]), text(&version["model_id"]));
@@ -189,18 +185,5 @@ mod tests {
         assert_eq!(of("/srv/mlruns/1/r1/artifacts/a/b", "r1", ""), "runs:/r1/a/b");
         assert_eq!(of("mlflow-artifacts:/1/models/m-1/artifacts", "r1", "m-1"), "models:/m-1");
         assert_eq!(of("s3://bucket/elsewhere", "r1", ""), "s3://bucket/elsewhere");
-    }
-
-    #[test]
-    fn a_refusal_says_who_holds_a_name() {
-        let details = json!([{"reason": "MODEL_EXISTS", "metadata": {"model": "projects/p/models/m"}}]);
-        let fault = Fault::Refused {
-            status: 409,
-            code: "ALREADY_EXISTS".into(),
-            reason: "MODEL_EXISTS".into(),
-            message: String::new(),
-            body: json!({"error": {"details": details}}),
-        };
-        assert_eq!(holder(&fault.into()), Some("projects/p/models/m"));
     }
 }
