@@ -29,7 +29,7 @@ const COLUMNS: &[Column] = &[
 ];
 
 /// What a path keeps as it is: RFC 3986's unreserved characters and slashes.
-const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
+pub const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
 
 /// Bytes read from a file at once.
 const PART_BYTES: usize = 256 * 1024;

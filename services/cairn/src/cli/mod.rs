@@ -18,6 +18,7 @@ mod experiments;
 mod export;
 mod hooks;
 mod hub;
+mod import;
 mod keys;
 mod lineage;
 mod model_cards;
@@ -87,6 +88,9 @@ enum Command {
     /// Hooks: who must agree before something happens to a model, and who is told after it has.
     #[command(subcommand)]
     Hooks(hooks::Command),
+    /// Import: what was kept elsewhere, with its ids and dates.
+    #[command(subcommand)]
+    Import(import::Command),
     /// Projects: where a team's work lives.
     #[command(subcommand)]
     Projects(projects::Command),
@@ -177,6 +181,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Promotions(command) => promotions::run(cli.connection.open()?, command).await,
         Command::Hub(command) => hub::run(cli.connection, command).await,
         Command::Hooks(command) => hooks::run(cli.connection.open()?, command).await,
+        Command::Import(command) => import::run(cli.connection.open()?, command).await,
         Command::Projects(command) => projects::run(cli.connection.open()?, command).await,
         Command::Users(command) => accounts::run(cli.connection.open()?, accounts::USERS, command).await,
         Command::ServiceAccounts(command) => {

@@ -10,7 +10,7 @@ use super::{App, Call, Made, Reading};
 use crate::model::experiment::{Command, Rejection};
 use crate::model::experiment_name;
 use crate::model::name::{DEFAULT_EXPERIMENT, DEFAULT_EXPERIMENT_DISPLAY_NAME};
-use crate::model::{Experiment, ExperimentName, NameClaim, ProjectName};
+use crate::model::{Experiment, ExperimentName, NameClaim, Origin, ProjectName};
 use crate::query::ExperimentRecord;
 
 /// Namespace of experiment ids.
@@ -44,7 +44,7 @@ impl App {
         // Eighteen digits, as MLflow's clients expect of a number that they handle as text.
         let digits = 100_000_000_000_000_000 + call.id(EXPERIMENTS).as_u128() % 900_000_000_000_000_000;
         let name = project.experiment(&digits.to_string())?;
-        let position = self.create(&call.order, &name, new).await?;
+        let position = self.create(&call.order, &name, new, None).await?;
         self.made(call, &name, position).await
     }
 
@@ -137,7 +137,7 @@ impl App {
         let exists = self.inner.commands.load::<Experiment>(&name.stream()).await?.state.name().is_ok();
         if !exists {
             let new = NewExperiment { display_name, ..NewExperiment::default() };
-            let position = match self.create(&call.besides(), &name, new).await {
+            let position = match self.create(&call.besides(), &name, new, None).await {
                 // Somebody else was faster.
                 Err(refusal) if refusal.reason == "EXPERIMENT_EXISTS" => Position::START,
                 outcome => outcome?,
@@ -175,10 +175,17 @@ impl App {
         }
     }
 
-    async fn create(&self, order: &Order, name: &ExperimentName, new: NewExperiment) -> Result<Position, Refusal> {
+    /// `origin`: where it was made before.
+    pub(super) async fn create(
+        &self,
+        order: &Order,
+        name: &ExperimentName,
+        new: NewExperiment,
+        origin: Option<Origin>,
+    ) -> Result<Position, Refusal> {
         let new = Arc::new(new);
         let attempt = |mut work: cairn_eventstore::Work| {
-            let (name, new) = (name.clone(), Arc::clone(&new));
+            let (name, new, origin) = (name.clone(), Arc::clone(&new), origin.clone());
             async move {
                 let NewExperiment { display_name, artifact_location, tags } = NewExperiment::clone(&new);
                 let claim = project(&name).claim_stream(&display_name);
@@ -188,6 +195,9 @@ impl App {
                 let stream = name.stream();
                 let command = Command::Create { name, display_name, artifact_location, tags };
                 work.decide::<Experiment>(&stream, Expected::Any, command).await?;
+                if let Some(origin) = origin {
+                    work.decide::<Experiment>(&stream, Expected::Any, Command::Import(origin)).await?;
+                }
                 Ok::<_, CommandFault<Rejection>>(((), work))
             }
         };
@@ -207,7 +217,7 @@ impl App {
         self.made(call, name, done.position).await
     }
 
-    async fn made(
+    pub(super) async fn made(
         &self,
         call: &Call,
         name: &ExperimentName,

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use cairn_kernel::Expected;
+use cairn_kernel::{Expected, Position};
 use cairn_service::Refusal;
 use uuid::Uuid;
 
@@ -124,9 +124,17 @@ impl App {
         }
         let order = call.on(name.name());
         let done = self.inner.commands.execute::<LoggedModel>(&order, &name.stream(), expected, command).await?;
-        self.reached(done.position, call.deadline).await?;
+        self.made_logged_model(call, name, done.position).await
+    }
+
+    pub(super) async fn made_logged_model(
+        &self,
+        call: &Call,
+        name: &LoggedModelName,
+        position: Position,
+    ) -> Result<Made<LoggedModelRecord>, Refusal> {
+        self.reached(position, call.deadline).await?;
         let found = self.inner.query.logged_model(&name.parent().parent(), name.model()).await?;
-        let position = done.position;
         let value = found.ok_or_else(|| Refusal::internal(format!("{name} is not in its view at {position}")))?;
         Ok(Made { value, position })
     }

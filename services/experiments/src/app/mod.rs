@@ -8,6 +8,7 @@
 mod batches;
 mod call;
 mod experiments;
+mod import;
 mod logged_models;
 mod project_tags;
 mod reading;

@@ -54,13 +54,21 @@ impl App {
         experiment: &ExperimentName,
         draft: RunDraft,
     ) -> Result<Made<Arc<Run>>, Refusal> {
-        let parent = self.active_experiment(call, experiment).await?;
         let name = experiment.run(&call.id(RUNS).simple().to_string())?;
+        let new = self.new_run(call, &name, draft).await?;
+        let done = self.act_on_run(call, &name, Expected::Any, Action::Create(Arc::new(new))).await?;
+        self.reached(done.position, call.deadline).await?;
+        Ok(Made { value: done.state, position: done.position })
+    }
+
+    /// What a run of this name begins with.
+    pub(super) async fn new_run(&self, call: &Call, name: &RunName, draft: RunDraft) -> Result<NewRun, Refusal> {
+        let parent = self.active_experiment(call, &name.parent()).await?;
         let mut display_name = draft.display_name;
         if display_name.is_empty() && !draft.tags.contains_key(crate::model::entry::tag::RUN_NAME) {
-            display_name = format!("run-{}", &name.run()[..8]);
+            display_name = format!("run-{}", name.run().get(..8).unwrap_or(name.run()));
         }
-        let new = NewRun {
+        Ok(NewRun {
             display_name,
             state: draft.state,
             user: draft.user,
@@ -69,12 +77,9 @@ impl App {
             experiment_revision: parent.revision,
             artifact_location: artifact_location(&parent.artifact_location, name.run()),
             params: draft.params,
-            tags: self.tag_change(&name, draft.tags, vec![]).await?,
+            tags: self.tag_change(name, draft.tags, vec![]).await?,
             limits: self.inner.config.limits(),
-        };
-        let done = self.act_on_run(call, &name, Expected::Any, Action::Create(Arc::new(new))).await?;
-        self.reached(done.position, call.deadline).await?;
-        Ok(Made { value: done.state, position: done.position })
+        })
     }
 
     /// A run, deleted or not.
@@ -265,7 +270,7 @@ impl App {
     }
 
     /// A run that a change just made was about.
-    async fn listed_run(&self, name: &RunName, position: Position) -> Result<RunRecord, Refusal> {
+    pub(super) async fn listed_run(&self, name: &RunName, position: Position) -> Result<RunRecord, Refusal> {
         let found = self.inner.query.run(&name.parent().parent(), name.run()).await?;
         found.ok_or_else(|| Refusal::internal(format!("{name} is not in its view at {position}")))
     }

@@ -97,7 +97,13 @@ fn summary(metric: MetricRecord) -> proto::MetricSummary {
 
 pub(super) fn point(key: &str, row: Row) -> proto::MetricPoint {
     let log_time = Some(timestamp(Time::from_millis(row.time_ms)));
-    proto::MetricPoint { key: key.to_owned(), value: row.value, step: row.step, log_time }
+    proto::MetricPoint {
+        key: key.to_owned(),
+        value: row.value,
+        step: row.step,
+        log_time,
+        ..proto::MetricPoint::default()
+    }
 }
 
 pub(super) fn logged_model(record: LoggedModelRecord) -> proto::LoggedModel {

@@ -3,12 +3,14 @@
 mod answer;
 mod compare;
 mod experiments;
+mod import;
 mod logged_models;
 mod metrics;
 mod parse;
 mod runs;
 
 use cairn_contract::cairn::experiments::v1::experiment_service_server::ExperimentServiceServer;
+use cairn_contract::cairn::experiments::v1::import_service_server::ImportServiceServer;
 use cairn_contract::cairn::experiments::v1::logged_model_service_server::LoggedModelServiceServer;
 use cairn_contract::cairn::experiments::v1::metric_service_server::MetricServiceServer;
 use cairn_contract::cairn::experiments::v1::run_service_server::RunServiceServer;
@@ -32,5 +34,6 @@ pub(crate) fn add_services(routes: &mut RoutesBuilder, app: App) {
         .add_service(ExperimentServiceServer::new(grpc.clone()).max_decoding_message_size(usize::MAX))
         .add_service(RunServiceServer::new(grpc.clone()).max_decoding_message_size(usize::MAX))
         .add_service(MetricServiceServer::new(grpc.clone()).max_decoding_message_size(usize::MAX))
+        .add_service(ImportServiceServer::new(grpc.clone()).max_decoding_message_size(usize::MAX))
         .add_service(LoggedModelServiceServer::new(grpc).max_decoding_message_size(usize::MAX));
 }

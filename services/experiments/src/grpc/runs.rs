@@ -14,7 +14,7 @@ use super::{Grpc, answer};
 use crate::app::{Call, NewBatch, RunDraft};
 use crate::convert::from_timestamp;
 use crate::model::entry::{PARAM_CHARS_MAX, TAG_CHARS_MAX, tag};
-use crate::model::{BatchId, ExperimentName, Points, ProjectName, RunName, RunState};
+use crate::model::{BatchId, ExperimentName, Points, ProjectName, RunName, RunState, Subject};
 use crate::query::{LifecycleFilter, RunPage, RunSearch};
 use crate::search::{RunCondition, Text, TextColumn, run_filter, run_order};
 
@@ -301,7 +301,16 @@ impl Grpc {
         let mut points = Points::builder();
         for point in &request.metrics {
             let time = point.log_time.as_ref().map_or(now, from_timestamp);
-            points.push(&point.key, None, point.step, Time::millis(time), point.value);
+            text("metrics.model", &point.model, 0..=NAME_CHARS_MAX)?;
+            text("metrics.dataset_name", &point.dataset_name, 0..=NAME_CHARS_MAX)?;
+            text("metrics.dataset_digest", &point.dataset_digest, 0..=NAME_CHARS_MAX)?;
+            let subject = Subject {
+                model: point.model.clone(),
+                dataset_name: point.dataset_name.clone(),
+                dataset_digest: point.dataset_digest.clone(),
+            };
+            let subject = Some(subject).filter(|subject| *subject != Subject::default());
+            points.push(&point.key, subject, point.step, Time::millis(time), point.value);
         }
         let metrics = points.finish();
         metrics.keys.iter().try_for_each(|name| key("metrics.key", name))?;

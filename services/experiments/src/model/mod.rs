@@ -7,6 +7,7 @@ pub mod experiment_name;
 pub mod limits;
 pub mod logged_model;
 pub mod name;
+mod origin;
 pub mod points;
 pub mod run;
 
@@ -16,5 +17,6 @@ pub use experiment_name::NameClaim;
 pub use limits::Limits;
 pub use logged_model::LoggedModel;
 pub use name::{ExperimentName, LoggedModelName, ProjectName, RunName};
+pub use origin::Origin;
 pub use points::{Point, Points, Subject};
 pub use run::{Batch, BatchId, Run, RunState};

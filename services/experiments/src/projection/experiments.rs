@@ -38,6 +38,11 @@ pub(super) fn apply(batch: &Batch<'_>, recorded: &Recorded, event: &Event) -> ru
     ])?;
     match &event.change {
         Change::Created { .. } => Ok(()),
+        Change::Imported(origin) => {
+            tx.prepare_cached("UPDATE experiment SET create_us = ?2 WHERE id = ?1")?
+                .execute(params![id, origin.create_time.micros()])?;
+            Ok(())
+        }
         Change::Renamed { to, revision, .. } => {
             tx.prepare_cached("UPDATE experiment SET display_name = ?2 WHERE id = ?1")?.execute(params![id, to])?;
             remember(tx, id, *revision, recorded)

@@ -44,6 +44,11 @@ pub(super) fn apply(batch: &Batch<'_>, recorded: &Recorded, event: &Event) -> ru
     let Some(id) = id else { return Ok(()) };
     match &event.change {
         Change::Created { .. } => Ok(()),
+        Change::Imported(origin) => {
+            tx.prepare_cached("UPDATE logged_model SET create_us = ?2 WHERE id = ?1")?
+                .execute(params![id, origin.create_time.micros()])?;
+            Ok(())
+        }
         Change::Readied => set_state(tx, id, LoggedModelState::Ready),
         Change::Failed => set_state(tx, id, LoggedModelState::Failed),
         Change::TagsSet(tags) => set_tags(tx, id, tags),

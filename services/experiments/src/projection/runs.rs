@@ -22,7 +22,8 @@ pub(super) fn apply(batch: &mut Batch<'_>, recorded: &Recorded, event: &Event) -
     let Some(run) = batch.run(name)? else { return Ok(()) };
     batch.touch(run, recorded);
     match &event.change {
-        Change::Created { .. } => Ok(()),
+        // It says of itself when it began; that it comes from elsewhere is told by its history.
+        Change::Created { .. } | Change::Imported { .. } => Ok(()),
         Change::Renamed { to, .. } => {
             let rename = "UPDATE run SET display_name = ?2 WHERE id = ?1";
             batch.tx.prepare_cached(rename)?.execute(params![run.id, to])?;

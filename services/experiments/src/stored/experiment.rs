@@ -4,11 +4,13 @@ use cairn_eventstore::{DecodeFault, Stored};
 use prost::Message;
 
 use super::{kinds, name, read};
-use crate::model::Experiment;
+use crate::convert::{from_timestamp, timestamp};
 use crate::model::experiment::{Change, Event};
+use crate::model::{Experiment, Origin};
 
 kinds! {
     CREATED = ExperimentCreated;
+    IMPORTED = ExperimentImported;
     RENAMED = ExperimentRenamed;
     TAGS_SET = ExperimentTagsSet;
     TAGS_DELETED = ExperimentTagsDeleted;
@@ -23,6 +25,10 @@ impl Stored for Experiment {
             Change::Created { display_name, artifact_location, tags } => {
                 let message = proto::ExperimentCreated { experiment, display_name, artifact_location, tags };
                 (CREATED, message.encode_to_vec().into())
+            }
+            Change::Imported(Origin { source, create_time }) => {
+                let create_time = Some(timestamp(create_time));
+                (IMPORTED, proto::ExperimentImported { experiment, source, create_time }.encode_to_vec().into())
             }
             Change::Renamed { from, to, revision } => {
                 let message = proto::ExperimentRenamed {
@@ -51,6 +57,11 @@ impl Stored for Experiment {
             CREATED => {
                 let proto::ExperimentCreated { experiment, display_name, artifact_location, tags } = read(payload)?;
                 (experiment, Change::Created { display_name, artifact_location, tags })
+            }
+            IMPORTED => {
+                let proto::ExperimentImported { experiment, source, create_time } = read(payload)?;
+                let create_time = create_time.as_ref().map(from_timestamp).unwrap_or_default();
+                (experiment, Change::Imported(Origin { source, create_time }))
             }
             RENAMED => {
                 let message: proto::ExperimentRenamed = read(payload)?;

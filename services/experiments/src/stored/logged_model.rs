@@ -4,11 +4,13 @@ use cairn_eventstore::{DecodeFault, Stored};
 use prost::Message;
 
 use super::{kinds, name, read};
-use crate::model::LoggedModel;
+use crate::convert::{from_timestamp, timestamp};
 use crate::model::logged_model::{Change, Event};
+use crate::model::{LoggedModel, Origin};
 
 kinds! {
     CREATED = LoggedModelCreated;
+    IMPORTED = LoggedModelImported;
     READIED = LoggedModelReadied;
     FAILED = LoggedModelFailed;
     TAGS_SET = LoggedModelTagsSet;
@@ -32,6 +34,10 @@ impl Stored for LoggedModel {
                     tags,
                 };
                 (CREATED, message.encode_to_vec().into())
+            }
+            Change::Imported(Origin { source, create_time }) => {
+                let create_time = Some(timestamp(create_time));
+                (IMPORTED, proto::LoggedModelImported { model, source, create_time }.encode_to_vec().into())
             }
             Change::Readied => (READIED, proto::LoggedModelReadied { model }.encode_to_vec().into()),
             Change::Failed => (FAILED, proto::LoggedModelFailed { model }.encode_to_vec().into()),
@@ -59,6 +65,11 @@ impl Stored for LoggedModel {
                     tags,
                 } = read(payload)?;
                 (model, Change::Created { display_name, source_run, model_type, artifact_location, params, tags })
+            }
+            IMPORTED => {
+                let proto::LoggedModelImported { model, source, create_time } = read(payload)?;
+                let create_time = create_time.as_ref().map(from_timestamp).unwrap_or_default();
+                (model, Change::Imported(Origin { source, create_time }))
             }
             READIED => (read::<proto::LoggedModelReadied>(payload)?.model, Change::Readied),
             FAILED => (read::<proto::LoggedModelFailed>(payload)?.model, Change::Failed),

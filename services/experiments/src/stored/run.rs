@@ -13,6 +13,7 @@ use crate::model::{Point, Points, Run, RunName, Subject};
 
 kinds! {
     CREATED = RunCreated;
+    IMPORTED = RunImported;
     RENAMED = RunRenamed;
     FINISHED = RunFinished;
     RESUMED = RunResumed;
@@ -52,6 +53,9 @@ impl Stored for Run {
                     artifact_location: artifact_location.clone(),
                 };
                 (CREATED, message.encode_to_vec().into())
+            }
+            Change::Imported { source } => {
+                (IMPORTED, proto::RunImported { run, source: source.clone() }.encode_to_vec().into())
             }
             Change::Renamed { from, to } => {
                 let message = proto::RunRenamed { run, from_display_name: from.clone(), to_display_name: to.clone() };
@@ -116,6 +120,10 @@ impl Stored for Run {
                     artifact_location: message.artifact_location,
                 };
                 (message.run, change)
+            }
+            IMPORTED => {
+                let proto::RunImported { run, source } = read(payload)?;
+                (run, Change::Imported { source })
             }
             RENAMED => {
                 let message: proto::RunRenamed = read(payload)?;

@@ -103,7 +103,7 @@ fn world(shown: &str) -> World {
 }
 
 fn point(key: &str, step: i64, value: f64) -> proto::MetricPoint {
-    proto::MetricPoint { key: key.into(), value, step, log_time: None }
+    proto::MetricPoint { key: key.into(), value, step, ..proto::MetricPoint::default() }
 }
 
 #[tokio::test]

@@ -165,7 +165,8 @@ impl Gate {
         };
         let version = overlaid(&*self.inner.store, version).await?;
         let model = ModelView::of(model, &state);
-        Ok(self.lets(&hooks, model, Some(version), Happening::of_version(None, &change)))
+        let Some(happening) = Happening::of_version(None, &change) else { return Ok(true) };
+        Ok(self.lets(&hooks, model, Some(version), happening))
     }
 
     /// Whether what a command on a version leads to may happen.
@@ -185,8 +186,8 @@ impl Gate {
         let state = work.witness::<Model>(&model.stream()).await?.state;
         let mut lets = true;
         for event in &events {
+            let Some(happening) = Happening::of_version(Some(number), &event.change) else { continue };
             let view = self.version(work, &model, &state, number).await?;
-            let happening = Happening::of_version(Some(number), &event.change);
             lets &= self.lets(&hooks, ModelView::of(&model, &state), Some(view), happening);
         }
         Ok(lets)

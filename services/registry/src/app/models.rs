@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::gate::Gate;
 use super::{App, Call, Made, Reading, default_terms, refused};
 use crate::model::registered::{Command, Rejection};
-use crate::model::{Alias, DisplayName, Model, ModelName, NameClaim, Number, ProjectName, Terms, model_name};
+use crate::model::{Alias, DisplayName, Model, ModelName, NameClaim, Number, Origin, ProjectName, Terms, model_name};
 use crate::query::ModelRecord;
 
 /// Namespace of model ids that no name gives.
@@ -23,6 +23,8 @@ pub struct NewModel {
     pub display_name: DisplayName,
     pub description: String,
     pub tags: BTreeMap<String, String>,
+    /// Where it was registered before.
+    pub origin: Option<Origin>,
 }
 
 /// What to change of a model, all at once.
@@ -58,7 +60,7 @@ impl App {
         let attempt = |mut work: Work, gate: Gate| {
             let (project, spare, new) = (project.clone(), spare.clone(), Arc::clone(&new));
             async move {
-                let NewModel { name, display_name, description, tags } = NewModel::clone(&new);
+                let NewModel { name, display_name, description, tags, origin } = NewModel::clone(&new);
                 let claim_stream = project.claim_stream(display_name.as_str());
                 let display_name = display_name.to_string();
                 let name = match name {
@@ -84,6 +86,9 @@ impl App {
                 }
                 work.decide::<NameClaim>(&claim_stream, Expected::Any, claim).await?;
                 work.decide::<Model>(&name.stream(), Expected::Any, create).await?;
+                if let Some(origin) = origin {
+                    work.decide::<Model>(&name.stream(), Expected::Any, Command::Import(origin)).await?;
+                }
                 Ok((Some(name), work))
             }
         };

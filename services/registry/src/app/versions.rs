@@ -11,7 +11,7 @@ use super::{App, Call, Made, refused};
 use crate::files::{ArtifactPage, place};
 use crate::model::registered::{Command, Rejection};
 use crate::model::version::{self, Facts};
-use crate::model::{Model, ModelName, Stage, Version, VersionName};
+use crate::model::{Model, ModelName, Number, Origin, Stage, Version, VersionName};
 use crate::query::{Query, VersionRecord};
 
 /// A version about to be registered.
@@ -20,6 +20,8 @@ pub struct NewVersion {
     pub description: String,
     pub tags: BTreeMap<String, String>,
     pub facts: Facts,
+    /// The number it had elsewhere, and where.
+    pub import: Option<(Number, Origin)>,
 }
 
 /// Which version of a model is wanted.
@@ -39,7 +41,7 @@ impl App {
         model: &ModelName,
         new: NewVersion,
     ) -> Result<Made<VersionRecord>, Refusal> {
-        let NewVersion { description, tags, facts } = new;
+        let NewVersion { description, tags, facts, import } = new;
         let place = place(&model.parent(), &facts);
         let found = Arc::new(self.inner.files.at(place.as_ref(), self.head(), call.deadline).await?);
         let (words, facts) = (Arc::new((description, tags)), Arc::new(facts));
@@ -47,8 +49,12 @@ impl App {
         let request = call.request_key();
         let attempt = |mut work: Work, gate: Gate| {
             let (model, words, facts) = (model.clone(), Arc::clone(&words), Arc::clone(&facts));
+            let (import, request) = (import.clone(), request.clone());
             let found = Arc::clone(&found);
-            let number = Command::Number { versions_max, request: request.clone() };
+            let number = match &import {
+                Some((version, _)) => Command::NumberAs { version: *version, versions_max, request },
+                None => Command::Number { versions_max, request },
+            };
             async move {
                 let (description, tags) = (*words).clone();
                 let facts = checked(&mut work, &model, &facts, &found).await?;
@@ -60,6 +66,9 @@ impl App {
                 let artifacts = Arc::clone(&found.artifacts);
                 let create = version::Command::Create { name: name.clone(), description, tags, facts, artifacts };
                 work.decide::<Version>(&name.stream(), Expected::Any, create).await?;
+                if let Some((_, origin)) = import {
+                    work.decide::<Version>(&name.stream(), Expected::Any, version::Command::Import(origin)).await?;
+                }
                 Ok((Some(name), work))
             }
         };

@@ -75,7 +75,9 @@ impl Projection for Notes {
                         version::Change::Created { description, .. } | version::Change::Described(description) => {
                             add(tx, recorded, &name, description)?;
                         }
-                        version::Change::TagsSet(_) | version::Change::TagsDeleted(_) => {}
+                        version::Change::Imported(_)
+                        | version::Change::TagsSet(_)
+                        | version::Change::TagsDeleted(_) => {}
                     }
                 }
             }

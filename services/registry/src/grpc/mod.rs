@@ -2,6 +2,7 @@
 
 mod answer;
 mod hooks;
+mod import;
 mod models;
 pub(crate) mod parse;
 mod policies;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 
 use cairn_access::Access;
 use cairn_contract::cairn::registry::v1::hook_service_server::HookServiceServer;
+use cairn_contract::cairn::registry::v1::import_service_server::ImportServiceServer;
 use cairn_contract::cairn::registry::v1::model_version_service_server::ModelVersionServiceServer;
 use cairn_contract::cairn::registry::v1::promotion_service_server::PromotionServiceServer;
 use cairn_contract::cairn::registry::v1::registered_model_service_server::RegisteredModelServiceServer;
@@ -38,5 +40,6 @@ pub(crate) fn add_services(routes: &mut RoutesBuilder, app: App, access: Arc<Acc
         .add_service(ModelVersionServiceServer::new(grpc.clone()).max_decoding_message_size(usize::MAX))
         .add_service(HookServiceServer::new(grpc.clone()).max_decoding_message_size(usize::MAX))
         .add_service(SigningPolicyServiceServer::new(grpc.clone()).max_decoding_message_size(usize::MAX))
+        .add_service(ImportServiceServer::new(grpc.clone()).max_decoding_message_size(usize::MAX))
         .add_service(PromotionServiceServer::new(grpc).max_decoding_message_size(usize::MAX));
 }

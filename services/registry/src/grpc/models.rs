@@ -31,6 +31,7 @@ impl RegisteredModelService for Grpc {
             display_name: field("display_name", display_name)?,
             description: request.description,
             tags: request.tags,
+            origin: None,
         };
         description("description", &new.description)?;
         tags("tags", &new.tags)?;

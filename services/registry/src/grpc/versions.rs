@@ -30,7 +30,7 @@ impl ModelVersionService for Grpc {
         tags("model_version.tags", &version.tags)?;
         let call = Call::of(&ctx, &request.request_id);
         let facts = self.located(&ctx, &call, &model.parent(), &version, facts).await?;
-        let new = NewVersion { description: version.description, tags: version.tags, facts };
+        let new = NewVersion { description: version.description, tags: version.tags, facts, import: None };
         let made = self.app.create_version(&call, &model, new).await.map_err(refuse)?;
         Ok(ctx.reply(answer::version(made.value), made.position))
     }
@@ -150,7 +150,7 @@ impl ModelVersionService for Grpc {
 
 impl Grpc {
     /// Adds where a version comes from. Who names only where its files are has said that too.
-    async fn located(
+    pub(super) async fn located(
         &self,
         ctx: &Ctx,
         call: &Call,

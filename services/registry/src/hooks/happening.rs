@@ -99,20 +99,21 @@ impl Happening {
                 only(moves),
                 json!({"moves": steps(moves), "justification": justification}),
             ),
-            // The number of a version is told with the version.
-            Change::Numbered { .. } | Change::TermsSet { .. } => None,
+            // The number of a version is told with the version, and an import with what was registered by it.
+            Change::Numbered { .. } | Change::TermsSet { .. } | Change::Imported(_) => None,
         }
     }
 
     /// What an event of a version is. `number` is absent while it has none.
-    pub fn of_version(number: Option<Number>, change: &version::Change) -> Self {
+    pub fn of_version(number: Option<Number>, change: &version::Change) -> Option<Self> {
         let (trigger, change) = match change {
             version::Change::Created { .. } => (Trigger::VersionCreate, json!({})),
             version::Change::Described(description) => (Trigger::VersionUpdate, json!({"description": description})),
             version::Change::TagsSet(tags) => (Trigger::VersionUpdate, json!({"set_tags": tags})),
             version::Change::TagsDeleted(keys) => (Trigger::VersionUpdate, json!({"deleted_tags": keys})),
+            version::Change::Imported(_) => return None,
         };
-        Self { trigger, version: number, change }
+        Some(Self { trigger, version: number, change })
     }
 }
 

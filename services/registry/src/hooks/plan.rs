@@ -188,7 +188,7 @@ fn happening(recorded: &Recorded) -> Option<(ModelName, Happening)> {
     if recorded.stream.category() == Version::CATEGORY {
         let event = Version::decode(&recorded.kind, &recorded.payload).map_err(unread).ok()?;
         let number = Some(event.version.number());
-        return Some((event.version.parent(), Happening::of_version(number, &event.change)));
+        return Some((event.version.parent(), Happening::of_version(number, &event.change)?));
     }
     let event = Model::decode(&recorded.kind, &recorded.payload).map_err(unread).ok()?;
     Some((event.model, Happening::of_model(&event.change)?))

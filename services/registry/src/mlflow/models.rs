@@ -35,6 +35,7 @@ impl MlflowRegisteredModelService for Mlflow {
             display_name: display_name.clone(),
             description: request.description.unwrap_or_default(),
             tags,
+            origin: None,
         };
         let made = match self.app.create_model(&call, caller.project(), new).await {
             Err(refusal) if refusal.reason == "MODEL_EXISTS" => {

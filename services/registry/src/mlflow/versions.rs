@@ -47,7 +47,7 @@ impl MlflowModelVersionService for Mlflow {
             }
         };
         let facts = Facts { run_link: request.run_link.unwrap_or_default(), ..facts };
-        let new = NewVersion { description: request.description.unwrap_or_default(), tags, facts };
+        let new = NewVersion { description: request.description.unwrap_or_default(), tags, facts, import: None };
         let made = self.app.create_version(&call, &model, new).await.map_err(translated)?;
         let answer = proto::CreateModelVersionResponse { model_version: Some(version(made.value)) };
         Ok(caller.ctx().reply(answer, made.position))

@@ -35,6 +35,10 @@ pub(super) fn apply(tx: &Connection, recorded: &Recorded, event: &Event) -> rusq
         now
     ])?;
     match &event.change {
+        Change::Imported(origin) => {
+            tx.prepare_cached("UPDATE model SET create_us = ?2 WHERE id = ?1")?
+                .execute(params![id, origin.create_time.micros()])?;
+        }
         Change::Renamed { to, .. } => {
             tx.prepare_cached("UPDATE model SET display_name = ?2 WHERE id = ?1")?.execute(params![id, to])?;
         }

@@ -52,6 +52,10 @@ pub(super) fn apply(tx: &Connection, recorded: &Recorded, event: &Event) -> rusq
     ])?;
     match &event.change {
         Change::Created { .. } => {}
+        Change::Imported(origin) => {
+            tx.prepare_cached("UPDATE version SET create_us = ?2 WHERE id = ?1")?
+                .execute(params![id, origin.create_time.micros()])?;
+        }
         Change::Described(description) => {
             tx.prepare_cached("UPDATE version SET description = ?2 WHERE id = ?1")?
                 .execute(params![id, description])?;

@@ -9,10 +9,11 @@ use prost::Message;
 use super::{kinds, malformed, name, read, terms};
 use crate::convert::{from_timestamp, timestamp};
 use crate::model::registered::{Change, Event};
-use crate::model::{Alias, Model, ModelName, Number, PromotionName};
+use crate::model::{Alias, Model, ModelName, Number, Origin, PromotionName};
 
 kinds! {
     CREATED = ModelCreated;
+    IMPORTED = ModelImported;
     RENAMED = ModelRenamed;
     DESCRIBED = ModelDescribed;
     TAGS_SET = ModelTagsSet;
@@ -40,6 +41,10 @@ impl Stored for Model {
             Change::Created { display_name, description, tags } => {
                 let message = proto::ModelCreated { model, display_name, description, tags };
                 (CREATED, message.encode_to_vec().into())
+            }
+            Change::Imported(Origin { source, create_time }) => {
+                let create_time = Some(timestamp(create_time));
+                (IMPORTED, proto::ModelImported { model, source, create_time }.encode_to_vec().into())
             }
             Change::Renamed { from, to } => {
                 let message = proto::ModelRenamed { model, from_display_name: from, to_display_name: to };
@@ -134,6 +139,11 @@ impl Stored for Model {
             CREATED => {
                 let proto::ModelCreated { model, display_name, description, tags } = read(payload)?;
                 (model, Change::Created { display_name, description, tags })
+            }
+            IMPORTED => {
+                let proto::ModelImported { model, source, create_time } = read(payload)?;
+                let create_time = create_time.as_ref().map(from_timestamp).unwrap_or_default();
+                (model, Change::Imported(Origin { source, create_time }))
             }
             RENAMED => {
                 let proto::ModelRenamed { model, from_display_name, to_display_name } = read(payload)?;

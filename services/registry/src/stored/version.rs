@@ -9,12 +9,13 @@ use super::artifacts::{
     decode_artifact, decode_check, decode_manifest, encode_artifact, encode_check, encode_manifest,
 };
 use super::{kinds, name, read};
-use crate::convert::{reference_statistics, signature};
-use crate::model::Version;
+use crate::convert::{from_timestamp, reference_statistics, signature, timestamp};
 use crate::model::version::{Change, Event, Facts};
+use crate::model::{Origin, Version};
 
 kinds! {
     CREATED = ModelVersionCreated;
+    IMPORTED = ModelVersionImported;
     DESCRIBED = ModelVersionDescribed;
     TAGS_SET = ModelVersionTagsSet;
     TAGS_DELETED = ModelVersionTagsDeleted;
@@ -59,6 +60,10 @@ impl Stored for Version {
                 };
                 (CREATED, message.encode_to_vec().into())
             }
+            Change::Imported(Origin { source, create_time }) => {
+                let create_time = Some(timestamp(create_time));
+                (IMPORTED, proto::ModelVersionImported { version, source, create_time }.encode_to_vec().into())
+            }
             Change::Described(description) => {
                 (DESCRIBED, proto::ModelVersionDescribed { version, description }.encode_to_vec().into())
             }
@@ -78,6 +83,11 @@ impl Stored for Version {
                 let artifacts = std::mem::take(&mut message.artifacts).into_iter().map(decode_artifact).collect();
                 let (facts, artifacts) = (Arc::new(facts(message)), Arc::new(artifacts));
                 (version, Change::Created { description, tags, facts, artifacts })
+            }
+            IMPORTED => {
+                let proto::ModelVersionImported { version, source, create_time } = read(payload)?;
+                let create_time = create_time.as_ref().map(from_timestamp).unwrap_or_default();
+                (version, Change::Imported(Origin { source, create_time }))
             }
             DESCRIBED => {
                 let proto::ModelVersionDescribed { version, description } = read(payload)?;

@@ -185,7 +185,13 @@ pub fn request(id: &str) -> Call {
 }
 
 pub fn new_model(display_name: &str, tags: &[(&str, &str)]) -> NewModel {
-    NewModel { name: None, display_name: display_name.parse().unwrap(), description: String::new(), tags: pairs(tags) }
+    NewModel {
+        name: None,
+        display_name: display_name.parse().unwrap(),
+        description: String::new(),
+        tags: pairs(tags),
+        origin: None,
+    }
 }
 
 pub fn new_version(tags: &[(&str, &str)], metrics: &[(&str, f64)]) -> NewVersion {
@@ -194,6 +200,7 @@ pub fn new_version(tags: &[(&str, &str)], metrics: &[(&str, f64)]) -> NewVersion
         description: String::new(),
         tags: pairs(tags),
         facts: Facts { metrics: Arc::new(metrics), ..Facts::default() },
+        import: None,
     }
 }
 

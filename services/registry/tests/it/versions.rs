@@ -62,7 +62,12 @@ async fn what_a_version_is_comes_back_as_it_was_given_s3_5_s3_9_s4_53() {
         manifest: Manifest::Elsewhere,
         signature_check: SignatureCheck::Absent,
     };
-    let new = NewVersion { description: "first".into(), tags: pairs(&[("team", "risk")]), facts: facts.clone() };
+    let new = NewVersion {
+        description: "first".into(),
+        tags: pairs(&[("team", "risk")]),
+        facts: facts.clone(),
+        import: None,
+    };
     let made = service.app.create_version(&call(), &model, new).await.unwrap().value;
     assert_eq!((*made.facts).clone(), facts);
     assert_eq!((made.description.as_str(), made.tags.clone()), ("first", pairs(&[("team", "risk")])));

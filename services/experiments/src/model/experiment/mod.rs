@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use cairn_kernel::Aggregate;
 
-use super::ExperimentName;
 use super::entry::{Pairs, changes};
+use super::{ExperimentName, Origin};
 
 /// An experiment as its events left it. One without events does not exist.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -33,6 +33,8 @@ pub enum Command {
         artifact_location: String,
         tags: BTreeMap<String, String>,
     },
+    /// Says in the append that creates it that it was made elsewhere.
+    Import(Origin),
     /// Takes another display name. Whoever asks has claimed it in the same append.
     Rename {
         display_name: String,
@@ -56,6 +58,7 @@ pub struct Event {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Change {
     Created { display_name: String, artifact_location: String, tags: BTreeMap<String, String> },
+    Imported(Origin),
     Renamed { from: String, to: String, revision: u32 },
     TagsSet { tags: BTreeMap<String, String>, revision: u32 },
     TagsDeleted { keys: Vec<String>, revision: u32 },
@@ -91,6 +94,7 @@ impl Aggregate for Experiment {
                 let change = Change::Created { display_name, artifact_location, tags };
                 return Ok(vec![Event { experiment: name, change }]);
             }
+            Command::Import(origin) => self.active().map(|_| vec![Change::Imported(origin)])?,
             Command::Rename { display_name } => self.rename(display_name)?,
             Command::Tag { set, delete } => self.tag(set, delete)?,
             Command::Delete if self.found()?.is_deleted => vec![],
@@ -114,6 +118,7 @@ impl Aggregate for Experiment {
                     revision: 1,
                 };
             }
+            Change::Imported(_) => {}
             Change::Renamed { to, revision, .. } => {
                 self.display_name.clone_from(to);
                 self.revision = *revision;

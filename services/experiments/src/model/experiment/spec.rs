@@ -71,6 +71,17 @@ fn a_deleted_experiment_is_not_changed_until_it_is_restored() {
     given::<Experiment>([created(), event(Change::Deleted)]).when(rename).rejected(Rejection::Deleted(name()));
 }
 
+#[test]
+fn an_experiment_says_that_it_was_imported_without_another_revision() {
+    let origin = Origin { source: "http://mlflow".into(), create_time: cairn_kernel::Time::from_millis(5) };
+    given::<Experiment>([created()])
+        .when(Command::Import(origin.clone()))
+        .then([event(Change::Imported(origin.clone()))])
+        .when(Command::Rename { display_name: "b".into() })
+        .then([event(Change::Renamed { from: "a".into(), to: "b".into(), revision: 2 })]);
+    given::<Experiment>([]).when(Command::Import(origin)).rejected(Rejection::NotFound);
+}
+
 fn command() -> impl Strategy<Value = Command> {
     let text = prop::sample::select(vec!["a", "b", "c"]);
     prop_oneof![

@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 use cairn_kernel::Aggregate;
 
-use super::LoggedModelName;
 use super::entry::{Pairs, changes};
 use super::limits::RESERVED_TAG_KEYS_PER_RUN_MAX;
+use super::{LoggedModelName, Origin};
 
 /// Most tags, and most params, of one model.
 pub const PAIRS_MAX: usize = 1000;
@@ -56,6 +56,8 @@ pub struct NewLoggedModel {
 #[derive(Clone, Debug)]
 pub enum Command {
     Create(Arc<NewLoggedModel>),
+    /// Says in the append that creates it that it was made elsewhere.
+    Import(Origin),
     /// Says that it is written.
     Ready,
     /// Says that writing it failed.
@@ -86,6 +88,7 @@ pub enum Change {
         params: BTreeMap<String, String>,
         tags: BTreeMap<String, String>,
     },
+    Imported(Origin),
     Readied,
     Failed,
     TagsSet(BTreeMap<String, String>),
@@ -118,6 +121,7 @@ impl Aggregate for LoggedModel {
     fn decide(&self, command: Command) -> Result<Vec<Event>, Rejection> {
         let changes = match command {
             Command::Create(new) => return self.create(&new),
+            Command::Import(origin) => self.active().map(|_| vec![Change::Imported(origin)])?,
             Command::Ready => self.finalize(LoggedModelState::Ready, Change::Readied)?,
             Command::Fail => self.finalize(LoggedModelState::Failed, Change::Failed)?,
             Command::Tag { set, delete } => self.active()?.tag(set, delete)?,
@@ -144,6 +148,7 @@ impl Aggregate for LoggedModel {
                     is_deleted: false,
                 };
             }
+            Change::Imported(_) => {}
             Change::Readied => self.state = LoggedModelState::Ready,
             Change::Failed => self.state = LoggedModelState::Failed,
             Change::TagsSet(tags) => Arc::make_mut(&mut self.tags).extend(tags.clone()),

@@ -65,6 +65,10 @@ pub struct Command {
 #[derive(Clone, Debug)]
 pub enum Action {
     Create(Arc<NewRun>),
+    /// Says in the append that creates it that it was made elsewhere.
+    Import {
+        source: String,
+    },
     Rename {
         display_name: String,
     },
@@ -112,6 +116,9 @@ pub enum Change {
         parent: Option<String>,
         experiment_revision: u32,
         artifact_location: String,
+    },
+    Imported {
+        source: String,
     },
     Renamed {
         from: String,
@@ -178,6 +185,7 @@ impl Aggregate for Run {
         }
         let changes = match action {
             Action::Create(new) => return self.create(run, &new),
+            Action::Import { source } => self.active().map(|_| vec![Change::Imported { source }])?,
             Action::Rename { display_name } => self.active()?.renamed(display_name),
             Action::Finish { state, end_time } => self.active()?.finish(state, end_time)?,
             Action::Amend { state, end_time, display_name } => self.active()?.amend(state, end_time, display_name),
@@ -218,6 +226,7 @@ impl Aggregate for Run {
                     Arc::make_mut(&mut self.tags).insert(tag::PARENT_RUN.to_owned(), parent.clone());
                 }
             }
+            Change::Imported { .. } => {}
             Change::Renamed { to, .. } => self.rename_to(to),
             Change::Finished { state, end_time } | Change::Resumed { state, end_time } => {
                 self.state = *state;

@@ -24,6 +24,8 @@ pub enum Rejection {
     NameTaken { display_name: String, holder: ModelName },
     #[error("model {model} has no version {version}")]
     VersionNotFound { model: ModelName, version: Number },
+    #[error("{model} cannot have a version {version} any more: the last number given is {last}")]
+    NumberTaken { model: ModelName, version: Number, last: Number },
     #[error("version {version} does not go from {from} to {to}, only to {}", listed(from.next()))]
     StageMove { version: Number, from: Stage, to: Stage },
     #[error("no more than {limit} {what}")]
@@ -92,6 +94,11 @@ impl Fault for Rejection {
                 Code::NotFound,
                 "MODEL_VERSION_NOT_FOUND",
                 vec![("model", model.to_string()), ("version", version.to_string())],
+            ),
+            Self::NumberTaken { model, version, last } => (
+                Code::AlreadyExists,
+                "MODEL_VERSION_EXISTS",
+                vec![("model", model.to_string()), ("version", version.to_string()), ("last", last.to_string())],
             ),
             Self::StageMove { version, from, to } => (
                 Code::FailedPrecondition,

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use cairn_kernel::{Aggregate, Position, Time};
 
 use super::entry::{ENTRIES_MAX, Pairs, changes, count_after};
-use super::{Alias, Approver, Evidence, ModelName, Move, Number, Promotion, Stage, Target, Terms};
+use super::{Alias, Approver, Evidence, ModelName, Move, Number, Origin, Promotion, Stage, Target, Terms};
 
 pub use fault::{End, Rejection};
 
@@ -53,6 +53,8 @@ pub enum Command {
         description: String,
         tags: BTreeMap<String, String>,
     },
+    /// Says in the append that creates it that it was registered elsewhere.
+    Import(Origin),
     /// Takes another display name. Whoever asks has claimed it in the same append.
     Rename {
         display_name: String,
@@ -71,6 +73,12 @@ pub enum Command {
     Number {
         versions_max: u32,
         /// Names the request, so that a repeat finds the number it was given. Empty: it cannot be repeated.
+        request: String,
+    },
+    /// Gives a number that the version had elsewhere. Those it leaves out are never given.
+    NumberAs {
+        version: Number,
+        versions_max: u32,
         request: String,
     },
     DeleteVersion {
@@ -156,6 +164,7 @@ pub enum Change {
         description: String,
         tags: BTreeMap<String, String>,
     },
+    Imported(Origin),
     Renamed {
         from: String,
         to: String,
@@ -240,12 +249,14 @@ impl Aggregate for Model {
                 let change = Change::Created { display_name, description, tags };
                 return Ok(vec![Event { model: name, change }]);
             }
+            Command::Import(origin) => self.found().map(|_| vec![Change::Imported(origin)])?,
             Command::Rename { display_name, default } => self.rename(display_name, default)?,
             Command::Describe(description) if self.found()?.description.as_ref() == description => vec![],
             Command::Describe(description) => vec![Change::Described(description)],
             Command::Tag { set, delete } => self.tag(set, delete)?,
             Command::Delete { principal, default } => self.delete(principal, default)?,
             Command::Number { versions_max, request } => self.number(versions_max, request)?,
+            Command::NumberAs { version, versions_max, request } => self.number_as(version, versions_max, request)?,
             Command::DeleteVersion { version, default } => self.delete_version(version, default)?,
             Command::SetAlias { alias, version, default } => self.set_alias(alias, version, default)?,
             Command::RemoveAlias { alias, default } => self.remove_alias(alias, default)?,
@@ -294,12 +305,19 @@ impl Aggregate for Model {
                     ..Self::default()
                 };
             }
+            Change::Imported(_) => {}
             Change::Renamed { to, .. } => self.display_name = to.as_str().into(),
             Change::Described(description) => self.description = description.as_str().into(),
             Change::TagsSet(tags) => Arc::make_mut(&mut self.tags).extend(tags.clone()),
             Change::TagsDeleted(keys) => Arc::make_mut(&mut self.tags).retain(|key, _| !keys.contains(key)),
             Change::Deleted => self.is_deleted = true,
-            Change::Numbered { version, .. } => self.last = *version,
+            Change::Numbered { version, .. } => {
+                let next = self.last.0 + 1;
+                if next < version.0 {
+                    Arc::make_mut(&mut self.deleted).extend((next..version.0).map(Number));
+                }
+                self.last = *version;
+            }
             Change::VersionDeleted(version) => {
                 Arc::make_mut(&mut self.deleted).insert(*version);
                 Arc::make_mut(&mut self.stages).remove(version);

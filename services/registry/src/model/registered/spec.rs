@@ -393,3 +393,27 @@ fn who_does_without_a_promotion_leaves_an_event_that_says_so() {
         staged(1, Stage::None, Stage::Archived),
     ]);
 }
+
+#[test]
+fn an_imported_version_keeps_its_number_and_those_left_out_are_never_given() {
+    let number_as = |version| Command::NumberAs { version: Number(version), versions_max: 9, request: String::new() };
+    let numbered_as = |version| event(Change::Numbered { version: Number(version), request: String::new() });
+    let taken = |version, last| Rejection::NumberTaken { model: name(), version: Number(version), last: Number(last) };
+    let gap = [created(), numbered_as(4)];
+    given::<Model>([created()]).when(number_as(4)).then([numbered_as(4)]);
+    given::<Model>(gap.clone()).when(number_as(4)).rejected(taken(4, 4));
+    given::<Model>(gap.clone()).when(number_as(2)).rejected(taken(2, 4));
+    given::<Model>(gap.clone()).when(number_as(10)).rejected(Rejection::Full { what: "versions", limit: 9 });
+    let number = Command::Number { versions_max: 9, request: String::new() };
+    given::<Model>(gap.clone()).when(number).then([numbered_as(5)]);
+    let left_out = Rejection::VersionNotFound { model: name(), version: Number(2) };
+    given::<Model>(gap.clone()).when(set_alias(2, None)).rejected(left_out);
+    given::<Model>(gap).when(set_alias(4, None)).then([moved(None, 4)]);
+}
+
+#[test]
+fn a_model_says_that_it_was_imported_once_it_is_there() {
+    let origin = Origin { source: "http://mlflow".into(), create_time: Time::from_millis(5) };
+    given::<Model>([created()]).when(Command::Import(origin.clone())).then([event(Change::Imported(origin.clone()))]);
+    given::<Model>([]).when(Command::Import(origin)).rejected(Rejection::NotFound);
+}

@@ -32,6 +32,23 @@ impl Model {
         Ok(vec![Change::Numbered { version: Number(self.last.0 + 1), request }])
     }
 
+    /// Numbers only ever rise, wherever they come from.
+    pub(super) fn number_as(
+        &self,
+        version: Number,
+        versions_max: u32,
+        request: String,
+    ) -> Result<Vec<Change>, Rejection> {
+        let model = self.name()?;
+        if version <= self.last {
+            return Err(Rejection::NumberTaken { model: model.clone(), version, last: self.last });
+        }
+        if version.0 > versions_max {
+            return Err(Rejection::Full { what: "versions", limit: versions_max as usize });
+        }
+        Ok(vec![Change::Numbered { version, request }])
+    }
+
     pub(super) fn delete_version(
         &self,
         version: Number,

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use cairn_kernel::Aggregate;
 
 use super::entry::{ENTRIES_MAX, Pairs, changes, count_after};
-use super::{VersionName, registered};
+use super::{Origin, VersionName, registered};
 
 pub use artifacts::{Artifact, Manifest, SignatureCheck};
 pub use facts::{Facts, ReferenceStatistics, Signature, Tensor};
@@ -36,6 +36,8 @@ pub enum Command {
         /// Its files, by path, as far as they are known.
         artifacts: Arc<Vec<Artifact>>,
     },
+    /// Says in the append that creates it that it was registered elsewhere.
+    Import(Origin),
     Describe(String),
     Tag {
         set: BTreeMap<String, String>,
@@ -54,6 +56,7 @@ pub struct Event {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Change {
     Created { description: String, tags: BTreeMap<String, String>, facts: Arc<Facts>, artifacts: Arc<Vec<Artifact>> },
+    Imported(Origin),
     Described(String),
     TagsSet(BTreeMap<String, String>),
     TagsDeleted(Vec<String>),
@@ -71,6 +74,7 @@ impl Aggregate for Version {
                 let change = Change::Created { description, tags, facts, artifacts };
                 return Ok(vec![Event { version: name, change }]);
             }
+            Command::Import(origin) => vec![Change::Imported(origin)],
             Command::Describe(description) if *description == *self.description => vec![],
             Command::Describe(description) => vec![Change::Described(description)],
             Command::Tag { set, delete } => self.tag(set, delete)?,
@@ -90,6 +94,7 @@ impl Aggregate for Version {
                     facts: Arc::clone(facts),
                 };
             }
+            Change::Imported(_) => {}
             Change::Described(description) => self.description = description.as_str().into(),
             Change::TagsSet(tags) => Arc::make_mut(&mut self.tags).extend(tags.clone()),
             Change::TagsDeleted(keys) => Arc::make_mut(&mut self.tags).retain(|key, _| !keys.contains(key)),

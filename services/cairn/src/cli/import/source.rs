@@ -1,0 +1,264 @@
+//! The MLflow server that is read, over its own REST API.
+
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use reqwest::{Method, Response, StatusCode, Url};
+use serde_json::{Value, json};
+
+use super::unusable;
+
+const API: &str = "api/2.0/mlflow";
+const AJAX: &str = "ajax-api/2.0/mlflow";
+
+/// How often a request is made before the import gives up, and the pause after the first time, which doubles.
+const ATTEMPTS: u32 = 6;
+const PAUSE: Duration = Duration::from_millis(500);
+/// Longest pause that a server may ask for.
+const PAUSE_MAX: Duration = Duration::from_secs(60);
+/// How long it may take to connect, and how long nothing may come.
+const CONNECT_MAX: Duration = Duration::from_secs(10);
+const SILENCE_MAX: Duration = Duration::from_secs(120);
+
+/// A genuine server, and the credential for it.
+pub struct Source {
+    http: reqwest::Client,
+    base: Url,
+    credential: Credential,
+}
+
+enum Credential {
+    None,
+    Token(String),
+    Password(String, String),
+}
+
+/// A list that comes in pages.
+pub struct Pages<'a> {
+    source: &'a Source,
+    method: Method,
+    path: &'static str,
+    request: Value,
+    items: &'static str,
+    is_done: bool,
+}
+
+impl Source {
+    /// Reads the credential from where MLflow's clients read it. Nothing is sent yet.
+    pub fn open(from: &str) -> anyhow::Result<Self> {
+        let base = Url::parse(&format!("{}/", from.trim_end_matches('/'))).map_err(|_| unusable(from))?;
+        if !matches!(base.scheme(), "http" | "https") {
+            return Err(unusable(from));
+        }
+        if !base.username().is_empty() || base.password().is_some() {
+            bail!("--from must hold no credential: set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD");
+        }
+        let set = |name| std::env::var(name).ok().filter(|text| !text.is_empty());
+        let credential = match (set("MLFLOW_TRACKING_TOKEN"), set("MLFLOW_TRACKING_USERNAME")) {
+            // A client of MLflow prefers the name and password as well.
+            (_, Some(user)) => Credential::Password(user, set("MLFLOW_TRACKING_PASSWORD").unwrap_or_default()),
+            (Some(token), None) => Credential::Token(token),
+            (None, None) => Credential::None,
+        };
+        let http = reqwest::Client::builder().connect_timeout(CONNECT_MAX).read_timeout(SILENCE_MAX).build()?;
+        Ok(Self { http, base, credential })
+    }
+
+    /// What it is called where things say that they come from it.
+    pub fn name(&self) -> &str {
+        self.base.as_str().trim_end_matches('/')
+    }
+
+    /// Experiments, deleted ones too, oldest first.
+    pub fn experiments(&self) -> Pages<'_> {
+        let request = json!({"view_type": "ALL", "max_results": 200, "order_by": ["creation_time ASC"]});
+        self.pages(Method::POST, "experiments/search", request, "experiments")
+    }
+
+    /// Runs of an experiment, deleted ones too, oldest first.
+    pub fn runs(&self, experiment: &str) -> Pages<'_> {
+        let request = json!({
+            "experiment_ids": [experiment], "run_view_type": "ALL", "max_results": 100,
+            "order_by": ["attributes.start_time ASC"],
+        });
+        self.pages(Method::POST, "runs/search", request, "runs")
+    }
+
+    /// Every point of a metric.
+    pub fn history(&self, run: &str, key: &str) -> Pages<'_> {
+        let request = json!({"run_id": run, "metric_key": key, "max_results": 5000});
+        self.pages(Method::GET, "metrics/get-history", request, "metrics")
+    }
+
+    /// Logged models of an experiment.
+    pub fn logged_models(&self, experiment: &str) -> Pages<'_> {
+        let request = json!({"experiment_ids": [experiment], "max_results": 50});
+        self.pages(Method::POST, "logged-models/search", request, "models")
+    }
+
+    /// Registered models, or with a filter those that are hidden without it.
+    pub fn registered_models(&self, filter: &str) -> Pages<'_> {
+        let request = json!({"max_results": 100, "filter": filter});
+        self.pages(Method::GET, "registered-models/search", request, "registered_models")
+    }
+
+    /// Versions of a model, by their numbers.
+    pub fn versions(&self, model: &str) -> Pages<'_> {
+        let quote = if model.contains('\'') { '"' } else { '\'' };
+        let filter = format!("name={quote}{model}{quote}");
+        let request = json!({"max_results": 200, "filter": filter, "order_by": "version_number ASC"});
+        self.pages(Method::GET, "model-versions/search", request, "model_versions")
+    }
+
+    /// What lies in a folder of a run; its root is empty.
+    pub async fn run_folder(&self, run: &str, folder: &str) -> anyhow::Result<Vec<Value>> {
+        let mut request = json!({"run_id": run});
+        if !folder.is_empty() {
+            request["path"] = json!(folder);
+        }
+        self.pages(Method::GET, "artifacts/list", request, "files").all().await
+    }
+
+    /// What lies in a folder of a logged model.
+    pub async fn model_folder(&self, model: &str, folder: &str) -> anyhow::Result<Vec<Value>> {
+        let mut query = vec![];
+        if !folder.is_empty() {
+            query.push(("artifact_directory_path", folder));
+        }
+        let path = format!("{API}/logged-models/{model}/artifacts/directories");
+        let mut answer: Value = self.send(Method::GET, &path, &query, None).await?.json().await?;
+        Ok(taken(&mut answer, "files"))
+    }
+
+    /// The bytes of a file of a run.
+    pub async fn run_file(&self, run: &str, path: &str) -> anyhow::Result<Response> {
+        self.send(Method::GET, "get-artifact", &[("run_id", run), ("path", path)], None).await
+    }
+
+    /// The bytes of a file of a logged model.
+    pub async fn model_file(&self, model: &str, path: &str) -> anyhow::Result<Response> {
+        let address = format!("{AJAX}/logged-models/{model}/artifacts/files");
+        self.send(Method::GET, &address, &[("artifact_file_path", path)], None).await
+    }
+
+    /// Whether an experiment has traces. A server too old to know of them has none.
+    pub async fn has_traces(&self, experiment: &str) -> anyhow::Result<bool> {
+        let place = json!({"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": experiment}});
+        let request = json!({"locations": [place], "max_results": 1});
+        match self.send(Method::POST, "api/3.0/mlflow/traces/search", &[], Some(&request)).await {
+            Ok(answer) => {
+                let answer: Value = answer.json().await?;
+                Ok(answer["traces"].as_array().is_some_and(|traces| !traces.is_empty()))
+            }
+            Err(fault) if fault.is::<Refused>() => Ok(false),
+            Err(fault) => Err(fault),
+        }
+    }
+
+    fn pages(&self, method: Method, path: &'static str, request: Value, items: &'static str) -> Pages<'_> {
+        Pages { source: self, method, path, request, items, is_done: false }
+    }
+
+    /// Asks until there is an answer: what may pass is waited for, for as long as the server says.
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        query: &[(&str, &str)],
+        body: Option<&Value>,
+    ) -> anyhow::Result<Response> {
+        let mut url = self.base.join(path).with_context(|| format!("{path} is no path"))?;
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        let mut pause = PAUSE;
+        for attempt in 1.. {
+            let request = self.http.request(method.clone(), url.clone());
+            let request = match &self.credential {
+                Credential::None => request,
+                Credential::Token(token) => request.bearer_auth(token),
+                Credential::Password(user, password) => request.basic_auth(user, Some(password)),
+            };
+            let request = match body {
+                Some(body) => request.json(body),
+                None => request,
+            };
+            match request.send().await {
+                Ok(answer) if answer.status().is_success() => return Ok(answer),
+                Ok(answer) if attempt < ATTEMPTS && may_pass(answer.status()) => {
+                    let asked = answer.headers().get("retry-after").and_then(|text| text.to_str().ok()?.parse().ok());
+                    tokio::time::sleep(asked.map_or(pause, Duration::from_secs).min(PAUSE_MAX)).await;
+                }
+                Ok(answer) => {
+                    let status = answer.status();
+                    let text = answer.text().await.unwrap_or_default();
+                    let said: Value = serde_json::from_str(&text).unwrap_or_default();
+                    let said = said["message"].as_str().unwrap_or(&text).chars().take(300).collect();
+                    return Err(Refused { status, said }.into());
+                }
+                Err(fault) if attempt == ATTEMPTS => {
+                    let context = format!("cannot reach the MLflow server {}", self.name());
+                    return Err(anyhow::Error::new(fault.without_url()).context(context));
+                }
+                Err(_) => tokio::time::sleep(pause).await,
+            }
+            pause *= 2;
+        }
+        bail!("the MLflow server {} could not be asked", self.name())
+    }
+}
+
+impl Pages<'_> {
+    /// The next page; `None` when there is none.
+    pub async fn next(&mut self) -> anyhow::Result<Option<Vec<Value>>> {
+        if self.is_done {
+            return Ok(None);
+        }
+        let path = format!("{API}/{}", self.path);
+        let answer = if self.method == Method::POST {
+            self.source.send(Method::POST, &path, &[], Some(&self.request)).await?
+        } else {
+            let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            let fields: Vec<(String, String)> =
+                self.request.as_object().into_iter().flatten().map(|(key, value)| (key.clone(), text(value))).collect();
+            let query: Vec<(&str, &str)> = fields.iter().map(|(key, value)| (&**key, &**value)).collect();
+            self.source.send(Method::GET, &path, &query, None).await?
+        };
+        let mut answer: Value = answer.json().await.with_context(|| {
+            format!("{} does not answer as an MLflow server does: is --from its address?", self.source.name())
+        })?;
+        match answer["next_page_token"].as_str().filter(|token| !token.is_empty()) {
+            Some(token) => self.request["page_token"] = json!(token),
+            None => self.is_done = true,
+        }
+        Ok(Some(taken(&mut answer, self.items)))
+    }
+
+    async fn all(mut self) -> anyhow::Result<Vec<Value>> {
+        let mut all = vec![];
+        while let Some(page) = self.next().await? {
+            all.extend(page);
+        }
+        Ok(all)
+    }
+}
+
+/// A request that the server does not grant.
+#[derive(Debug, thiserror::Error)]
+#[error("the MLflow server answers {status}: {said}")]
+pub struct Refused {
+    status: StatusCode,
+    said: String,
+}
+
+fn may_pass(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 408 | 429 | 500 | 502 | 503 | 504)
+}
+
+/// The items of an answer; an empty list is left out of answers.
+fn taken(answer: &mut Value, items: &str) -> Vec<Value> {
+    match answer[items].take() {
+        Value::Array(items) => items,
+        _ => vec![],
+    }
+}

@@ -1,0 +1,8 @@
+use cairn_kernel::Time;
+
+/// Where something was registered before it was imported, and when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    pub source: String,
+    pub create_time: Time,
+}
