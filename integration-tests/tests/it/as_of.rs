@@ -12,11 +12,12 @@ use serde_json::{Value, json};
 use crate::suite::Suite;
 
 /// Methods that answer as of now alone, and why.
-const OF_NOW: [(&str, &str); 8] = [
+const OF_NOW: [(&str, &str); 9] = [
     ("ListRoles", "roles are part of the program"),
     ("GetRunLog", "lines of runs are kept beside the log of events"),
     ("ListRunLogLines", "lines of runs are kept beside the log of events"),
     ("ListHookDeliveries", "what was delivered is kept beside the log of events"),
+    ("ListModelVersionArtifacts", "are kept as they were when the version was registered"),
     ("ListModelNotes", "tells every state with its time already"),
     ("ListFunctionRevisions", "tells every state with its time already"),
     ("GetFunctionVersion", "is published once and never changes"),

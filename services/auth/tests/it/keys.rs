@@ -33,7 +33,9 @@ async fn a_key_is_shown_once_and_only_its_hash_is_kept() {
     let shown = suite.keys().get_api_key(suite.by_user(&ada, get)).await.unwrap().into_inner();
     assert_eq!(shown, proto::ApiKey { secret: String::new(), ..key.clone() });
     let list = proto::ListApiKeysRequest { parent: ada.clone(), ..Default::default() };
-    let listed = suite.keys().list_api_keys(suite.by_user(&ada, list)).await.unwrap().into_inner();
+    let mut listed = suite.keys().list_api_keys(suite.by_user(&ada, list)).await.unwrap().into_inner();
+    // That it was used just now is noted when it is noted.
+    listed.api_keys.iter_mut().for_each(|key| key.last_use_time = shown.last_use_time);
     assert_eq!(listed.api_keys, [shown]);
     let secret = key.secret.rsplit('_').next().unwrap().as_bytes();
     for recorded in suite.events("ApiKeyCreated").await {

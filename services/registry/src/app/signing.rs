@@ -1,10 +1,10 @@
 use std::sync::Arc;
 
-use cairn_eventstore::{CommandFault, Work};
-use cairn_kernel::{Expected, Revision};
+use cairn_eventstore::{CommandFault, Direction, ReadFault, Work};
+use cairn_kernel::{Expected, Revision, Time};
 use cairn_service::Refusal;
 
-use super::{App, Call, Made};
+use super::{App, Call, Made, Reading};
 use crate::model::registered::Rejection;
 use crate::model::signing::{Command, Found, TrustedKey, judge};
 use crate::model::version::Facts;
@@ -17,6 +17,8 @@ pub struct Signing {
     pub policy: Arc<SigningPolicy>,
     /// `None`: it was never set.
     pub revision: Option<Revision>,
+    /// When it was first and last set.
+    pub times: Option<(Time, Time)>,
 }
 
 /// A policy about to be set.
@@ -28,9 +30,18 @@ pub struct NewSigningPolicy {
 
 impl App {
     /// The policy of a project, or what a model adds to that of its project.
-    pub async fn signing_policy(&self, scope: &PolicyScope) -> Result<Signing, Refusal> {
-        let loaded = self.inner.commands.load::<SigningPolicy>(&scope.signing_stream()).await?;
-        Ok(Signing { scope: scope.clone(), policy: loaded.state, revision: loaded.revision })
+    pub async fn signing_policy(&self, reading: &Reading, scope: &PolicyScope) -> Result<Signing, Refusal> {
+        let stream = scope.signing_stream();
+        let loaded = self.loaded::<SigningPolicy>(reading, &stream).await?;
+        let mut times = None;
+        if let Some(last) = loaded.revision {
+            let time = async |at| {
+                let events = self.inner.commands.store().read(&stream, at, Direction::Forwards, 1).await?;
+                Ok::<_, ReadFault>(events.first().map(|event| event.time))
+            };
+            times = time(Revision(0)).await?.zip(time(last).await?);
+        }
+        Ok(Signing { scope: scope.clone(), policy: loaded.state, revision: loaded.revision, times })
     }
 
     /// Sets a policy as a whole, for versions that are registered from then on.
@@ -49,7 +60,7 @@ impl App {
         let command = Command { scope: scope.clone(), keys: Arc::new(keys), is_required };
         let stream = scope.signing_stream();
         let done = self.inner.commands.execute::<SigningPolicy>(&call.order, &stream, expected, command).await?;
-        Ok(Made { value: self.signing_policy(scope).await?, position: done.position })
+        Ok(Made { value: self.signing_policy(&self.present(), scope).await?, position: done.position })
     }
 }
 

@@ -9,6 +9,7 @@ use tonic::{Request, Response, Status, async_trait};
 use super::Grpc;
 use super::parse::{etag, invalid, mask};
 use crate::app::{Call, NewSigningPolicy, Signing};
+use crate::convert::timestamp;
 use crate::model::signing::{KEYS_MAX, POLICIES, TrustedKey};
 use crate::model::{Key, PolicyScope};
 use crate::stored::signing::key;
@@ -19,8 +20,10 @@ impl SigningPolicyService for Grpc {
         &self,
         request: Request<proto::GetSigningPolicyRequest>,
     ) -> Reply<proto::SigningPolicy> {
-        let (_, request) = Ctx::accept(request)?;
-        let found = self.app.signing_policy(&scope("name", &request.name)?).await.map_err(refuse)?;
+        let (ctx, request) = Ctx::accept(request)?;
+        let scope = scope("name", &request.name)?;
+        let reading = self.app.reading(&Call::read(&ctx, &request.as_of)?).await.map_err(refuse)?;
+        let found = self.app.signing_policy(&reading, &scope).await.map_err(refuse)?;
         Ok(Response::new(answer(found)))
     }
 
@@ -46,6 +49,8 @@ fn answer(signing: Signing) -> proto::SigningPolicy {
         keys: signing.policy.keys.iter().map(key).collect(),
         required: signing.policy.is_required,
         etag: signing.revision.map(|revision| revision.to_string()).unwrap_or_default(),
+        create_time: signing.times.map(|(first, _)| timestamp(first)),
+        update_time: signing.times.map(|(_, last)| timestamp(last)),
     }
 }
 

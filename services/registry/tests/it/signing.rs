@@ -100,6 +100,7 @@ async fn a_version_keeps_the_files_that_it_had_when_it_was_registered() {
     }
     // A view that is built from the log tells the same.
     let again = Service::over(service.store.clone());
+    again.view.reached(service.head(), call().deadline).await.unwrap();
     assert_eq!(again.paths(&name, 100).await, ["a", "d/b", "model.sig"]);
     assert_eq!(again.facts(&name).await, facts);
 }
