@@ -3,12 +3,14 @@ use std::collections::BTreeSet;
 use cairn_contract::cairn::registry::v1 as proto;
 use cairn_contract::cairn::registry::v1::hook_service_server::HookService;
 use cairn_kernel::Position;
+use cairn_search::{fingerprint, marks, token};
 use cairn_service::{Ctx, Reply, field, refuse};
 use proto::hook::Action as Asked;
+use rusqlite::types::Value;
 use tonic::{Request, Response, Status, async_trait};
 
 use super::Grpc;
-use super::parse::{chars, etag, invalid, mask, page_size};
+use super::parse::{chars, etag, invalid, mask, page_size, search};
 use crate::app::{Call, HookChange, HookRecord, NewHook, NewWebhook, Trial};
 use crate::convert::timestamp;
 use crate::hooks::{Delivery, State};
@@ -56,11 +58,20 @@ impl HookService for Grpc {
         let limit = page_size(request.page_size)?;
         let reading = self.app.reading(&Call::read(&ctx, &request.as_of)?).await.map_err(refuse)?;
         let all = self.app.all_hooks(&reading, &project).await.map_err(refuse)?;
-        // The token is the last name of the page before.
-        let mut rest = all.iter().filter(|record| record.hook.name.hook() > request.page_token.as_str());
+        // The token holds the last name of the page before.
+        let fingerprint = fingerprint(&(&project, "hooks"));
+        let after = match search(marks(&fingerprint, &request.page_token))?.as_deref() {
+            None => String::new(),
+            Some([Value::Text(name)]) => name.clone(),
+            Some(_) => return Err(invalid("page_token", "is not one of this list")),
+        };
+        let mut rest = all.iter().filter(|record| record.hook.name.hook() > after.as_str());
         let hooks: Vec<proto::Hook> = rest.by_ref().take(limit).map(answer).collect();
         let next_page_token = match (rest.next(), hooks.last()) {
-            (Some(_), Some(last)) => last.name.rsplit('/').next().unwrap_or_default().to_owned(),
+            (Some(_), Some(last)) => {
+                let name = last.name.rsplit('/').next().unwrap_or_default().to_owned();
+                token(&fingerprint, vec![Value::Text(name)])
+            }
             _ => String::new(),
         };
         Ok(Response::new(proto::ListHooksResponse { hooks, next_page_token }))
