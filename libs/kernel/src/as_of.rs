@@ -27,16 +27,6 @@ pub struct AsOfFault {
 /// What a fault repeats of the text it is about.
 const SHOWN_CHARS_MAX: usize = 64;
 
-impl AsOf {
-    /// Whether an event recorded at this position and time can be seen.
-    pub fn sees(self, position: Position, time: Time) -> bool {
-        match self {
-            Self::Position(last) => position <= last,
-            Self::Time(last) => time <= last,
-        }
-    }
-}
-
 impl FromStr for AsOf {
     type Err = AsOfFault;
 
@@ -88,18 +78,5 @@ mod tests {
         }
         let long = "x".repeat(10_000).parse::<AsOf>().unwrap_err().to_string();
         assert!(long.len() < 300);
-    }
-
-    #[test]
-    fn an_event_at_the_moment_itself_is_seen() {
-        let (position, time) = (Position(7), Time::from_millis(7));
-        for (as_of, is_seen) in [
-            (AsOf::Position(Position(6)), false),
-            (AsOf::Position(Position(7)), true),
-            (AsOf::Time(Time::from_millis(6)), false),
-            (AsOf::Time(Time::from_millis(7)), true),
-        ] {
-            assert_eq!(as_of.sees(position, time), is_seen, "{as_of}");
-        }
     }
 }

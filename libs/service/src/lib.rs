@@ -20,5 +20,5 @@ pub use cairn_kernel::settings;
 pub use ctx::Ctx;
 pub use in_process::{InProcess, Listening};
 pub use mount::{Deps, Mounted};
-pub use past::{AsOfReads, Then};
+pub use past::{AsOfReads, Then, moment_of};
 pub use refusal::{Refusal, Reply, field, refuse};

@@ -58,17 +58,21 @@ impl AsOfReads {
     /// The read model as it was at a moment.
     pub async fn at(&self, as_of: AsOf, deadline: Instant) -> Result<Then, Refusal> {
         let past = self.past.as_ref().ok_or_else(off)?;
-        let head = *self.store.head().borrow();
-        let ahead = || ahead(as_of, head);
-        let moment = match as_of {
-            AsOf::Time(time) if time > self.clock.now() => Err(ahead()),
-            _ => moment(&*self.store, as_of).await?.ok_or_else(ahead),
-        }?;
+        let moment = moment_of(&*self.store, &*self.clock, as_of).await?;
         let model = past.at(moment.position, deadline).await.map_err(|fault| match fault {
             PastFault::Wait(fault) => fault.into(),
-            PastFault::Ahead { .. } => ahead(),
+            PastFault::Ahead { head, .. } => ahead(as_of, head),
         })?;
         Ok(Then { model, moment, view: past.view().clone() })
+    }
+}
+
+/// The moment that a reader names, if it has been: whatever answers as of a moment means the same by it.
+pub async fn moment_of(store: &dyn EventStore, clock: &dyn Clock, as_of: AsOf) -> Result<Moment, Refusal> {
+    let head = *store.head().borrow();
+    match as_of {
+        AsOf::Time(time) if time > clock.now() => Err(ahead(as_of, head)),
+        _ => moment(store, as_of).await?.ok_or_else(|| ahead(as_of, head)),
     }
 }
 

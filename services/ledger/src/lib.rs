@@ -107,6 +107,7 @@ fn lineage(
         journal: journal.clone(),
         journal_view: journal_view.clone(),
         store: Arc::clone(&deps.store),
+        clock: Arc::clone(&deps.clock),
         limits: Limits {
             depth: config.lineage_depth_max,
             nodes_max: config.lineage_nodes_max,

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use cairn_contract::cairn::ledger::v1 as proto;
 use cairn_contract::cairn::ledger::v1::lineage_service_server::LineageService;
 use cairn_eventstore::EventStore;
-use cairn_kernel::{AsOf, Code, Description, Fault, Name, Position, Time};
+use cairn_kernel::{Clock, Code, Description, Fault, Name, Position, Time};
 use cairn_projection::{ReadModel, View as Follower};
-use cairn_service::{Ctx, Refusal, Reply, field, refuse};
+use cairn_service::{Ctx, Refusal, Reply, field, moment_of, refuse};
 use prost::Message;
 use prost_types::Timestamp;
 use rusqlite::Connection;
@@ -32,10 +32,11 @@ const IMPACT_NODES_MAX: usize = 100;
 pub struct Lineage {
     pub model: ReadModel,
     pub view: Follower,
-    /// Knows which position a time is.
+    /// Finds the events that were received.
     pub journal: Query,
     pub journal_view: Follower,
     pub store: Arc<dyn EventStore>,
+    pub clock: Arc<dyn Clock>,
     pub limits: Limits,
 }
 
@@ -61,16 +62,13 @@ impl Lineage {
     pub(super) async fn view_of(&self, ctx: &Ctx, scope: Scope, as_of: &str) -> Result<View, Status> {
         let seen = ctx.after().unwrap_or(Position::START);
         self.view.reached(seen, ctx.deadline()).await.map_err(refuse)?;
-        let now = self.view.position();
-        let until = match as_of {
-            "" => now,
-            text => match field::<AsOf>("as_of", text)? {
-                AsOf::Position(position) => position.min(now),
-                AsOf::Time(time) => {
-                    self.journal_view.reached(seen, ctx.deadline()).await.map_err(refuse)?;
-                    self.journal.last_at(time).await.map_err(refuse)?.min(now)
-                }
-            },
+        let until = match ctx.as_of(as_of)? {
+            None => self.view.position(),
+            Some(as_of) => {
+                let moment = moment_of(&*self.store, &*self.clock, as_of).await.map_err(refuse)?;
+                self.view.reached(moment.position, ctx.deadline()).await.map_err(refuse)?;
+                moment.position
+            }
         };
         Ok(View { scope, until: until.0.cast_signed() })
     }

@@ -4,7 +4,6 @@ mod named;
 #[cfg(test)]
 mod spec;
 
-use std::time::Duration;
 
 use cairn_contract::cairn::ledger::v1::Outcome;
 use cairn_kernel::{Position, Time};
@@ -67,13 +66,6 @@ impl Query {
             return Ok(Ok(vec![]));
         }
         self.model.query(move |connection| resolve(connection, &words)).await
-    }
-
-    /// The last position whose event was recorded at or before a moment.
-    pub async fn last_at(&self, time: Time) -> Result<Position, QueryFault> {
-        let behind = time.after(Duration::from_micros(1));
-        let first = self.model.query(move |connection| look_up::first_since(connection, behind)).await?;
-        Ok(Position(first.0.saturating_sub(1)))
     }
 }
 

@@ -1,6 +1,6 @@
 use cairn_contract::cairn::registry::v1 as proto;
 use cairn_contract::cairn::registry::v1::function_service_server::{FunctionService, FunctionServiceServer};
-use cairn_kernel::{AsOf, Expected};
+use cairn_kernel::Expected;
 use cairn_service::{Ctx, Refusal, Reply, field, refuse};
 use prost_types::Struct;
 use prost_types::value::Kind;
@@ -44,7 +44,7 @@ impl FunctionService for Grpc {
     async fn get_function(&self, request: Request<proto::GetFunctionRequest>) -> Reply<proto::Function> {
         let (ctx, request) = Ctx::accept(request)?;
         let name: FunctionName = field("name", &request.name)?;
-        let as_of = moment(&request.as_of)?;
+        let as_of = ctx.as_of(&request.as_of)?;
         let found = self.functions.function(&Call::of(&ctx, ""), &name, as_of).await.map_err(refuse)?;
         Ok(Response::new(answer(found)))
     }
@@ -65,7 +65,7 @@ impl FunctionService for Grpc {
         let search = FunctionSearch {
             visible: Visible::of(&ctx.visible(&ctx.method().permission, project.name()), &project),
             labels: request.labels.into_iter().map(label).collect(),
-            as_of: moment(&request.as_of)?,
+            as_of: ctx.as_of(&request.as_of)?,
             limit: page_size(request.page_size)?,
             page_token: request.page_token,
             project,
@@ -156,11 +156,6 @@ fn aside(patch: &mut Struct, name: &FunctionName, given: String) -> Result<Strin
         Some(own) => Ok(own),
         None => Ok(given),
     }
-}
-
-/// A moment, if one was said.
-fn moment(text: &str) -> Result<Option<AsOf>, Status> {
-    if text.is_empty() { Ok(None) } else { field("as_of", text).map(Some) }
 }
 
 fn answer(record: FunctionRecord) -> proto::Function {

@@ -20,7 +20,7 @@ use cairn_eventstore::{CommandFault, Commands, EventStore};
 use cairn_kernel::{AsOf, Clock, Expected, Position};
 use cairn_objects::ObjectStore;
 use cairn_projection::{QueryFault, ReadModel, View};
-use cairn_service::Refusal;
+use cairn_service::{Refusal, moment_of};
 use cairn_tlog::VerifyingKey;
 use tokio::time::Instant;
 use tonic::service::Routes;
@@ -94,7 +94,7 @@ impl Functions {
             None => None,
         };
         let position = made.unwrap_or(position);
-        let found = query::function(&self.inner.model, name, Some(AsOf::Position(position)), is_deletion).await?;
+        let found = query::function(&self.inner.model, name, Some(position), is_deletion).await?;
         let value = found.ok_or_else(|| missing(name))?;
         Ok(Made { value, position })
     }
@@ -106,8 +106,8 @@ impl Functions {
         name: &FunctionName,
         as_of: Option<AsOf>,
     ) -> Result<FunctionRecord, Refusal> {
-        self.settle(call, as_of).await?;
-        let found = query::function(&self.inner.model, name, as_of, false).await?;
+        let until = self.settle(call, as_of).await?;
+        let found = query::function(&self.inner.model, name, until, false).await?;
         found.ok_or_else(|| match as_of {
             None => missing(name),
             Some(as_of) => Refusal::new(
@@ -122,8 +122,8 @@ impl Functions {
 
     /// Functions of a project, by name.
     pub async fn search(&self, call: &Call, search: FunctionSearch) -> Result<Page<FunctionRecord>, Refusal> {
-        self.settle(call, search.as_of).await?;
-        query::search(&self.inner.model, search).await.map_err(Into::into)
+        let until = self.settle(call, search.as_of).await?;
+        query::search(&self.inner.model, search, until).await.map_err(Into::into)
     }
 
     /// What a function has been, newest first. Also of one that is deleted.
@@ -156,16 +156,17 @@ impl Functions {
         Ok(done.position)
     }
 
-    /// Waits for what the caller has seen; and for a moment, until nothing more can be recorded before it, or at least
-    /// until all is seen that was recorded when it was asked for.
-    async fn settle(&self, call: &Call, as_of: Option<AsOf>) -> Result<(), Refusal> {
-        let head = *self.inner.commands.store().head().borrow();
-        let needed = match as_of {
-            Some(AsOf::Position(position)) => position.min(head),
-            Some(AsOf::Time(_)) => head,
-            None => Position::START,
+    /// Waits for what the caller has seen or names, and gives the position that the moment named stands for.
+    async fn settle(&self, call: &Call, as_of: Option<AsOf>) -> Result<Option<Position>, Refusal> {
+        let until = match as_of {
+            Some(as_of) => {
+                let moment = moment_of(&**self.inner.commands.store(), &*self.inner.clock, as_of).await?;
+                Some(moment.position)
+            }
+            None => None,
         };
-        self.reached(needed.max(call.after.unwrap_or(Position::START)), call.deadline).await
+        self.reached(until.max(call.after).unwrap_or(Position::START), call.deadline).await?;
+        Ok(until)
     }
 
     async fn reached(&self, position: Position, deadline: Instant) -> Result<(), Refusal> {

@@ -16,8 +16,7 @@ pub(super) struct Functions;
 impl Projection for Functions {
     const NAME: &'static str = "registry.functions.v1";
     const SCHEMA: &'static str = include_str!("schema.sql");
-    const READER_INDEXES: &'static [&'static str] =
-        &["function_revision_by_time", "function_revision_by_event", "function_version_by_object"];
+    const READER_INDEXES: &'static [&'static str] = &["function_revision_by_event", "function_version_by_object"];
 
     fn filter(&self) -> Filter {
         Filter::categories([Function::CATEGORY])
@@ -95,10 +94,10 @@ fn revise(tx: &Connection, recorded: &Recorded, event: &Event, document: Option<
 /// From here on the versions of a function are not handed out.
 fn withdraw(tx: &Connection, recorded: &Recorded, name: &FunctionName) -> rusqlite::Result<()> {
     tx.prepare_cached(
-        "UPDATE function_version SET gone_position = ?3, gone_us = ?4
+        "UPDATE function_version SET gone_position = ?3
          WHERE project = ?1 AND function = ?2 AND gone_position IS NULL",
     )?
-    .execute(params![name.project(), name.function(), recorded.position.0 as i64, recorded.time.micros()])?;
+    .execute(params![name.project(), name.function(), recorded.position.0 as i64])?;
     Ok(())
 }
 

@@ -86,32 +86,28 @@ impl Visible {
     }
 }
 
-/// The column that a moment is compared with, and the last value of it that is seen.
-fn moment(as_of: Option<AsOf>) -> (&'static str, i64) {
-    match as_of {
-        None => ("position", i64::MAX),
-        Some(AsOf::Position(position)) => ("position", i64::try_from(position.0).unwrap_or(i64::MAX)),
-        Some(AsOf::Time(time)) => ("time_us", time.micros()),
-    }
+/// The last position that is seen.
+fn last(until: Option<Position>) -> i64 {
+    until.and_then(|position| i64::try_from(position.0).ok()).unwrap_or(i64::MAX)
 }
 
 /// A function at a moment. One that was deleted then is there only for who asks for deletions.
 pub async fn function(
     model: &ReadModel,
     name: &FunctionName,
-    as_of: Option<AsOf>,
+    until: Option<Position>,
     with_deleted: bool,
 ) -> Result<Option<FunctionRecord>, QueryFault> {
-    let (column, until) = moment(as_of);
+    let until = last(until);
     let mut sql = Sql::default();
     sql.push(REVISION).bind(name.project().to_owned());
     sql.push(" AND r.function = ").bind(name.function().to_owned());
-    sql.push(" AND r.").push(column).push(" <= ").bind(until);
+    sql.push(" AND r.position <= ").bind(until);
     sql.push(" ORDER BY r.position DESC LIMIT 1");
     let ask = move |db: &Connection| {
         let found = sql.rows(db, |row| Ok((record(row)?, row.get::<_, bool>(8)?)))?;
         let found = found.into_iter().next().filter(|(_, is_deleted)| with_deleted || !is_deleted);
-        found.map(|(record, _)| complete(db, record, column, until)).transpose()
+        found.map(|(record, _)| complete(db, record, until)).transpose()
     };
     model.query(ask).await
 }
@@ -127,18 +123,21 @@ pub async fn made_by(model: &ReadModel, event: Uuid) -> Result<Option<Position>,
 }
 
 /// Functions by name.
-pub async fn search(model: &ReadModel, search: FunctionSearch) -> Result<Page<FunctionRecord>, SearchError> {
+pub async fn search(
+    model: &ReadModel,
+    search: FunctionSearch,
+    until: Option<Position>,
+) -> Result<Page<FunctionRecord>, SearchError> {
     let print = fingerprint(&(&search.project, &search.labels, search.as_of));
     let start = one_mark(&print, &search.page_token)?;
-    let (column, until) = moment(search.as_of);
     let mut sql = Sql::default();
     sql.push(REVISION).bind(search.project.project().to_owned());
-    match search.as_of {
+    match until {
         None => sql.push(" AND r.is_newest = 1"),
         Some(_) => {
             sql.push(" AND r.position = (SELECT max(x.position) FROM function_revision x WHERE x.project = r.project")
-                .push(" AND x.function = r.function AND x.");
-            sql.push(column).push(" <= ").bind(until).push(")")
+                .push(" AND x.function = r.function AND x.position <= ");
+            sql.bind(last(until)).push(")")
         }
     };
     sql.push(" AND r.is_deleted = 0");
@@ -155,12 +154,12 @@ pub async fn search(model: &ReadModel, search: FunctionSearch) -> Result<Page<Fu
     if let Some(mark) = start {
         sql.push(" AND r.function > ").bind(mark);
     }
-    let limit = search.limit;
+    let (limit, until) = (search.limit, last(until));
     sql.push(" ORDER BY r.function LIMIT ").bind(limit as i64 + 1);
     let ask = move |db: &Connection| {
         let rows = sql.rows(db, |row| Ok((record(row)?, Value::from(row.get::<_, String>(1)?))))?;
         let page = cut(rows, limit, &print);
-        let items = page.items.into_iter().map(|record| complete(db, record, column, until));
+        let items = page.items.into_iter().map(|record| complete(db, record, until));
         Ok(Page { items: items.collect::<Result<_, _>>()?, next_page_token: page.next_page_token })
     };
     Ok(model.query(ask).await?)
@@ -188,7 +187,7 @@ pub async fn revisions(
             Ok(((record(row)?, position), Value::from(position)))
         })?;
         let page = cut(rows, limit, &print);
-        let items = page.items.into_iter().map(|(record, position)| complete(db, record, "position", position));
+        let items = page.items.into_iter().map(|(record, position)| complete(db, record, position));
         Ok(Page { items: items.collect::<Result<_, _>>()?, next_page_token: page.next_page_token })
     };
     Ok(model.query(ask).await?)
@@ -281,21 +280,14 @@ fn record(row: &Row<'_>) -> rusqlite::Result<FunctionRecord> {
 }
 
 /// Adds what was published by then.
-fn complete(
-    db: &Connection,
-    mut record: FunctionRecord,
-    column: &'static str,
-    until: i64,
-) -> rusqlite::Result<FunctionRecord> {
-    let gone = if column == "position" { "gone_position" } else { "gone_us" };
-    let sql = format!(
-        "SELECT version, time_us, etag, count(*) OVER () FROM function_version
-         WHERE project = ?1 AND function = ?2 AND {column} <= ?3 AND ({gone} IS NULL OR {gone} > ?3)
-         ORDER BY position DESC LIMIT 1"
-    );
+fn complete(db: &Connection, mut record: FunctionRecord, until: i64) -> rusqlite::Result<FunctionRecord> {
     let name = &record.name;
     let newest = db
-        .prepare_cached(&sql)?
+        .prepare_cached(
+            "SELECT version, time_us, etag, count(*) OVER () FROM function_version
+             WHERE project = ?1 AND function = ?2 AND position <= ?3 AND (gone_position IS NULL OR gone_position > ?3)
+             ORDER BY position DESC LIMIT 1",
+        )?
         .query_row(params![name.project(), name.function(), until], |row| {
             let latest = (VersionId::stored(row.get::<_, String>(0)?), Time::from_micros(row.get(1)?));
             Ok((latest, row.get::<_, i64>(2)? as u64, row.get::<_, u32>(3)?))

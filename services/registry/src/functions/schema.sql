@@ -21,10 +21,9 @@ CREATE TABLE function_revision (
   UNIQUE (project, function, position)
 );
 CREATE UNIQUE INDEX function_revision_newest ON function_revision (project, function) WHERE is_newest = 1;
-CREATE INDEX function_revision_by_time ON function_revision (project, function, time_us, position);
 CREATE INDEX function_revision_by_event ON function_revision (event);
 
--- gone_*: when the function was deleted, since which it is not handed out.
+-- gone_position: where the function was deleted, since which it is not handed out.
 CREATE TABLE function_version (
   id INTEGER PRIMARY KEY,
   project TEXT NOT NULL,
@@ -33,7 +32,6 @@ CREATE TABLE function_version (
   position INTEGER NOT NULL,
   time_us INTEGER NOT NULL,
   gone_position INTEGER,
-  gone_us INTEGER,
   description TEXT NOT NULL,
   labels TEXT NOT NULL,
   spec TEXT NOT NULL,
