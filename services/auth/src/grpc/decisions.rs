@@ -123,11 +123,14 @@ impl AccessRules {
         let week_ago = Time::from_micros(now.micros() - i64::try_from(WINDOW.as_micros()).unwrap_or(i64::MAX));
         let start = time(&request.start_time).unwrap_or(week_ago);
         let (from, until) = (self.position_at(start).await?, time(&request.end_time).unwrap_or(now));
-        let mut from = match request.page_token.as_str() {
-            "" => from,
-            token => Position(field::<u64>("page_token", token)?).max(from),
+        let (mut from, mut seen) = match request.page_token.as_str() {
+            "" => (from, HashSet::new()),
+            token => {
+                let from = Position(field::<u64>("page_token", token)?).max(from);
+                (from, self.decided_before(from).await?)
+            }
         };
-        let (mut flips, mut seen, mut examined, mut looked_at) = (vec![], HashSet::new(), 0, 0);
+        let (mut flips, mut examined, mut looked_at) = (vec![], 0, 0);
         let mut is_end = false;
         while !is_end && flips.len() < flips_max && looked_at < EXAMINED_MAX {
             let store = self.0.commands.store();
@@ -170,6 +173,15 @@ impl AccessRules {
         }
         let next_page_token = if is_end { String::new() } else { from.to_string() };
         Ok(proto::PreviewChangesResponse { flips, examined_count: examined, next_page_token })
+    }
+
+    /// What has been looked at last up to a position: events of one decision stand close together, and the page before may
+    /// have ended between two of them.
+    async fn decided_before(&self, position: Position) -> Result<HashSet<String>, Status> {
+        let behind = Position(position.0.saturating_add(1));
+        let store = self.0.commands.store();
+        let page = store.read_all(behind, Direction::Backwards, &Filter::all(), PAGE_EVENTS).await.map_err(refuse)?;
+        Ok(page.events.iter().filter_map(Decided::of).map(|decided| decided.id).collect())
     }
 
     async fn position_at(&self, time: Time) -> Result<Position, Status> {

@@ -3,11 +3,12 @@ use std::time::Duration;
 use cairn_contract::cairn::auth::v1 as proto;
 use cairn_contract::cairn::auth::v1::access_change::{Change, Grant};
 use cairn_contract::cairn::auth::v1::replay_decision_request::Rules;
-use cairn_eventstore::{Direction, EventStore, Filter};
-use cairn_kernel::Position;
+use cairn_eventstore::{Direction, EventStore, Filter, NewEvent, Write};
+use cairn_kernel::{Expected, Position, StreamName};
 use proptest::prelude::*;
 use tonic::Status;
 use tonic_types::StatusExt;
+use uuid::Uuid;
 
 use crate::suite::Suite;
 
@@ -30,6 +31,19 @@ impl Suite {
         let mut ids: Vec<String> = page.events.iter().filter_map(|event| event.metadata().decision_id).collect();
         ids.dedup();
         ids
+    }
+
+    /// Appends so many more events under the decision that the last title was given under.
+    async fn follow_up(&self, count: usize) {
+        let last = self.events("ProjectDescribed").await.pop().unwrap();
+        let events = (0..count).map(|_| NewEvent {
+            id: Uuid::new_v4(),
+            kind: "test.Followed".into(),
+            payload: Default::default(),
+            metadata: last.metadata.clone(),
+        });
+        let write = Write::new(StreamName::stored("test-a"), Expected::Any, events.collect());
+        self.ground.store.append(vec![write]).await.unwrap();
     }
 
     async fn replay(&self, id: &str, rules: Rules) -> proto::ReplayDecisionResponse {
@@ -89,6 +103,8 @@ async fn a_change_is_thought_through_on_what_was_asked_for() {
         suite.rename(&ada, title).await.unwrap();
     }
     let refused = decision_of(&suite.rename(&bob, "d").await.unwrap_err());
+    // Several events stand under one decision.
+    suite.follow_up(3).await;
 
     let without = suite.preview(vec![Change::Withdraw(binding.clone())], 0, "").await;
     let flips: Vec<_> = without.flips.iter().map(|flip| (flip.principal.as_str(), flip.allowed_today)).collect();

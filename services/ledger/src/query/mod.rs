@@ -4,7 +4,6 @@ mod named;
 #[cfg(test)]
 mod spec;
 
-
 use cairn_contract::cairn::ledger::v1::Outcome;
 use cairn_kernel::{Position, Time};
 use cairn_projection::{QueryFault, ReadModel};
