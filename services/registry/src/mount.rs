@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::files::Files;
 use crate::functions::{self, Functions};
 use crate::grpc::add_services;
-use crate::hooks::{self, Tools, ToolsFault};
+use crate::hooks::{self, ToolsFault, Working};
 use crate::mlflow::Mlflow;
 use crate::projection::Views;
 use crate::query::Query;
@@ -31,7 +31,7 @@ pub fn open(
     folder: &Path,
     past: AsOfReads,
     config: Config,
-    tools: Arc<Tools>,
+    tools: Working,
     objects: Arc<dyn ObjectStore>,
 ) -> Result<(App, [View; 2]), QueryFault> {
     let model = ReadModel::open(&folder.join("registry.sqlite"), config.readers as usize)?;

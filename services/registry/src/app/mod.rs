@@ -32,7 +32,7 @@ pub use self::sources::Source;
 pub use self::versions::{NewVersion, Resolve};
 use crate::config::Config;
 use crate::files::Files;
-use crate::hooks::Tools;
+use crate::hooks::Working;
 use crate::model::registered::{Command, Rejection};
 use crate::model::{DefaultPolicy, Model, ModelName, ProjectName, Terms};
 use crate::query::{Query, SearchError};
@@ -50,7 +50,7 @@ struct Inner {
     query: Query,
     past: AsOfReads,
     config: Config,
-    tools: Arc<Tools>,
+    tools: Working,
     files: Files,
 }
 
@@ -64,7 +64,7 @@ impl App {
         query: Query,
         past: AsOfReads,
         config: Config,
-        tools: Arc<Tools>,
+        tools: Working,
         files: Files,
     ) -> Self {
         Self { inner: Arc::new(Inner { commands, clock, view, query, past, config, tools, files }) }

@@ -1,7 +1,7 @@
 //! Delivers what is written down: of each hook and model one after the other, and again until it is taken or given up.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::digest;
@@ -35,18 +35,15 @@ struct Under {
     by_hook: HashMap<String, u64>,
 }
 
-/// Goes on until it is stopped.
-pub(super) async fn run(tools: Weak<Tools>, stop: CancellationToken) {
-    let Some(changed) = tools.upgrade().map(|tools| Arc::clone(&tools.changed)) else { return };
+/// Goes on until it is stopped. What is on its way then is broken off, and sent again by whoever reads the book next.
+pub(super) async fn run(tools: Arc<Tools>, stop: CancellationToken) {
     let (mut sent, mut under) = (JoinSet::new(), Under::default());
     loop {
-        let pause = match tools.upgrade() {
-            None => return,
-            Some(tools) => send(&tools, &mut sent, &mut under).await,
-        };
+        let pause = send(&tools, &mut sent, &mut under).await;
         tokio::select! {
+            biased;
             () = stop.cancelled() => return,
-            () = changed.notified() => {}
+            () = tools.changed.notified() => {}
             () = sleep(pause) => {}
             Some(ended) = sent.join_next_with_id(), if !sent.is_empty() => match ended {
                 Ok((task, ())) => under.landed(task),

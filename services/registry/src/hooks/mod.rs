@@ -18,5 +18,6 @@ pub(crate) use expression::check;
 pub(crate) use happening::{Happening, ModelView, Scene, VersionView};
 pub(crate) use payload::{example, question, trial};
 pub(crate) use run::overlaid;
+use tools::Tools;
 pub(crate) use tools::Verdict;
-pub use tools::{Tools, ToolsFault, open};
+pub use tools::{ToolsFault, Working, open};

@@ -1,7 +1,8 @@
 //! Reads the log and writes down what is to be delivered for it.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Weak};
+use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use cairn_contract::cairn::registry::events::v1 as proto;
@@ -31,35 +32,25 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 type Known = BTreeMap<String, (bool, Arc<Definition>)>;
 
 /// Goes on until it is stopped. A book that is new begins at `begin`.
-pub(super) async fn run(tools: Weak<Tools>, store: Arc<dyn EventStore>, begin: Position, stop: CancellationToken) {
-    tokio::select! {
-        () = stop.cancelled() => {}
-        () = follow(tools, store, begin) => {}
-    }
+pub(super) async fn run(tools: Arc<Tools>, store: Arc<dyn EventStore>, begin: Position, stop: CancellationToken) {
+    stop.run_until_cancelled_owned(follow(tools, store, begin)).await;
 }
 
-async fn follow(tools: Weak<Tools>, store: Arc<dyn EventStore>, begin: Position) {
+async fn follow(tools: Arc<Tools>, store: Arc<dyn EventStore>, begin: Position) {
     loop {
-        let read = read(&tools, &store, begin).await;
-        match read {
-            Ok(()) => return,
-            Err(fault) => warn!(%fault, "what is to be delivered cannot be planned yet"),
-        }
+        let Err(fault) = read(&tools, &store, begin).await;
+        warn!(%fault, "what is to be delivered cannot be planned yet");
         sleep(RETRY).await;
     }
 }
 
-/// Reads on from where the book is. Ends well only when there is nobody left to read for.
-async fn read(tools: &Weak<Tools>, store: &Arc<dyn EventStore>, begin: Position) -> Result<(), Failure> {
-    let Some(opened) = tools.upgrade() else { return Ok(()) };
-    let (position, mut known) = start(&opened, store, begin).await?;
-    drop(opened);
+/// Reads on from where the book is, for as long as that can be done.
+async fn read(tools: &Tools, store: &Arc<dyn EventStore>, begin: Position) -> Result<Infallible, Failure> {
+    let (position, mut known) = start(tools, store, begin).await?;
     let filter = Filter::categories([Hooks::CATEGORY, Model::CATEGORY, Version::CATEGORY]);
     let mut subscription = Subscription::new(Arc::clone(store), position, filter);
     loop {
-        let message = subscription.next().await?;
-        let Some(tools) = tools.upgrade() else { return Ok(()) };
-        let (events, position) = match message {
+        let (events, position) = match subscription.next().await? {
             Message::Events(events) => {
                 let last = events.last().map_or(Position::START, |event| event.position);
                 (events, last)
@@ -69,7 +60,7 @@ async fn read(tools: &Weak<Tools>, store: &Arc<dyn EventStore>, begin: Position)
         let mut rows = vec![];
         for recorded in &events {
             if recorded.stream.category() != Hooks::CATEGORY {
-                rows.extend(planned(&tools, &**store, &known, recorded).await?);
+                rows.extend(planned(tools, &**store, &known, recorded).await?);
             } else if let Some(note) = noted(&mut known, recorded) {
                 // In the order of the log: what is planned before a hook goes, goes with it.
                 tools.book.plan(std::mem::take(&mut rows), vec![note], recorded.position).await?;

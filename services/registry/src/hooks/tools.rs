@@ -1,4 +1,5 @@
 use std::collections::HashMap;
+use std::ops::Deref;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +26,13 @@ const AGENT: &str = concat!("cairn/", env!("CARGO_PKG_VERSION"));
 /// Longest word of a receiver that is passed on, in characters.
 const SAID_CHARS_MAX: usize = 1_000;
 
-/// What hooks work with. Deliveries stop when the last of it is dropped.
+/// Hooks at work. What is read, planned and delivered stops when this is dropped, and so does a delivery on its way.
+pub struct Working {
+    tools: Arc<Tools>,
+    _stop: DropGuard,
+}
+
+/// What hooks work with.
 pub struct Tools {
     pub(super) config: Config,
     pub(super) commands: Commands,
@@ -34,10 +41,17 @@ pub struct Tools {
     pub(super) outbound: Outbound,
     pub(crate) book: Book,
     /// There may be something to deliver.
-    pub(super) changed: Arc<Notify>,
+    pub(super) changed: Notify,
     expressions: Expressions,
     administration: Mutex<()>,
-    _stop: DropGuard,
+}
+
+impl Deref for Working {
+    type Target = Tools;
+
+    fn deref(&self) -> &Tools {
+        &self.tools
+    }
 }
 
 /// Why hooks cannot be used here.
@@ -74,29 +88,28 @@ pub fn open(
     clock: Arc<dyn Clock>,
     folder: &Path,
     config: Config,
-) -> Result<Arc<Tools>, ToolsFault> {
+) -> Result<Working, ToolsFault> {
     let limits = Limits {
         pending: i64::try_from(config.pending_per_hook_max).unwrap_or(i64::MAX),
         kept: i64::try_from(config.kept_per_hook_max).unwrap_or(i64::MAX),
     };
-    let stop = CancellationToken::new();
     let tools = Arc::new(Tools {
         kept: Kept::open(&folder.join("registry-hook-secrets.sqlite"))?,
         book: Book::open(&folder.join("registry-deliveries.sqlite"), limits)?,
         outbound: Outbound::new(config.allowed(), AGENT)?,
         expressions: Expressions::new(config.expression_timeout()),
-        changed: Arc::default(),
+        changed: Notify::new(),
         administration: Mutex::default(),
-        _stop: stop.clone().drop_guard(),
         commands,
         clock,
         config,
     });
     // What happens from now on is told, however soon.
     let begin: Position = *store.head().borrow();
-    tokio::spawn(plan::run(Arc::downgrade(&tools), Arc::clone(store), begin, stop.clone()));
-    tokio::spawn(deliver::run(Arc::downgrade(&tools), stop));
-    Ok(tools)
+    let stop = CancellationToken::new();
+    tokio::spawn(plan::run(Arc::clone(&tools), Arc::clone(store), begin, stop.clone()));
+    tokio::spawn(deliver::run(Arc::clone(&tools), stop.clone()));
+    Ok(Working { tools, _stop: stop.drop_guard() })
 }
 
 impl Tools {

@@ -113,7 +113,7 @@ async fn a_restart_neither_forgets_what_was_to_be_told_nor_tells_again_what_was(
     service.app.create_version(&call(), &model, new_version(&[], &[])).await.unwrap();
     assert_eq!(sink.next().await.body()["data"]["version"]["number"], 1);
     service.delivered("tell", 1).await;
-    // This one is answered never: the process ends while it waits.
+    // This one is never answered: the process ends while it waits.
     sink.answer(Answer::Silence).await;
     service.app.create_version(&call(), &model, new_version(&[], &[])).await.unwrap();
     let cut = sink.next().await;
