@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use cairn::suite::Engines;
 use cairn_contract::Contract;
 use cairn_eventstore::{Direction, Filter};
 use cairn_kernel::Position;
@@ -274,7 +275,7 @@ async fn live(suite: &Suite) -> Vec<Seen> {
 fn in_a_suite<T>(folder: &Path, act: impl AsyncFnOnce(&Suite) -> T) -> T {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
-        let suite = Suite::at(folder).await;
+        let suite = Suite::at(folder, "sqlite", &Engines::default()).await;
         let done = act(&suite).await;
         suite.stop().await;
         done

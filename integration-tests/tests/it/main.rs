@@ -5,6 +5,7 @@
 
 mod as_of;
 mod contract;
+mod engines;
 mod history;
 mod outage;
 mod suite;

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
+use cairn::suite::{Engines, engines};
 use cairn_contract::Contract;
 use cairn_testkit::{Faults, FaultyStore};
 use reqwest::{Response, StatusCode};
@@ -17,12 +18,18 @@ const FULL: Faults = Faults { storage_full: 1.0, ..Faults::NONE };
 
 /// A suite and what stands before its log.
 async fn suite() -> (Suite, Arc<FaultyStore>) {
-    let faulty = OnceLock::new();
-    let suite = Suite::start_behind(|store| {
-        let before = faulty.get_or_init(|| Arc::new(FaultyStore::new(store, 1, Faults::NONE)));
-        Arc::clone(before) as _
+    let faulty: Arc<OnceLock<Arc<FaultyStore>>> = Arc::default();
+    let before = Arc::clone(&faulty);
+    let engines = Engines::default().with("faulty", move |loaded, folder| {
+        let before = Arc::clone(&before);
+        Box::pin(async move {
+            let store = engines::sqlite(loaded, folder).await?;
+            let faulty = before.get_or_init(|| Arc::new(FaultyStore::new(store, 1, Faults::NONE)));
+            Ok(Arc::clone(faulty) as _)
+        })
     });
-    (suite.await, faulty.into_inner().expect("the suite was started over it"))
+    let suite = Suite::start_on("faulty", &engines).await;
+    (suite, Arc::clone(faulty.get().expect("the suite was started over it")))
 }
 
 /// Status and reason of an answer; of MLflow's dialect, its own error code.

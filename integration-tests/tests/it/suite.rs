@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use cairn::suite::{Running, config};
+use cairn::suite::{Engines, Running, config};
 use cairn_eventstore::EventStore;
 use cairn_kernel::Position;
 use cairn_service::config::Sources;
@@ -26,28 +26,25 @@ pub struct Suite {
 
 impl Suite {
     pub async fn start() -> Self {
-        Self::start_behind(|store| store).await
+        Self::start_on("sqlite", &Engines::default()).await
     }
 
-    /// Over a log that something stands before.
-    pub async fn start_behind(before: impl FnOnce(Arc<dyn EventStore>) -> Arc<dyn EventStore>) -> Self {
+    /// Over a log in some engine.
+    pub async fn start_on(engine: &str, engines: &Engines) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let suite = Self::open(&folder.path().join("data"), before).await;
+        let suite = Self::at(&folder.path().join("data"), engine, engines).await;
         Self { _folder: Some(folder), ..suite }
     }
 
     /// A suite on a folder that outlives it.
-    pub async fn at(data: &Path) -> Self {
-        Self::open(data, |store| store).await
-    }
-
-    async fn open(data: &Path, before: impl FnOnce(Arc<dyn EventStore>) -> Arc<dyn EventStore>) -> Self {
+    pub async fn at(data: &Path, engine: &str, engines: &Engines) -> Self {
         let data = data.display().to_string();
         let environment = [
             ("API_HTTP_PORT", "0"),
             ("API_GRPC_PORT", "0"),
             ("CAIRN_API_KEY", KEY),
             ("CAIRN_DATA", &data),
+            ("EVENT_STORE", engine),
             // A walk over every method comes from one address as fast as it can.
             ("CAIRN__GATEWAY__STRANGER_RATE_MAX", "100000"),
             // Nobody is shut out because the log could not be heard for a while: what then fails, fails by itself.
@@ -56,7 +53,7 @@ impl Suite {
         ];
         let loaded = config::registry().load(&Sources::new().with_environment(environment)).unwrap();
         let (metrics, _) = Metrics::new().unwrap();
-        let running = Running::start_behind(&loaded, &metrics, Shutdown::new(), before).await.unwrap();
+        let running = Running::start(&loaded, engines, &metrics, Shutdown::new()).await.unwrap();
         Self { running, http: reqwest::Client::new(), admin: KEY.to_owned(), _folder: None }
     }
 
@@ -120,4 +117,15 @@ impl Suite {
         let made = self.ask("POST", "/api/v1/serviceAccounts/powerless/apiKeys", Some(&key)).await;
         made["secret"].as_str().unwrap().to_owned()
     }
+}
+
+/// Runs a suite to its end: everything it started is gone when this returns, as when its process ends.
+pub fn in_its_own_process<T>(data: &Path, engine: &str, engines: &Engines, work: impl AsyncFnOnce(&Suite) -> T) -> T {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let suite = Suite::at(data, engine, engines).await;
+        let answer = work(&suite).await;
+        suite.stop().await;
+        answer
+    })
 }

@@ -9,6 +9,7 @@ mod event;
 mod fault;
 mod filter;
 pub mod limits;
+mod log;
 mod memory;
 mod moment;
 mod store;
@@ -18,6 +19,7 @@ pub use commands::{ATTEMPTS_MAX, CommandFault, Commands, Done, Loaded, Order, Re
 pub use event::{NewEvent, Recorded};
 pub use fault::{AppendFault, DecodeFault, ReadFault};
 pub use filter::Filter;
+pub use log::Log;
 pub use memory::Memory;
 pub use moment::{Moment, moment};
 pub use store::{Appended, Appending, Direction, EventStore, Page, Retention, Snapshot, Write};

@@ -8,13 +8,9 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::{
-    AppendFault, Appending, Direction, EventStore, Filter, Page, ReadFault, Recorded, Retention, Snapshot, Write,
+    AppendFault, Appending, Direction, EventStore, Filter, Log, Page, ReadFault, Recorded, Retention, Snapshot, Write,
     limits,
 };
-
-mod log;
-
-use log::Log;
 
 /// A log in memory, for tests. Grows without bound and forgets everything when the last clone is dropped.
 #[derive(Clone)]
@@ -94,7 +90,7 @@ impl EventStore for Memory {
     }
 
     async fn snapshot(&self, stream: &StreamName) -> Result<Option<Snapshot>, ReadFault> {
-        Ok(self.inner.log.lock().snapshots.get(stream).cloned())
+        Ok(self.inner.log.lock().snapshot(stream))
     }
 
     async fn keep_snapshot(&self, stream: &StreamName, snapshot: Snapshot) {

@@ -12,6 +12,7 @@ mod parser;
 #[cfg(test)]
 mod spec;
 mod sql;
+mod term;
 
 pub use condition::{Compare, Text};
 pub use fault::SearchFault;
@@ -19,10 +20,13 @@ pub use order::{Ordered, order};
 pub use page::{Column, after, fingerprint, marks, order_by, token};
 pub use parser::{Comparison, Identifier, Operator, Value, parse};
 pub use sql::{Sql, glob};
+pub use term::{Term, parse_terms};
 
 /// Longest filter, in bytes.
 pub const FILTER_BYTES_MAX: usize = 16 << 10;
 /// Most comparisons in one filter.
 pub const COMPARISONS_MAX: usize = 100;
+/// Most parentheses and NOTs in each other.
+pub const NESTING_MAX: usize = 16;
 /// Most terms of one order.
 pub const ORDER_TERMS_MAX: usize = 10;

@@ -47,7 +47,7 @@ pub enum Value {
 /// Reads comparisons joined by AND. An empty filter has none.
 pub fn parse(text: &str) -> Result<Vec<Comparison>, SearchFault> {
     let tokens = lex(text)?;
-    let mut parser = Parser { tokens: &tokens, next: 0 };
+    let mut parser = Parser::new(&tokens);
     let mut comparisons = vec![];
     if parser.peek().kind == Kind::End {
         return Ok(comparisons);
@@ -72,7 +72,7 @@ pub fn parse(text: &str) -> Result<Vec<Comparison>, SearchFault> {
 /// Reads one identifier from the start of a text, and gives what follows it: `metrics.loss` and `DESC`.
 pub(crate) fn parse_order(text: &str) -> Result<(Identifier, bool), SearchFault> {
     let tokens = lex(text)?;
-    let mut parser = Parser { tokens: &tokens, next: 0 };
+    let mut parser = Parser::new(&tokens);
     let identifier = parser.identifier()?;
     let token = parser.take();
     let is_descending = match &token.kind {
@@ -88,30 +88,35 @@ pub(crate) fn parse_order(text: &str) -> Result<(Identifier, bool), SearchFault>
     }
 }
 
-struct Parser<'a> {
+pub(crate) struct Parser<'a> {
     tokens: &'a [Token],
     next: usize,
 }
 
 impl<'a> Parser<'a> {
-    fn peek(&self) -> &'a Token {
+    /// Reads tokens as [`lex`] gives them.
+    pub(crate) fn new(tokens: &'a [Token]) -> Self {
+        Self { tokens, next: 0 }
+    }
+
+    pub(crate) fn peek(&self) -> &'a Token {
         &self.tokens[self.next.min(self.tokens.len() - 1)]
     }
 
-    fn take(&mut self) -> &'a Token {
+    pub(crate) fn take(&mut self) -> &'a Token {
         let token = self.peek();
         self.next += 1;
         token
     }
 
     /// Takes a keyword if it is next.
-    fn takes(&mut self, keyword: &str) -> bool {
+    pub(crate) fn takes(&mut self, keyword: &str) -> bool {
         let is_next = matches!(&self.peek().kind, Kind::Word(word) if word.eq_ignore_ascii_case(keyword));
         self.next += usize::from(is_next);
         is_next
     }
 
-    fn comparison(&mut self) -> Result<Comparison, SearchFault> {
+    pub(crate) fn comparison(&mut self) -> Result<Comparison, SearchFault> {
         let at = self.peek().at;
         let left = self.identifier()?;
         let operator = self.operator()?;

@@ -1,5 +1,7 @@
 use std::process::ExitCode;
 
+use cairn::suite::Engines;
+
 fn main() -> ExitCode {
-    cairn::cli::main()
+    cairn::cli::main(Engines::default())
 }

@@ -3,14 +3,16 @@
 mod kinds;
 mod model;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
+use cairn::suite::Engines;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use self::kinds::{Home, KINDS};
 use self::model::Model;
-use crate::suite::Suite;
+use crate::suite::{self, Suite};
 
 /// Workers side by side, each with things of its own.
 const WORKERS: usize = 8;
@@ -32,28 +34,30 @@ async fn home(suite: &Suite, worker: usize) -> Home {
     Home { worker, project, experiment, run, model, account }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn every_verb_of_every_resource_does_what_a_model_in_memory_does_s0_22() {
+/// Takes so many steps. Gives how often each worker has seen each verb of each resource.
+pub async fn walked(suite: &Suite, steps: usize) -> Vec<BTreeMap<(&'static str, &'static str), usize>> {
     let seed = match std::env::var("CAIRN_SEED") {
         Ok(seed) => seed.parse().expect("CAIRN_SEED is a number"),
         Err(_) => Uuid::new_v4().as_u128() as u64,
     };
     println!("seed {seed}: CAIRN_SEED={seed} repeats it");
-    let suite = Suite::start().await;
-    let workers = (0..WORKERS).map(|worker| {
-        let suite = &suite;
-        async move {
-            let mut model = Model::new(home(suite, worker).await, seed.wrapping_add(worker as u64));
-            for step in 0..STEPS / WORKERS {
-                model
-                    .step(suite)
-                    .await
-                    .unwrap_or_else(|fault| panic!("seed {seed}, worker {worker}, step {step}: {fault}"));
-            }
-            model.seen
+    let workers = (0..WORKERS).map(|worker| async move {
+        let mut model = Model::new(home(suite, worker).await, seed.wrapping_add(worker as u64));
+        for step in 0..steps / WORKERS {
+            model
+                .step(suite)
+                .await
+                .unwrap_or_else(|fault| panic!("seed {seed}, worker {worker}, step {step}: {fault}"));
         }
+        model.seen
     });
-    let seen = futures::future::join_all(workers).await;
+    futures::future::join_all(workers).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_verb_of_every_resource_does_what_a_model_in_memory_does_s0_22() {
+    let suite = Suite::start().await;
+    let seen = walked(&suite, STEPS).await;
     suite.stop().await;
     for kind in KINDS {
         for verb in ["create", "get", "list", "update", "delete"] {
@@ -100,15 +104,8 @@ fn what_was_created_is_there_after_a_crash_before_any_view_heard_of_it_s0_23() {
     in_its_own_process(&data, all_are_there);
 }
 
-/// Runs a suite to its end: everything it started is gone when this returns, as when its process ends.
 fn in_its_own_process<T>(data: &Path, work: impl AsyncFnOnce(&Suite) -> T) -> T {
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    runtime.block_on(async {
-        let suite = Suite::at(data).await;
-        let answer = work(&suite).await;
-        suite.stop().await;
-        answer
-    })
+    suite::in_its_own_process(data, "sqlite", &Engines::default(), work)
 }
 
 fn copy(from: &Path, to: &Path) {

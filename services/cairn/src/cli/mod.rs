@@ -46,6 +46,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
+use crate::suite::Engines;
 use session::Connection;
 
 /// Cairn: track experiments, keep models, and prove who did what.
@@ -138,8 +139,8 @@ enum Command {
     },
 }
 
-/// Runs the command line and says how it went.
-pub fn main() -> ExitCode {
+/// Runs the command line and says how it went. `engines` are those that a suite it starts can keep its log in.
+pub fn main(engines: Engines) -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) if error.use_stderr() && std::env::args_os().any(|argument| argument == "--json") => {
@@ -155,7 +156,7 @@ pub fn main() -> ExitCode {
             return ExitCode::from(exit::FAILED);
         }
     };
-    match runtime.block_on(run(cli)) {
+    match runtime.block_on(run(&engines, cli)) {
         Ok(()) => ExitCode::from(exit::DONE),
         Err(error) if is_closed_pipe(&error) => ExitCode::from(exit::DONE),
         Err(error) => tell(&exit::Told::of(&error), is_json),
@@ -169,11 +170,11 @@ fn tell(told: &exit::Told, is_json: bool) -> ExitCode {
     ExitCode::from(told.code)
 }
 
-async fn run(cli: Cli) -> anyhow::Result<()> {
+async fn run(engines: &Engines, cli: Cli) -> anyhow::Result<()> {
     match cli.command {
-        Command::Up(command) => up::run(cli.connection.output(), command).await,
+        Command::Up(command) => up::run(cli.connection.output(), engines, command).await,
         Command::Config(command) => config::run(cli.connection.output(), command),
-        Command::Rebuild(command) => rebuild::run(cli.connection.output(), command).await,
+        Command::Rebuild(command) => rebuild::run(cli.connection.output(), engines, command).await,
         Command::Experiments(command) => experiments::run(cli.connection.open()?, command).await,
         Command::Runs(command) => runs::run(cli.connection.open()?, command).await,
         Command::Artifacts(command) => artifacts::run(cli.connection.open()?, command).await,

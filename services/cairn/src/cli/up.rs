@@ -11,7 +11,7 @@ use cairn_service::shutdown::Shutdown;
 use cairn_service::telemetry::Telemetry;
 
 use super::output::{Output, line};
-use crate::suite::{Running, config};
+use crate::suite::{Engines, Running, config};
 
 #[derive(Debug, clap::Args)]
 pub struct Command {
@@ -23,12 +23,12 @@ pub struct Command {
     settings: config::Flags,
 }
 
-pub async fn run(output: Output, command: Command) -> anyhow::Result<()> {
+pub async fn run(output: Output, engines: &Engines, command: Command) -> anyhow::Result<()> {
     let loaded = config::load(&command.settings, command.data.as_ref())?;
     let telemetry = Telemetry::start(&loaded.get(), "cairn")?;
     let shutdown = Shutdown::on_signals()?;
     let mut suite = tokio::select! {
-        started = Running::start(&loaded, telemetry.metrics(), shutdown.clone()) => started?,
+        started = Running::start(&loaded, engines, telemetry.metrics(), shutdown.clone()) => started?,
         // A long log may take minutes to read. What was read so far is kept.
         () = shutdown.begun() => bail!("stopped before it was ready"),
     };

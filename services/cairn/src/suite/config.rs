@@ -17,6 +17,9 @@ cairn_service::settings! {
         grpc_port: u16 = 50051, env "API_GRPC_PORT";
         /// Folder of everything the suite keeps: the event log, read models, artifacts, keys. `--data` overrides it.
         data: PathBuf = PathBuf::from("data"), env "CAIRN_DATA";
+        /// The engine that keeps the event log: `sqlite`, or `jsonl`, a file of JSON Lines for small logs that people want
+        /// to read. What one has kept, another does not read.
+        event_store: String = "sqlite".to_owned(), env "EVENT_STORE";
         /// Memory for folded states of recently used streams, in bytes.
         state_cache_bytes_max: u64 = 64 << 20;
         /// How long views may take at the start to read what they have not seen, in milliseconds, before the suite gives
@@ -70,6 +73,7 @@ pub fn registry() -> Registry {
         .with::<Config>()
         .with::<Ingest>()
         .with::<cairn_eventstore_sqlite::Config>()
+        .with::<cairn_eventstore_jsonl::Config>()
         .with::<cairn_auth::Config>()
         .with::<cairn_access::Config>()
         .with::<cairn_service::past::Config>()

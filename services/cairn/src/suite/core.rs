@@ -6,15 +6,14 @@ use std::sync::Arc;
 use anyhow::Context;
 use cairn_access::{Access, Keyring};
 use cairn_auth::{Bootstrap, FirstKey};
-use cairn_eventstore::{Commands, EventStore};
-use cairn_eventstore_sqlite::Sqlite;
+use cairn_eventstore::Commands;
 use cairn_experiments::artifacts;
 use cairn_kernel::{Clock, Position, SystemClock};
 use cairn_projection::View;
 use cairn_service::config::Loaded;
 use cairn_service::{Deps, Mounted, past};
 
-use super::{Config, Folder};
+use super::{Config, Engines, Folder};
 
 /// The roles over one store.
 pub struct Core {
@@ -25,25 +24,12 @@ pub struct Core {
 
 impl Core {
     /// Opens the data folder and starts every role. `http` is where the gateway is reached.
-    pub async fn open(loaded: &Loaded, http: SocketAddr) -> anyhow::Result<Self> {
-        Self::open_behind(loaded, http, |store| store).await
-    }
-
-    /// The same with something before the log, as a test puts there that lets it fail.
-    pub async fn open_behind(
-        loaded: &Loaded,
-        http: SocketAddr,
-        before: impl FnOnce(Arc<dyn EventStore>) -> Arc<dyn EventStore>,
-    ) -> anyhow::Result<Self> {
+    pub async fn open(loaded: &Loaded, engines: &Engines, http: SocketAddr) -> anyhow::Result<Self> {
         let config = loaded.get::<Config>();
         let folder = Folder::open(&config.data)
             .with_context(|| format!("cannot use the data folder {}", config.data.display()))?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let mut events = loaded.get::<cairn_eventstore_sqlite::Config>();
-        if events.path.as_os_str().is_empty() {
-            events.path = folder.events();
-        }
-        let store = before(Arc::new(Sqlite::open(&events, Arc::clone(&clock))?));
+        let store = engines.open(loaded, &folder).await?;
         let keyring = Arc::new(Keyring::open(&folder.keyring())?);
         let deps = Deps {
             commands: Commands::new(Arc::clone(&store), Arc::clone(&clock), config.state_cache_bytes_max),

@@ -26,9 +26,9 @@ impl Folder {
         &self.0
     }
 
-    /// The event log: the one thing here that cannot be made again.
-    pub fn events(&self) -> PathBuf {
-        self.0.join("events").join("events.db")
+    /// The event log, in an engine that keeps it in a file: the one thing here that cannot be made again.
+    pub fn events(&self, extension: &str) -> PathBuf {
+        self.0.join("events").join("events").with_extension(extension)
     }
 
     /// Read models. Dropped, they are built again.

@@ -2,11 +2,13 @@
 
 pub mod config;
 mod core;
+pub mod engines;
 mod folder;
 mod pages;
 mod running;
 
 pub use self::core::Core;
 pub use config::Config;
+pub use engines::Engines;
 pub use folder::Folder;
 pub use running::Running;

@@ -7,7 +7,6 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use cairn_auth::FirstKey;
 use cairn_contract::Contract;
-use cairn_eventstore::EventStore;
 use cairn_gateway::Gateway;
 use cairn_service::InProcess;
 use cairn_service::config::Loaded;
@@ -21,7 +20,7 @@ use tokio::time::Instant;
 use tonic::service::Routes;
 use tracing::error;
 
-use super::{Config, Core, pages};
+use super::{Config, Core, Engines, pages};
 
 /// A serving suite. Dropping it does not stop it; [`Running::stop`] does.
 pub struct Running {
@@ -41,21 +40,16 @@ pub struct Running {
 
 impl Running {
     /// Starts everything and returns once it serves and has seen all that is in the log.
-    pub async fn start(loaded: &Loaded, metrics: &Metrics, shutdown: Shutdown) -> anyhow::Result<Self> {
-        Self::start_behind(loaded, metrics, shutdown, |store| store).await
-    }
-
-    /// The same with something before the log, as a test puts there that lets it fail.
-    pub async fn start_behind(
+    pub async fn start(
         loaded: &Loaded,
+        engines: &Engines,
         metrics: &Metrics,
         shutdown: Shutdown,
-        before: impl FnOnce(Arc<dyn EventStore>) -> Arc<dyn EventStore>,
     ) -> anyhow::Result<Self> {
         let config = loaded.get::<Config>();
         // Before anything else, so that a taken port costs nothing.
         let (http, grpc) = (listen(config.http()).await?, listen(config.grpc()).await?);
-        let core = Core::open_behind(loaded, http.local_addr()?, before).await?;
+        let core = Core::open(loaded, engines, http.local_addr()?).await?;
         let first_key = core.begin(loaded).await?;
 
         let contract = Contract::embedded().map_err(|violations| anyhow!("{violations}"))?;

@@ -63,16 +63,16 @@ struct Tags {
 }
 
 impl Tags {
-    /// Adds ` AND …`: what is asked of a tag. `begins`: few have the value, and the search begins with them.
+    /// Adds what is asked of a tag. `begins`: few have the value, and the search begins with them.
     fn condition(&self, sql: &mut Sql, project: &str, key: &str, text: &Text, begins: bool) {
         let Self { table, owner, id } = self;
         if let (Text::Eq(value), true) = (text, begins) {
-            sql.push(&format!(" AND {id} IN (SELECT {owner} FROM {table} WHERE project = ")).bind(project.to_owned());
+            sql.push(&format!("{id} IN (SELECT {owner} FROM {table} WHERE project = ")).bind(project.to_owned());
             sql.push(" AND key = ").bind(key.to_owned()).push(" AND value = ").bind(value.clone()).push(")");
             return;
         }
         let exists = if *text == Text::IsNull { "NOT EXISTS" } else { "EXISTS" };
-        sql.push(&format!(" AND {exists} (SELECT 1 FROM {table} c WHERE c.{owner} = {id} AND c.key = "));
+        sql.push(&format!("{exists} (SELECT 1 FROM {table} c WHERE c.{owner} = {id} AND c.key = "));
         sql.bind(key.to_owned());
         if !matches!(text, Text::IsNull | Text::IsNotNull) {
             sql.push(" AND ").text("c.value", text);

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use cairn_kernel::{Revision, Time};
 use cairn_projection::QueryFault;
-use cairn_search::{Column, Sql, Text, after, fingerprint, marks, order_by, token};
+use cairn_search::{Column, Sql, Term, Text, after, fingerprint, marks, order_by, token};
 use rusqlite::types::{Type, Value};
 use rusqlite::{Connection, Row};
 
@@ -31,7 +31,7 @@ pub struct ModelRecord {
 pub struct ModelSearch {
     pub project: ProjectName,
     pub visible: Visible,
-    pub filter: Vec<ModelCondition>,
+    pub filter: Vec<Term<ModelCondition>>,
     pub prompts: Prompts,
     /// Absent: by name.
     pub order: Vec<Ordered<ModelOrder>>,
@@ -116,17 +116,10 @@ pub(super) fn hits(
         sql.push(" AND m.model IN ").list(&search.visible.models);
     }
     let mut begins_elsewhere = rare.is_some();
-    for (at, condition) in search.filter.iter().enumerate() {
-        match condition {
-            ModelCondition::DisplayName(text) => {
-                begins_elsewhere |= matches!(text, Text::Eq(_));
-                sql.push(" AND ").text("m.display_name", text);
-            }
-            ModelCondition::Time { column, compare, value } => {
-                sql.push(" AND ").push(attribute(*column)).push(" / 1000 ").push(compare.sql()).push(" ").bind(*value);
-            }
-            ModelCondition::Tag { key, text } => TAGS.condition(&mut sql, project, key, text, rare == Some(at)),
-        }
+    for (at, term) in search.filter.iter().enumerate() {
+        begins_elsewhere |= matches!(term, Term::Is(ModelCondition::DisplayName(Text::Eq(_))));
+        let begins = rare == Some(at);
+        sql.push(" AND ").term(term, &mut |sql, condition| self::condition(sql, project, condition, begins));
     }
     if begins_elsewhere {
         columns = sorted(&columns);
@@ -142,10 +135,23 @@ pub(super) fn hits(
     })
 }
 
+/// Adds a condition. `begins`: few meet it, and the search begins with them.
+fn condition(sql: &mut Sql, project: &str, condition: &ModelCondition, begins: bool) {
+    match condition {
+        ModelCondition::DisplayName(text) => {
+            sql.text("m.display_name", text);
+        }
+        ModelCondition::Time { column, compare, value } => {
+            sql.push(attribute(*column)).push(" / 1000 ").push(compare.sql()).push(" ").bind(*value);
+        }
+        ModelCondition::Tag { key, text } => TAGS.condition(sql, project, key, text, begins),
+    }
+}
+
 /// Which condition asks for a tag that few have.
 fn rare_tag(db: &Connection, search: &ModelSearch) -> rusqlite::Result<Option<usize>> {
-    for (at, condition) in search.filter.iter().enumerate() {
-        if let ModelCondition::Tag { key, text } = condition
+    for (at, term) in search.filter.iter().enumerate() {
+        if let Term::Is(ModelCondition::Tag { key, text }) = term
             && TAGS.is_rare(db, search.project.project(), key, text)?
         {
             return Ok(Some(at));

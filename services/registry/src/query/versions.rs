@@ -4,7 +4,7 @@ use std::sync::Arc;
 use cairn_contract::cairn::registry::events::v1::ModelVersionCreated;
 use cairn_kernel::{Revision, Time};
 use cairn_projection::QueryFault;
-use cairn_search::{Column, Sql, Text, after, fingerprint, marks, order_by, token};
+use cairn_search::{Column, Sql, Term, Text, after, fingerprint, marks, order_by, token};
 use prost::Message;
 use rusqlite::types::{Type, Value};
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -39,7 +39,7 @@ pub struct VersionSearch {
     /// Those of one model only.
     pub model: Option<ModelName>,
     pub visible: Visible,
-    pub filter: Vec<VersionCondition>,
+    pub filter: Vec<Term<VersionCondition>>,
     pub prompts: Prompts,
     /// Absent: last changed first.
     pub order: Vec<Ordered<VersionOrder>>,
@@ -196,8 +196,9 @@ pub(super) fn hits(
         sql.push(" AND (m.model IN ").list(&search.visible.models);
         sql.push(" OR m.model || '/' || v.number IN ").list(&search.visible.versions).push(")");
     }
-    for (at, condition) in search.filter.iter().enumerate() {
-        self::condition(&mut sql, project, condition, rare == Some(at));
+    for (at, term) in search.filter.iter().enumerate() {
+        let begins = rare == Some(at);
+        sql.push(" AND ").term(term, &mut |sql, condition| self::condition(sql, project, condition, begins));
     }
     if rare.is_some() {
         columns = sorted(&columns);
@@ -223,10 +224,10 @@ enum Begins {
 /// Which condition few versions meet, so that the search begins with them.
 fn rare(db: &Connection, search: &VersionSearch) -> rusqlite::Result<Option<usize>> {
     let project = search.project.project();
-    for (at, condition) in search.filter.iter().enumerate() {
-        let is_rare = match condition {
-            VersionCondition::Tag { key, text } => TAGS.is_rare(db, project, key, text)?,
-            VersionCondition::Text { column: TextColumn::Run, text: Text::Eq(run) } => {
+    for (at, term) in search.filter.iter().enumerate() {
+        let is_rare = match term {
+            Term::Is(VersionCondition::Tag { key, text }) => TAGS.is_rare(db, project, key, text)?,
+            Term::Is(VersionCondition::Text { column: TextColumn::Run, text: Text::Eq(run) }) => {
                 is_rare(db, "version", "project = ?1 AND run = ?2", params![project, run])?
             }
             _ => false,
@@ -240,8 +241,10 @@ fn rare(db: &Connection, search: &VersionSearch) -> rusqlite::Result<Option<usiz
 
 /// Adds where the search is: in one model, by its name or by what it is called, or in the project.
 fn begin(sql: &mut Sql, search: &VersionSearch, is_rare: bool) -> Begins {
-    let called = search.filter.iter().find_map(|condition| match condition {
-        VersionCondition::Text { column: TextColumn::Model, text: Text::Eq(display_name) } => Some(display_name),
+    let called = search.filter.iter().find_map(|term| match term {
+        Term::Is(VersionCondition::Text { column: TextColumn::Model, text: Text::Eq(display_name) }) => {
+            Some(display_name)
+        }
         _ => None,
     });
     let project = search.project.project();
@@ -270,17 +273,17 @@ fn begin(sql: &mut Sql, search: &VersionSearch, is_rare: bool) -> Begins {
 fn condition(sql: &mut Sql, project: &str, condition: &VersionCondition, begins: bool) {
     match condition {
         VersionCondition::Text { column: TextColumn::Run, text: Text::Eq(run) } if begins => {
-            sql.push(" AND v.id IN (SELECT id FROM version WHERE project = ").bind(project.to_owned());
+            sql.push("v.id IN (SELECT id FROM version WHERE project = ").bind(project.to_owned());
             sql.push(" AND run = ").bind(run.clone()).push(")");
         }
         VersionCondition::Text { column, text } => {
-            sql.push(" AND ").text(text_column(*column), text);
+            sql.text(text_column(*column), text);
         }
         VersionCondition::Number { compare, value } => {
-            sql.push(" AND v.number ").push(compare.sql()).push(" ").bind(*value);
+            sql.push("v.number ").push(compare.sql()).push(" ").bind(*value);
         }
         VersionCondition::Time { column, compare, value } => {
-            sql.push(" AND ").push(attribute(*column)).push(" / 1000 ").push(compare.sql()).push(" ").bind(*value);
+            sql.push(attribute(*column)).push(" / 1000 ").push(compare.sql()).push(" ").bind(*value);
         }
         VersionCondition::Tag { key, text } => TAGS.condition(sql, project, key, text, begins),
     }

@@ -3,8 +3,8 @@
 mod models;
 mod versions;
 
-pub use cairn_search::{Compare, Ordered, SearchFault, Text};
-use cairn_search::{Comparison, Identifier};
+pub use cairn_search::{Compare, Ordered, SearchFault, Term, Text};
+use cairn_search::{Comparison, Identifier, parse_terms};
 pub use models::{ModelCondition, ModelOrder, model_filter, model_order};
 pub use versions::{TextColumn, VersionCondition, VersionOrder, version_filter, version_order};
 
@@ -46,4 +46,27 @@ fn prompts(comparison: &Comparison) -> Result<Option<Prompts>, SearchFault> {
         _ => false,
     };
     Ok(Some(if wants { Prompts::Shown } else { Prompts::Hidden }))
+}
+
+/// Reads a filter, and whether it asks for prompts: whoever says that they want none asks for nothing that a model would
+/// have to have.
+fn filter<C>(
+    text: &str,
+    condition: impl Fn(&Comparison) -> Result<C, SearchFault>,
+) -> Result<(Vec<Term<C>>, Prompts), SearchFault> {
+    let (mut terms, mut shown) = (vec![], Prompts::Hidden);
+    for term in parse_terms(text)? {
+        if let Term::Is(comparison) = &term
+            && prompts(comparison)? == Some(Prompts::Hidden)
+        {
+            continue;
+        }
+        terms.push(term.map(&mut |comparison| {
+            if prompts(&comparison)? == Some(Prompts::Shown) {
+                shown = Prompts::Shown;
+            }
+            condition(&comparison)
+        })?);
+    }
+    Ok((terms, shown))
 }

@@ -1,6 +1,6 @@
-use cairn_search::{Comparison, Identifier, order, parse};
+use cairn_search::{Comparison, Identifier, Term, order};
 
-use super::{Compare, Ordered, Prompts, SearchFault, Text, attributes, is_tag, prompts};
+use super::{Compare, Ordered, Prompts, SearchFault, Text, attributes, filter, is_tag};
 
 /// What is asked of a model.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,19 +27,8 @@ pub enum ModelOrder {
 }
 
 /// Reads a filter over models, and whether it asks for prompts.
-pub fn model_filter(text: &str) -> Result<(Vec<ModelCondition>, Prompts), SearchFault> {
-    let (mut conditions, mut shown) = (vec![], Prompts::Hidden);
-    for comparison in parse(text)? {
-        match prompts(&comparison)? {
-            Some(Prompts::Hidden) => {}
-            Some(Prompts::Shown) => {
-                shown = Prompts::Shown;
-                conditions.push(condition(&comparison)?);
-            }
-            None => conditions.push(condition(&comparison)?),
-        }
-    }
-    Ok((conditions, shown))
+pub fn model_filter(text: &str) -> Result<(Vec<Term<ModelCondition>>, Prompts), SearchFault> {
+    filter(text, condition)
 }
 
 /// Reads an order of models.

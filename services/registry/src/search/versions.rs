@@ -1,6 +1,6 @@
-use cairn_search::{Comparison, Identifier, order, parse};
+use cairn_search::{Comparison, Identifier, Term, order};
 
-use super::{Compare, Ordered, Prompts, SearchFault, Text, attributes, is_tag, prompts};
+use super::{Compare, Ordered, Prompts, SearchFault, Text, attributes, filter, is_tag};
 use crate::model::Stage;
 
 /// What is asked of a version.
@@ -53,19 +53,8 @@ enum Field {
 }
 
 /// Reads a filter over versions, and whether it asks for those of prompts.
-pub fn version_filter(text: &str) -> Result<(Vec<VersionCondition>, Prompts), SearchFault> {
-    let (mut conditions, mut shown) = (vec![], Prompts::Hidden);
-    for comparison in parse(text)? {
-        match prompts(&comparison)? {
-            Some(Prompts::Hidden) => {}
-            Some(Prompts::Shown) => {
-                shown = Prompts::Shown;
-                conditions.push(condition(&comparison)?);
-            }
-            None => conditions.push(condition(&comparison)?),
-        }
-    }
-    Ok((conditions, shown))
+pub fn version_filter(text: &str) -> Result<(Vec<Term<VersionCondition>>, Prompts), SearchFault> {
+    filter(text, condition)
 }
 
 /// Reads an order of versions.
@@ -141,7 +130,8 @@ mod tests {
     #[test]
     fn versions_are_asked_by_name_number_run_source_stage_and_tags() {
         let (read, _) = version_filter("name = 'm' AND version_number > 2 AND stage = 'production'").unwrap();
-        assert_eq!(read[2], VersionCondition::Text { column: TextColumn::Stage, text: Text::Eq("Production".into()) });
+        let text = Text::Eq("Production".into());
+        assert_eq!(read[2], Term::Is(VersionCondition::Text { column: TextColumn::Stage, text }));
         assert!(version_filter("run_id IN ('a') AND source_path LIKE 's3%' AND tags.team = 'risk'").is_ok());
         assert!(version_filter("source_path IN ('a')").is_err());
         assert!(version_order(&["name".to_owned(), "version_number DESC".to_owned()]).is_ok());

@@ -143,6 +143,11 @@ async fn versions_are_found_by_name_number_stage_run_and_tag_s3_8_s4_59() {
     assert_eq!(find("tags.team = 'risk'").await, ["a/1", "b/1"]);
     assert_eq!(find("tags.team = 'risk' AND tags.k LIKE 'v%'").await, ["b/1"]);
     assert_eq!(service.find_versions("name = 'a'", &["version_number DESC"]).await, ["a/2", "a/1"]);
+    // More than MLflow's clients ask: any of these, and not those.
+    assert_eq!(find("name = 'b' OR stage = 'production'").await, ["a/1", "b/1", "b/2"]);
+    assert_eq!(find("NOT tags.team = 'risk'").await, ["a/2", "b/2"]);
+    assert_eq!(find("NOT (name = 'a' OR run_id = 'abc') AND version_number < 9").await, ["b/1"]);
+    assert_eq!(find("(tags.team = 'sales' OR tags.k LIKE 'v%') AND NOT name = 'a'").await, ["b/1"]);
     // Nothing that a caller writes becomes SQL.
     assert_eq!(find("name = \"' OR 1=1 --\"").await, Vec::<String>::new());
 }

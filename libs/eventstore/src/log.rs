@@ -6,10 +6,12 @@ use uuid::Uuid;
 
 use crate::{AppendFault, Appended, Direction, Filter, Page, Recorded, Retention, Snapshot, Write};
 
-/// The memory backend's contents: the plainest thing that keeps the promises, and so what other backends are read
-/// against.
-#[derive(Default)]
-pub(super) struct Log {
+/// A log as it stands in memory: the plainest thing that keeps the promises, and so what backends are read against that
+/// keep their events elsewhere.
+///
+/// Grows without bound: whoever holds one says where it ends.
+#[derive(Clone, Default)]
+pub struct Log {
     /// In order of position; position `n` is at index `n - 1`.
     events: Vec<Arc<Recorded>>,
     /// Indexes into `events`, in order of revision.
@@ -18,15 +20,17 @@ pub(super) struct Log {
     ids: HashMap<Uuid, Vec<usize>>,
     kinds: HashMap<String, Arc<str>>,
     retentions: HashMap<StreamName, Retention>,
-    pub(super) snapshots: HashMap<StreamName, Snapshot>,
+    snapshots: HashMap<StreamName, Snapshot>,
 }
 
 impl Log {
-    pub(super) fn head(&self) -> Position {
+    /// Position of the last event.
+    pub fn head(&self) -> Position {
         Position(self.events.len() as u64)
     }
 
-    pub(super) fn append(&mut self, writes: Vec<Write>, now: Time) -> Result<Appended, AppendFault> {
+    /// Appends to several streams at once, or to none of them.
+    pub fn append(&mut self, writes: Vec<Write>, now: Time) -> Result<Appended, AppendFault> {
         if let Some(repeat) = self.repeated(&writes)? {
             return Ok(repeat);
         }
@@ -77,26 +81,50 @@ impl Log {
     fn write(&mut self, write: Write, time: Time) -> Option<Revision> {
         let Write { stream, events, .. } = write;
         for event in events {
-            let kind = self.kinds.entry(event.kind.to_string()).or_insert_with(|| (&*event.kind).into());
-            let at = self.events.len();
-            let revisions = self.streams.entry(stream.clone()).or_default();
-            self.events.push(Arc::new(Recorded {
+            let kind = self.kind(&event.kind);
+            let revision = self.streams.get(&stream).map_or(0, Vec::len) as u64;
+            self.push(Arc::new(Recorded {
                 id: event.id,
                 stream: stream.clone(),
-                kind: Arc::clone(kind),
-                revision: Revision(revisions.len() as u64),
-                position: Position(at as u64 + 1),
+                kind,
+                revision: Revision(revision),
+                position: Position(self.head().0 + 1),
                 time,
                 payload: event.payload,
                 metadata: event.metadata,
             }));
-            revisions.push(at);
-            self.ids.entry(event.id).or_default().push(at);
         }
         self.last(&stream).map(|last| last.revision)
     }
 
-    pub(super) fn read(
+    /// A type's name, kept once however many events are of it.
+    pub fn kind(&mut self, name: &str) -> Arc<str> {
+        Arc::clone(self.kinds.entry(name.to_owned()).or_insert_with(|| name.into()))
+    }
+
+    /// Whether an event is the very next of the log and of its stream.
+    pub fn is_next(&self, event: &Recorded) -> bool {
+        let revision = self.streams.get(&event.stream).map_or(0, Vec::len) as u64;
+        event.position.0 == self.head().0 + 1 && event.revision.0 == revision
+    }
+
+    /// Takes over an event of another log, which must be the next one here.
+    pub fn push(&mut self, event: Arc<Recorded>) {
+        debug_assert!(self.is_next(&event), "{} is not the next event", event.position);
+        let at = self.events.len();
+        self.streams.entry(event.stream.clone()).or_default().push(at);
+        self.ids.entry(event.id).or_default().push(at);
+        self.events.push(event);
+    }
+
+    /// Every event after a position.
+    pub fn after(&self, position: Position) -> &[Arc<Recorded>] {
+        let at = usize::try_from(position.0).unwrap_or(usize::MAX).min(self.events.len());
+        &self.events[at..]
+    }
+
+    /// Events of one stream, as [`EventStore::read`](crate::EventStore::read) gives them.
+    pub fn read(
         &self,
         stream: &StreamName,
         from: Revision,
@@ -112,14 +140,8 @@ impl Log {
         }
     }
 
-    pub(super) fn read_all(
-        &self,
-        from: Position,
-        direction: Direction,
-        filter: &Filter,
-        limit: usize,
-        now: Time,
-    ) -> Page {
+    /// Events of the whole log, as [`EventStore::read_all`](crate::EventStore::read_all) gives them.
+    pub fn read_all(&self, from: Position, direction: Direction, filter: &Filter, limit: usize, now: Time) -> Page {
         let at = usize::try_from(from.0).unwrap_or(usize::MAX).min(self.events.len());
         let wanted =
             |event: &&Arc<Recorded>| filter.wants(event.stream.category(), &event.kind) && self.is_kept(event, now);
@@ -146,11 +168,13 @@ impl Log {
         }
     }
 
-    pub(super) fn find(&self, id: Uuid) -> Option<Arc<Recorded>> {
+    /// The first event with this id.
+    pub fn find(&self, id: Uuid) -> Option<Arc<Recorded>> {
         self.ids.get(&id)?.first().map(|&at| Arc::clone(&self.events[at]))
     }
 
-    pub(super) fn retain(&mut self, stream: &StreamName, retention: Retention) {
+    /// Limits what is shown of a stream. Nothing is removed.
+    pub fn retain(&mut self, stream: &StreamName, retention: Retention) {
         if retention == Retention::default() {
             self.retentions.remove(stream);
         } else {
@@ -158,7 +182,13 @@ impl Log {
         }
     }
 
-    pub(super) fn keep_snapshot(&mut self, stream: &StreamName, snapshot: Snapshot) {
+    /// The newest snapshot of a stream.
+    pub fn snapshot(&self, stream: &StreamName) -> Option<Snapshot> {
+        self.snapshots.get(stream).cloned()
+    }
+
+    /// Keeps a snapshot unless there is a newer one.
+    pub fn keep_snapshot(&mut self, stream: &StreamName, snapshot: Snapshot) {
         let is_older = self.snapshots.get(stream).is_some_and(|kept| kept.revision > snapshot.revision);
         if !is_older {
             self.snapshots.insert(stream.clone(), snapshot);

@@ -1,0 +1,121 @@
+//! The engines that the log can be kept in, by the names that settings know them by.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use anyhow::{anyhow, bail};
+use cairn_contract::Contract;
+use cairn_eventstore::EventStore;
+use cairn_eventstore_jsonl::{Jsonl, Readable};
+use cairn_eventstore_sqlite::Sqlite;
+use cairn_kernel::{Clock, SystemClock};
+use cairn_service::config::Loaded;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+
+use super::{Config, Folder};
+
+/// Opens a log: with what settings say, in the data folder or wherever else it is kept.
+type Engine = Arc<dyn for<'a> Fn(&'a Loaded, &'a Folder) -> Opening<'a> + Send + Sync>;
+
+/// An engine about to give its log.
+pub type Opening<'a> = BoxFuture<'a, anyhow::Result<Arc<dyn EventStore>>>;
+
+/// The engines there are. `server.event_store` says which is used.
+///
+/// A program of somebody else that brings an engine of its own is a `main` of one line:
+///
+/// ```no_run
+/// use std::sync::Arc;
+///
+/// use cairn::suite::Engines;
+/// use cairn_eventstore::{EventStore, Memory};
+///
+/// fn main() -> std::process::ExitCode {
+///     let engines = Engines::default().with("memory", |_settings, _folder| {
+///         Box::pin(async { Ok(Arc::new(Memory::new()) as Arc<dyn EventStore>) })
+///     });
+///     cairn::cli::main(engines)
+/// }
+/// ```
+#[derive(Clone)]
+pub struct Engines(BTreeMap<&'static str, Engine>);
+
+impl Default for Engines {
+    /// Those that come with the suite.
+    fn default() -> Self {
+        Self(BTreeMap::new()).with("sqlite", sqlite).with("jsonl", jsonl)
+    }
+}
+
+impl Engines {
+    /// With one more, or with another in the place of one.
+    #[must_use]
+    pub fn with(
+        mut self,
+        name: &'static str,
+        open: impl for<'a> Fn(&'a Loaded, &'a Folder) -> Opening<'a> + Send + Sync + 'static,
+    ) -> Self {
+        self.0.insert(name, Arc::new(open));
+        self
+    }
+
+    /// Opens the log in the engine that settings name.
+    pub async fn open(&self, loaded: &Loaded, folder: &Folder) -> anyhow::Result<Arc<dyn EventStore>> {
+        let name = loaded.get::<Config>().event_store;
+        let Some(engine) = self.0.get(name.as_str()) else {
+            let known: Vec<_> = self.0.keys().copied().collect();
+            bail!("server.event_store is {name:?}, and this program knows {}", known.join(", "));
+        };
+        engine(loaded, folder).await
+    }
+}
+
+/// The embedded database.
+pub fn sqlite<'a>(loaded: &'a Loaded, folder: &'a Folder) -> Opening<'a> {
+    async {
+        let mut config = loaded.get::<cairn_eventstore_sqlite::Config>();
+        if config.path.as_os_str().is_empty() {
+            config.path = folder.events("db");
+        }
+        Ok(Arc::new(Sqlite::open(&config, clock())?) as Arc<dyn EventStore>)
+    }
+    .boxed()
+}
+
+/// A file of JSON Lines.
+pub fn jsonl<'a>(loaded: &'a Loaded, folder: &'a Folder) -> Opening<'a> {
+    async {
+        let mut config = loaded.get::<cairn_eventstore_jsonl::Config>();
+        if config.path.as_os_str().is_empty() {
+            config.path = folder.events("jsonl");
+        }
+        let contract = Contract::embedded().map_err(|violations| anyhow!("{violations}"))?;
+        let readable: Readable = Arc::new(move |kind, payload| contract.event_json(kind, payload).ok());
+        // A long file takes a while to read.
+        let opened = tokio::task::spawn_blocking(move || Jsonl::open(&config, clock(), readable)).await?;
+        Ok(Arc::new(opened?) as Arc<dyn EventStore>)
+    }
+    .boxed()
+}
+
+fn clock() -> Arc<dyn Clock> {
+    Arc::new(SystemClock)
+}
+
+#[cfg(test)]
+mod tests {
+    use cairn_service::config::Sources;
+
+    use super::super::config::registry;
+    use super::*;
+
+    #[tokio::test]
+    async fn an_engine_that_is_not_known_is_refused_with_those_that_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = Folder::open(folder.path()).unwrap();
+        let loaded = registry().load(&Sources::new().with_environment([("EVENT_STORE", "oracle")])).unwrap();
+        let refused = Engines::default().open(&loaded, &folder).await.err().unwrap();
+        assert_eq!(refused.to_string(), r#"server.event_store is "oracle", and this program knows jsonl, sqlite"#);
+    }
+}
