@@ -1,6 +1,7 @@
 //! Benchmarks, each beside what one would use instead or beside the physical limit. Ratios, not seconds.
 
 mod append;
+mod ledger;
 mod lineage;
 mod machine;
 mod mlflow;
@@ -22,12 +23,16 @@ enum Command {
     Append(append::Args),
     /// Read models: views built from the log beside bare SQLite.
     Rebuild(rebuild::Args),
+    /// Pages of the audit log and proofs over a long history, beside a bare table.
+    Ledger(ledger::Args),
     /// Walks through the lineage graph, beside a recursive query of the same edges.
     Lineage(lineage::Args),
     /// Start to ready, and idle memory, beside a genuine MLflow server.
     Start(start::Args),
     /// MLflow's REST API: Cairn beside a genuine MLflow server.
     Mlflow(mlflow::Args),
+    /// MLflow's model registry API over many versions: Cairn beside a genuine MLflow server.
+    Registry(mlflow::registry::Args),
     /// All of them, one after the other.
     All(mlflow::Args),
 }
@@ -38,14 +43,18 @@ fn main() -> anyhow::Result<()> {
     match cli.command {
         Command::Append(args) => append::run(&args),
         Command::Rebuild(args) => rebuild::run(&args),
+        Command::Ledger(args) => ledger::run(&args),
         Command::Lineage(args) => lineage::run(&args),
         Command::Start(args) => start::run(&args),
         Command::Mlflow(args) => mlflow::run(args),
+        Command::Registry(args) => mlflow::registry::run(&args),
         Command::All(args) => {
             append::run(&append::Args::default())?;
             rebuild::run(&rebuild::Args::default())?;
+            ledger::run(&ledger::Args::default())?;
             lineage::run(&lineage::Args::default())?;
             start::run(&start::Args { python: args.python.clone(), cairn: args.cairn.clone() })?;
+            mlflow::registry::run(&mlflow::registry::Args::of(&args.python, &args.cairn))?;
             mlflow::run(args)
         }
     }

@@ -4,8 +4,9 @@
 //! for one machine: a SQLite store filled beforehand, and as many workers as answer fastest (`--workers`).
 
 mod fill;
-mod load;
+pub mod load;
 pub mod peer;
+pub mod registry;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -48,8 +49,8 @@ pub struct Args {
     alone: bool,
 }
 
-/// What is asked of a server, and how many requests of it are alive at once.
-type Workload = (&'static str, fn(&Shape, u64) -> Call);
+/// What is asked of a server that holds data of this shape.
+type Workload<S> = (&'static str, fn(&S, u64) -> Call);
 
 /// The data that both servers hold.
 pub struct Shape {
@@ -60,7 +61,7 @@ pub struct Shape {
     long: String,
 }
 
-const WORKLOADS: &[Workload] = &[
+const WORKLOADS: &[Workload<Shape>] = &[
     ("create-run", create_run),
     ("log-metric", log_metric),
     ("log-batch of 1 000 metrics", log_batch),
@@ -71,7 +72,7 @@ const WORKLOADS: &[Workload] = &[
 /// What is asked of growing stores: the readers first, so that what the writers add does not stand in their way, and
 /// `create-run` last, which makes the store grow itself. A page of ten is full in the smallest store already, so the
 /// answers are as long in the largest.
-const GROWTH: &[Workload] = &[
+const GROWTH: &[Workload<Shape>] = &[
     ("search, ten filtered and ordered by a metric", search_few),
     ("history of a metric", history),
     ("log-metric", log_metric),
@@ -95,16 +96,26 @@ async fn compare(args: Args) -> anyhow::Result<()> {
         true => nothing(WORKLOADS)?,
         false => {
             let peer = Peer::mlflow(&args.python, folder.path(), args.workers, args.runs, args.points).await?;
-            measure(&load, peer, WORKLOADS).await?
+            measure(&load, &peer, &peer.shape().await?, WORKLOADS).await?
         }
     };
     let peer = Peer::cairn(&args.cairn, folder.path(), args.runs, args.points).await?;
-    let ours = measure(&load, peer, WORKLOADS).await?;
+    let ours = measure(&load, &peer, &peer.shape().await?, WORKLOADS).await?;
+    drop(peer);
+    print(WORKLOADS, &theirs, &ours);
+    if args.growth {
+        growth(&args, folder.path()).await?;
+    }
+    Ok(())
+}
+
+/// Both servers side by side.
+fn print<S>(workloads: &[Workload<S>], theirs: &[Figures], ours: &[Figures]) {
     println!(
         "\n{:<44} {:>12} {:>12} {:>9} {:>12} {:>12}",
         "requests per second", "MLflow", "Cairn", "ratio", "p99 MLflow", "p99 Cairn"
     );
-    for ((name, _), (theirs, ours)) in WORKLOADS.iter().zip(theirs.iter().zip(&ours)) {
+    for ((name, _), (theirs, ours)) in workloads.iter().zip(theirs.iter().zip(ours)) {
         let ratio = ours.per_second() / theirs.per_second();
         println!(
             "{name:<44} {:>12.1} {:>12.1} {ratio:>8.1}x {:>12?} {:>12?}",
@@ -114,26 +125,26 @@ async fn compare(args: Args) -> anyhow::Result<()> {
             ours.p99(),
         );
     }
-    if args.growth {
-        growth(&args, folder.path()).await?;
-    }
-    Ok(())
 }
 
 /// Figures of a server that was left out.
-fn nothing(workloads: &[Workload]) -> anyhow::Result<Vec<Figures>> {
+fn nothing<S>(workloads: &[Workload<S>]) -> anyhow::Result<Vec<Figures>> {
     workloads.iter().map(|_| Figures::nothing()).collect()
 }
 
-/// Runs these workloads on one server, then stops it. A genuine server refuses requests when it cannot keep up, which is
+/// Runs these workloads on one server. A genuine server refuses requests when it cannot keep up, which is
 /// said beside its figures; ours has no such excuse.
-async fn measure(load: &Load, peer: Peer, workloads: &[Workload]) -> anyhow::Result<Vec<Figures>> {
-    let shape = peer.shape().await?;
+async fn measure<S: Sync>(
+    load: &Load,
+    peer: &Peer,
+    shape: &S,
+    workloads: &[Workload<S>],
+) -> anyhow::Result<Vec<Figures>> {
     let mut figures = vec![];
     for (name, make) in workloads {
         eprintln!("{}: {name}", peer.name());
         let found =
-            load.run(peer.target(), |n| make(&shape, n)).await.with_context(|| format!("{}: {name}", peer.name()))?;
+            load.run(peer.target(), |n| make(shape, n)).await.with_context(|| format!("{}: {name}", peer.name()))?;
         if let Some(refusal) = &found.refusal {
             let told =
                 format!("{}: {name}: {} requests were refused, the first: {refusal}", peer.name(), found.refused);
@@ -160,11 +171,11 @@ async fn growth(args: &Args, folder: &std::path::Path) -> anyhow::Result<()> {
             true => nothing(GROWTH)?,
             false => {
                 let peer = Peer::mlflow(&args.python, &home, args.workers, runs, GROWTH_POINTS).await?;
-                measure(&load, peer, GROWTH).await?
+                measure(&load, &peer, &peer.shape().await?, GROWTH).await?
             }
         });
         let peer = Peer::cairn(&args.cairn, &home, runs, GROWTH_POINTS).await?;
-        ours.push(measure(&load, peer, GROWTH).await?);
+        ours.push(measure(&load, &peer, &peer.shape().await?, GROWTH).await?);
     }
     println!("\nrequests per second as the store grows from {} to {} runs", GROWTH_RUNS[0], GROWTH_RUNS[1]);
     println!(

@@ -17,6 +17,8 @@ use super::{Shape, fill};
 const START_MAX: Duration = Duration::from_secs(120);
 /// Runs that the logging workloads write to.
 const OPEN_RUNS: usize = 64;
+/// MLflow's store.
+pub const STORE: &str = "mlflow.db";
 
 pub struct Peer {
     name: &'static str,
@@ -37,8 +39,13 @@ impl Drop for Peer {
 impl Peer {
     /// A genuine MLflow server over a SQLite store that was filled directly, since its API would take minutes.
     pub async fn mlflow(python: &Path, folder: &Path, workers: u32, runs: u64, points: u64) -> anyhow::Result<Self> {
-        let store = folder.join("mlflow.db");
-        fill::mlflow(python, &store, runs, points)?;
+        fill::mlflow(python, &folder.join(STORE), runs, points)?;
+        Self::mlflow_over(python, folder, workers).await
+    }
+
+    /// A genuine MLflow server over the store that is there.
+    pub async fn mlflow_over(python: &Path, folder: &Path, workers: u32) -> anyhow::Result<Self> {
+        let store = folder.join(STORE);
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let process = Command::new(python)
             .args(["-m", "mlflow", "server", "--host", "127.0.0.1", "--port", &port.to_string()])
@@ -62,6 +69,13 @@ impl Peer {
 
     /// Cairn on its embedded defaults, filled over its API.
     pub async fn cairn(program: &Path, folder: &Path, runs: u64, points: u64) -> anyhow::Result<Self> {
+        let peer = Self::cairn_empty(program, folder)?;
+        fill::cairn(&peer.target, runs, points).await?;
+        Ok(peer)
+    }
+
+    /// Cairn on its embedded defaults, with nothing in it.
+    pub fn cairn_empty(program: &Path, folder: &Path) -> anyhow::Result<Self> {
         let key = "bench-key-0123456789abcdef";
         let mut process = Command::new(program)
             .args(["--json", "up", "--data"])
@@ -80,14 +94,8 @@ impl Peer {
         BufReader::new(process.stdout.take().context("no output")?).read_line(&mut line)?;
         let started: Value = serde_json::from_str(&line).context("cairn did not say where it listens")?;
         let address = started["http"].as_str().unwrap_or_default().trim_start_matches("http://").parse()?;
-        let peer = Self {
-            name: "Cairn",
-            may_refuse: false,
-            process,
-            target: Target { address, credential: Some(key.to_owned()) },
-        };
-        fill::cairn(&peer.target, runs, points).await?;
-        Ok(peer)
+        let target = Target { address, credential: Some(key.to_owned()) };
+        Ok(Self { name: "Cairn", may_refuse: false, process, target })
     }
 
     pub fn may_refuse(&self) -> bool {

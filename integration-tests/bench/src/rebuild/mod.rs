@@ -1,7 +1,7 @@
 //! Read models from the log: how fast a view is built from nothing, beside bare SQLite that writes the same rows from
 //! memory without any log; every view of the suite; and whether views keep up.
 
-mod log;
+pub mod log;
 mod suite;
 
 use std::path::{Path, PathBuf};
