@@ -33,8 +33,6 @@ const BINDING: &str = "bindings/bootstrap";
 const CHOSEN_CHARS_MIN: usize = 16;
 /// Longest key that an operator may choose.
 const CHOSEN_BYTES_MAX: usize = 512;
-/// How long to wait for the access replica to hear of what is already there.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How the first administrator comes in.
 #[derive(Clone, Debug)]
@@ -46,6 +44,8 @@ pub struct Bootstrap {
     pub is_always_allowed: bool,
     /// Where a key that is made here is written, readable by its owner alone.
     pub key_file: PathBuf,
+    /// How long to wait for the access replica to hear of what is already there: as long as the log is.
+    pub patience: Duration,
 }
 
 /// Which key lets the first administrator in.
@@ -99,21 +99,21 @@ pub async fn bootstrap(deps: &Deps, how: &Bootstrap) -> Result<FirstKey, Bootstr
     if how.chosen_key.as_ref().is_some_and(|key| !is_fit(key)) {
         return Err(BootstrapFault::Unfit);
     }
-    catch_up(deps).await?;
+    catch_up(deps, how.patience).await?;
     begin_project(deps).await?;
     begin_administrator(deps).await?;
     let first = match &how.chosen_key {
         _ if deps.access.everybody().is_some() => FirstKey::NotNeeded,
-        Some(chosen) => accept(deps, chosen, how.is_always_allowed).await?,
+        Some(chosen) => accept(deps, chosen, how).await?,
         None => make(deps, &how.key_file).await?,
     };
-    catch_up(deps).await?;
+    catch_up(deps, how.patience).await?;
     Ok(first)
 }
 
-async fn catch_up(deps: &Deps) -> Result<(), Behind> {
+async fn catch_up(deps: &Deps, patience: Duration) -> Result<(), Behind> {
     let head = *deps.store.head().borrow();
-    deps.access.reached(head, Instant::now() + PATIENCE).await
+    deps.access.reached(head, Instant::now() + patience).await
 }
 
 fn order() -> Order {
@@ -154,21 +154,21 @@ async fn begin_administrator(deps: &Deps) -> Result<(), BootstrapFault> {
 }
 
 /// Accepts the operator's key. It takes the place of the one before.
-async fn accept(deps: &Deps, chosen: &str, is_always_allowed: bool) -> Result<FirstKey, BootstrapFault> {
+async fn accept(deps: &Deps, chosen: &str, how: &Bootstrap) -> Result<FirstKey, BootstrapFault> {
     let known = deps.access.find_key(chosen);
     match &known {
         Some(record) if !record.is_revoked => {
             // A crash may have come between accepting it and revoking those before.
-            revoke_all_but(deps, &record.name).await?;
+            revoke_all_but(deps, how.patience, &record.name).await?;
             return Ok(FirstKey::Unchanged);
         }
-        Some(_) if !is_always_allowed => return Ok(FirstKey::Refused),
+        Some(_) if !how.is_always_allowed => return Ok(FirstKey::Refused),
         _ => {}
     }
     let administrators = stream::<Administrators>(&Administrators::STREAM_ID);
     let administrators = deps.commands.load::<Administrators>(&administrators).await?;
     let is_alone = administrators.state.active().iter().all(|principal| principal.as_str() == ADMINISTRATOR);
-    if !is_alone && !is_always_allowed {
+    if !is_alone && !how.is_always_allowed {
         warn!("CAIRN_API_KEY is new and was not accepted: somebody else administers this deployment by now");
         return Ok(FirstKey::Refused);
     }
@@ -178,7 +178,7 @@ async fn accept(deps: &Deps, chosen: &str, is_always_allowed: bool) -> Result<Fi
         _ => (ApiKey::fresh_id(), keyring.opaque_digest(chosen)),
     };
     let key = create(deps, &id, recognized, None).await?;
-    revoke_all_but(deps, key.as_str()).await?;
+    revoke_all_but(deps, how.patience, key.as_str()).await?;
     info!("CAIRN_API_KEY is the first administrator's key");
     Ok(FirstKey::Chosen)
 }
@@ -220,8 +220,8 @@ async fn create(
 }
 
 /// Only one bootstrap key is to hold.
-async fn revoke_all_but(deps: &Deps, kept: &str) -> Result<(), BootstrapFault> {
-    catch_up(deps).await?;
+async fn revoke_all_but(deps: &Deps, patience: Duration, kept: &str) -> Result<(), BootstrapFault> {
+    catch_up(deps, patience).await?;
     let world = deps.access.world();
     for record in world.bootstrap_keys().filter(|record| !record.is_revoked && record.name != kept) {
         let key = KeyName::stored(record.name.as_str());

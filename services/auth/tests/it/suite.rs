@@ -76,8 +76,12 @@ impl Suite {
     }
 
     pub async fn bootstrap(&self, chosen: Option<&str>, is_always_allowed: bool) -> Result<FirstKey, BootstrapFault> {
-        let how =
-            Bootstrap { chosen_key: chosen.map(str::to_owned), is_always_allowed, key_file: self.ground.key_file() };
+        let how = Bootstrap {
+            chosen_key: chosen.map(str::to_owned),
+            is_always_allowed,
+            key_file: self.ground.key_file(),
+            patience: Duration::from_secs(60),
+        };
         bootstrap(&self.deps, &how).await
     }
 

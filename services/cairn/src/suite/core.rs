@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use cairn_access::{Access, Keyring};
@@ -72,6 +73,7 @@ impl Core {
             chosen_key: auth.bootstrap_key.map(|key| key.expose().to_owned()),
             is_always_allowed: auth.bootstrap_always_allowed,
             key_file: self.folder.first_key(),
+            patience: Duration::from_millis(config.ready_timeout_ms),
         };
         Ok(cairn_auth::bootstrap(&self.deps, &how).await?)
     }
