@@ -9,6 +9,8 @@ mod graphml;
 mod nodes;
 mod openlineage;
 mod path;
+#[cfg(test)]
+mod spec;
 mod template;
 mod walk;
 
