@@ -79,7 +79,7 @@ async fn measure(args: &Args) -> anyhow::Result<()> {
     asked.timed("the newest", |_| page("")).await?;
     asked.timed("of one who did all of them", |_| page(maria)).await?;
     asked.timed("of one of 20 experiments and all below it", |n| page(&format!("resource={}", experiment(n)))).await?;
-    asked.timed("refused ones, of which there are none", |_| page("outcome=OUTCOME_REFUSED")).await?;
+    asked.timed("refused ones, of which there are none", |_| page("outcome=OUTCOME_DENIED")).await?;
     asked.timed("behind a hundred other pages", |_| page(&format!("page_token={last_cursor}"))).await?;
     print_times("a bare table: the newest", &timed_here(args.asks, |_| table.newest(PAGE))?);
     print_times("a bare table: of one", &timed_here(args.asks, |_| table.of_principal("users/maria", PAGE))?);
