@@ -1,5 +1,7 @@
 //! What a template may do with a field.
 
+use std::net::IpAddr;
+
 use aws_lc_rs::digest;
 use cairn_kernel::{Name, SEGMENT_BYTES_MAX};
 use serde_json::Value;
@@ -97,18 +99,27 @@ pub fn uri(text: &str) -> Option<String> {
     }
     let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
     let host = authority.rsplit('@').next().unwrap_or_default();
-    let is_local =
-        host.is_empty() || host.starts_with("localhost") || host.starts_with("127.") || host.starts_with('[');
     let scheme = match scheme.to_ascii_lowercase().as_str() {
         "file" => return None,
         "s3a" | "s3n" => "s3".to_owned(),
         other => other.to_owned(),
     };
-    if is_local {
+    if is_local(host) {
         return None;
     }
     let path = path.trim_matches('/');
     Some(if path.is_empty() { format!("{scheme}://{host}") } else { format!("{scheme}://{host}/{path}") })
+}
+
+/// Whether a host, with its port if it has one, means whatever machine reads it.
+fn is_local(host: &str) -> bool {
+    let name = match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((address, _)) => address,
+        None => host.split_once(':').map_or(host, |(name, _)| name),
+    };
+    name.is_empty()
+        || name.eq_ignore_ascii_case("localhost")
+        || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]
@@ -134,6 +145,9 @@ mod tests {
             ("S3a://bucket/a/b/", "s3://bucket/a/b"),
             (r#"{"uri": "s3://bucket/key"}"#, "s3://bucket/key"),
             (r#"{"url": "https://example.org/wine.csv"}"#, "https://example.org/wine.csv"),
+            ("https://localhost.example.org/x", "https://localhost.example.org/x"),
+            ("http://127.example.org/x", "http://127.example.org/x"),
+            ("http://[2001:db8::1]:9000/x", "http://[2001:db8::1]:9000/x"),
             ("postgres://me:secret@db.example:5432/shop.orders", "postgres://db.example:5432/shop.orders"),
         ] {
             assert_eq!(uri(text).as_deref(), Some(expected), "{text}");
@@ -144,6 +158,8 @@ mod tests {
             "file:///tmp/x.csv",
             "runs:/abc/model",
             "http://localhost:8080/x",
+            "http://127.0.0.2/x",
+            "http://[::1]:9000/x",
             "https://bucket.example/x?X-Amz-Signature=abc",
             r#"{"uri": "/tmp/x"}"#,
             r#"{"tags": {}}"#,

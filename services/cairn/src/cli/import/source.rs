@@ -150,7 +150,7 @@ impl Source {
                 let answer: Value = answer.json().await?;
                 Ok(answer["traces"].as_array().is_some_and(|traces| !traces.is_empty()))
             }
-            Err(fault) if fault.is::<Refused>() => Ok(false),
+            Err(fault) if fault.downcast_ref().is_some_and(Refused::knows_no_such_call) => Ok(false),
             Err(fault) => Err(fault),
         }
     }
@@ -249,6 +249,13 @@ impl Pages<'_> {
 pub struct Refused {
     status: StatusCode,
     said: String,
+}
+
+impl Refused {
+    /// Whether the server has never heard of what was asked for, rather than keeping it from us.
+    fn knows_no_such_call(&self) -> bool {
+        matches!(self.status, StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED)
+    }
 }
 
 fn may_pass(status: StatusCode) -> bool {
