@@ -15,6 +15,8 @@ cairn_kernel::settings! {
         lineage_nodes_max: usize = 10_000;
         /// Most edges followed from one node of the lineage graph.
         lineage_edges_per_node_max: usize = 1_000;
+        /// Most edges of the lineage graph in one answer.
+        lineage_edges_max: usize = 100_000;
         /// Largest OpenLineage event taken in, in bytes, decompressed.
         openlineage_bytes_max: usize = 1_048_576;
         /// Most datasets in one OpenLineage event, their other names included.
@@ -32,6 +34,7 @@ fn problems(config: &Config) -> Vec<String> {
         ("lineage_depth_max", config.lineage_depth_max),
         ("lineage_nodes_max", config.lineage_nodes_max),
         ("lineage_edges_per_node_max", config.lineage_edges_per_node_max),
+        ("lineage_edges_max", config.lineage_edges_max),
         ("openlineage_bytes_max", config.openlineage_bytes_max),
         ("openlineage_datasets_max", config.openlineage_datasets_max),
     ] {

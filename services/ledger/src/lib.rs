@@ -112,6 +112,7 @@ fn lineage(
             depth: config.lineage_depth_max,
             nodes_max: config.lineage_nodes_max,
             edges_per_node_max: config.lineage_edges_per_node_max,
+            edges_max: config.lineage_edges_max,
         },
     })
 }

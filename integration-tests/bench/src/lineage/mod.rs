@@ -74,7 +74,8 @@ async fn measure(args: &Args) -> anyhow::Result<()> {
 
     println!("\n{:<34} {:>8} {:>9} {:>9} {:>9}   ms, {} walks", "walk", "nodes", "p50", "p99", "max", args.walks);
     for (way, towards) in [("upstream", Towards::Upstream), ("downstream", Towards::Downstream)] {
-        let limits = Limits { depth: args.depth, nodes_max: usize::MAX, edges_per_node_max: usize::MAX };
+        let all = usize::MAX;
+        let limits = Limits { depth: args.depth, nodes_max: all, edges_per_node_max: all, edges_max: all };
         let starts: Vec<_> = log::starts(runs, args.walks).collect();
         let walk = |start: &str| Ok(names_around(&connection, start, towards, limits)?);
         let ours = timed(&format!("Cairn, {way}, depth {}", args.depth), &starts, walk)?;

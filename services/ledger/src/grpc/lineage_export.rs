@@ -10,6 +10,7 @@ use futures::{Stream, stream};
 use prost::{Message, Name as _};
 use tokio::time::Instant;
 use tonic::Status;
+use tracing::error;
 
 use super::lineage::Lineage;
 use super::{request, visible};
@@ -165,8 +166,14 @@ impl Export {
         }
         for event in &read.events {
             // As it came in, but on one line.
-            let Ok(received) = OpenLineageReceived::decode(event.payload.clone()) else { continue };
-            lines.insert(event.position.0.cast_signed(), format!("{}\n", on_one_line(&received.event)));
+            match OpenLineageReceived::decode(event.payload.clone()) {
+                Ok(received) => {
+                    lines.insert(event.position.0.cast_signed(), format!("{}\n", on_one_line(&received.event)));
+                }
+                Err(fault) => {
+                    error!(position = %event.position, %fault, "a received event does not read, and is left out")
+                }
+            }
         }
         Ok((lines.into_values().collect(), end))
     }

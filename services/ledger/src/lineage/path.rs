@@ -49,7 +49,8 @@ pub fn shortest(
                 if near.reached.contains_key(&other) {
                     continue;
                 }
-                if near.reached.len() >= limits.nodes_max {
+                // What closes the way is taken however much was met.
+                if near.reached.len() >= limits.nodes_max && !far.reached.contains_key(&other) {
                     is_truncated = true;
                     continue;
                 }

@@ -26,9 +26,13 @@ struct Drawn {
 
 fn drawn() -> impl Strategy<Value = Drawn> {
     let edge = (1..=NODES, 1..=NODES, 1..=2_i64, 1..=UNTIL + 2, prop_oneof![Just(ENDLESS), 1..=UNTIL + 3]);
-    let limits = (0..6_usize, 1..14_usize, 1..5_usize);
-    let limits =
-        limits.prop_map(|(depth, nodes_max, edges_per_node_max)| Limits { depth, nodes_max, edges_per_node_max });
+    let limits = (0..6_usize, 1..14_usize, 1..5_usize, 1..40_usize);
+    let limits = limits.prop_map(|(depth, nodes_max, edges_per_node_max, edges_max)| Limits {
+        depth,
+        nodes_max,
+        edges_per_node_max,
+        edges_max,
+    });
     let relations = prop_oneof![Just(vec![]), Just(vec!["used".to_owned()]), Just(vec!["unheard".to_owned()])];
     let hidden = proptest::collection::hash_set(2..=NODES, 0..4);
     (proptest::collection::vec(edge, 0..50), hidden, relations, limits).prop_map(
@@ -97,12 +101,17 @@ fn naive_walk(drawn: &Drawn, ways: &[Towards]) -> Walked {
     for towards in ways {
         let sign = if *towards == Towards::Upstream { -1 } else { 1 };
         let (mut distances, mut waiting) = (HashMap::from([(1_i64, 0_usize)]), VecDeque::from([1_i64]));
-        while let Some(id) = waiting.pop_front() {
+        'way: while let Some(id) = waiting.pop_front() {
             let all = around(drawn, id, *towards);
             if all.len() > drawn.limits.edges_per_node_max {
                 truncated.insert(id);
             }
             for (edge, other) in all.into_iter().take(drawn.limits.edges_per_node_max) {
+                if edges.len() >= drawn.limits.edges_max && !edges.contains(&edge) {
+                    truncated.insert(id);
+                    truncated.extend(waiting);
+                    break 'way;
+                }
                 if !distances.contains_key(&other) {
                     if distances[&id] >= drawn.limits.depth || found.len() >= drawn.limits.nodes_max {
                         truncated.insert(id);
@@ -160,7 +169,7 @@ proptest! {
         let connection = graph(&drawn);
         let mut nodes = Nodes::new(&connection, view()).unwrap();
         let mut steps = Steps::new(&connection, &drawn.relations).unwrap();
-        let limits = Limits { depth: 100, nodes_max: 100, edges_per_node_max: 100 };
+        let limits = Limits { depth: 100, nodes_max: 100, edges_per_node_max: 100, edges_max: 100 };
         let way = shortest(&mut nodes, &mut steps, limits, (1, to)).unwrap();
         prop_assert_eq!(way.nodes.len().checked_sub(1), naive_distance(&drawn, to));
         prop_assert!(!way.is_truncated);
@@ -169,4 +178,16 @@ proptest! {
             prop_assert!(drawn.edges.contains(edge));
         }
     }
+}
+
+#[test]
+fn a_path_is_found_though_as_many_nodes_were_met_as_may_be() {
+    let edge = |target| EdgeRow { source: 1, target, relation: 1, position: 1, end_position: ENDLESS, time_micros: 0 };
+    let limits = Limits { depth: 3, nodes_max: 3, edges_per_node_max: 100, edges_max: 100 };
+    let edges = (2..=5).map(edge).collect();
+    let connection = graph(&Drawn { edges, hidden: HashSet::new(), relations: vec![], limits });
+    let mut nodes = Nodes::new(&connection, view()).unwrap();
+    let mut steps = Steps::new(&connection, &[]).unwrap();
+    let way = shortest(&mut nodes, &mut steps, limits, (1, 5)).unwrap();
+    assert_eq!((way.nodes, way.is_truncated), (vec![1, 5], true));
 }

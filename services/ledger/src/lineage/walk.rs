@@ -20,6 +20,8 @@ pub struct Limits {
     pub nodes_max: usize,
     /// Most edges followed from one node.
     pub edges_per_node_max: usize,
+    /// Most edges found, over all ways.
+    pub edges_max: usize,
 }
 
 /// A way through the graph, breadth first, over what the reader sees.
@@ -35,7 +37,7 @@ pub struct Walked {
     /// Nodes and how far they are away, negative upstream; nearest first.
     pub found: Vec<(i64, i32)>,
     pub edges: Vec<EdgeRow>,
-    /// Nodes behind which there is more.
+    /// Nodes behind which there is more, or may be.
     pub truncated: Vec<i64>,
 }
 
@@ -142,6 +144,12 @@ impl Walk<'_, '_> {
                 walked.truncated.push(id);
             }
             for (edge, other) in steps {
+                if walked.edges.len() >= self.limits.edges_max && !met.edges.contains(&edge) {
+                    // There is no room for what lies behind those that wait either.
+                    walked.truncated.push(id);
+                    walked.truncated.extend(waiting);
+                    return Ok(());
+                }
                 if let Entry::Vacant(place) = distances.entry(other) {
                     if is_last || walked.found.len() >= self.limits.nodes_max {
                         walked.truncated.push(id);

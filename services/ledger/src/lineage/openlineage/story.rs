@@ -109,6 +109,14 @@ struct OfRun {
     position: i64,
     inputs: Vec<NodeRow>,
     outputs: Vec<NodeRow>,
+    /// It used or made more than is told.
+    is_truncated: bool,
+}
+
+impl OfRun {
+    fn new(run: NodeRow, kind: &'static str, time_micros: i64, position: i64) -> Self {
+        Self { run, kind, time_micros, position, inputs: vec![], outputs: vec![], is_truncated: false }
+    }
 }
 
 impl Teller<'_> {
@@ -118,14 +126,15 @@ impl Teller<'_> {
         for mark in marks {
             let Some(run) = self.nodes.row(mark.node)?.filter(|node| node.kind == RUN) else { continue };
             let Some(kind) = self.news(mark)? else { continue };
-            let (inputs, outputs) = match kind {
-                "COMPLETE" | "FAIL" | "ABORT" => {
-                    (self.around(run.id, Towards::Upstream)?, self.around(run.id, Towards::Downstream)?)
-                }
-                _ => (vec![], vec![]),
-            };
             let Mark { time_micros, position, .. } = *mark;
-            runs.insert(run.id, OfRun { run, kind, time_micros, position, inputs, outputs });
+            let mut of_run = OfRun::new(run, kind, time_micros, position);
+            if matches!(kind, "COMPLETE" | "FAIL" | "ABORT") {
+                let (inputs, has_more_inputs) = self.around(of_run.run.id, Towards::Upstream)?;
+                let (outputs, has_more_outputs) = self.around(of_run.run.id, Towards::Downstream)?;
+                of_run.is_truncated = has_more_inputs || has_more_outputs;
+                (of_run.inputs, of_run.outputs) = (inputs, outputs);
+            }
+            runs.insert(of_run.run.id, of_run);
         }
         for edge in edges {
             let (Some(source), Some(target)) = (self.nodes.row(edge.source)?, self.nodes.row(edge.target)?) else {
@@ -142,8 +151,7 @@ impl Teller<'_> {
                 }
             };
             let EdgeRow { time_micros, position, .. } = *edge;
-            let of_run = OfRun { run, kind: "OTHER", time_micros, position, inputs: vec![], outputs: vec![] };
-            let of_run = runs.entry(of_run.run.id).or_insert(of_run);
+            let of_run = runs.entry(run.id).or_insert_with(|| OfRun::new(run, "OTHER", time_micros, position));
             let into = if is_output { &mut of_run.outputs } else { &mut of_run.inputs };
             if into.iter().all(|node| node.id != other.id) {
                 into.push(other);
@@ -173,21 +181,24 @@ impl Teller<'_> {
         }))
     }
 
-    /// What a run used or made.
-    fn around(&mut self, run: i64, towards: Towards) -> Result<Vec<NodeRow>, rusqlite::Error> {
-        let (steps, _) = self.steps.of(&mut self.nodes, run, towards, self.edges_max)?;
+    /// What a run used or made, and whether there is more.
+    fn around(&mut self, run: i64, towards: Towards) -> Result<(Vec<NodeRow>, bool), rusqlite::Error> {
+        let (steps, has_more) = self.steps.of(&mut self.nodes, run, towards, self.edges_max)?;
         let mut found = vec![];
         for (_, other) in steps {
             found.extend(self.nodes.row(other)?.filter(|node| node.kind != RUN));
         }
-        Ok(found)
+        Ok((found, has_more))
     }
 
     fn run_event(&mut self, of_run: &OfRun) -> Result<Value, rusqlite::Error> {
-        let OfRun { run, kind, time_micros, position, inputs, outputs } = of_run;
+        let OfRun { run, kind, time_micros, position, inputs, outputs, is_truncated } = of_run;
         let schema = "urn:cairn:facets:resource:1";
-        let resource =
+        let mut resource =
             json!({"_producer": PRODUCER, "_schemaURL": schema, "name": run.name.as_str(), "state": run.state});
+        if *is_truncated {
+            resource["truncated"] = json!(true);
+        }
         let mut facets = json!({"cairn_resource": resource});
         let (parents, _) = self.steps.of(&mut self.nodes, run.id, Towards::Upstream, self.edges_max)?;
         for (_, other) in parents {
@@ -261,4 +272,47 @@ fn datasets(nodes: &[NodeRow]) -> Value {
         dataset
     };
     nodes.iter().map(dataset).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use cairn_kernel::Name;
+    use cairn_projection::Projection;
+
+    use super::*;
+    use crate::lineage::Graph;
+    use crate::lineage::nodes::ENDLESS;
+    use crate::scope::Scope;
+
+    /// What is told of a run that used three things, if so many edges are followed.
+    fn told(edges_max: usize) -> Value {
+        let connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch(Graph::SCHEMA).unwrap();
+        connection
+            .execute_batch(&format!(
+                "INSERT INTO lineage_word VALUES (1, 'used'), (2, 'run'), (3, 'dataset'), (4, 'finished');
+                 INSERT INTO lineage_node VALUES
+                     (1, 'projects/p/experiments/e/runs/r', NULL, 2, '', '', 1),
+                     (2, 'projects/p/datasets/a', NULL, 3, '', '', 1),
+                     (3, 'projects/p/datasets/b', NULL, 3, '', '', 1),
+                     (4, 'projects/p/datasets/c', NULL, 3, '', '', 1);
+                 INSERT INTO lineage_edge SELECT id, 1, 1, 2, {ENDLESS}, 0 FROM lineage_node WHERE id > 1;
+                 INSERT INTO lineage_mark VALUES (1, 3, 0, 4, 0);"
+            ))
+            .unwrap();
+        let view = View { scope: Scope(vec![Name::ROOT]), until: 9 };
+        let (mut stories, end) = stories(&connection, view, 2, 10, edges_max).unwrap();
+        assert_eq!((stories.len(), end), (1, 9));
+        stories.remove(0).event
+    }
+
+    #[test]
+    fn a_run_that_is_told_in_part_says_so() {
+        let whole = told(3);
+        assert_eq!((whole["eventType"].as_str(), whole["inputs"].as_array().unwrap().len()), (Some("COMPLETE"), 3));
+        assert_eq!(whole["run"]["facets"]["cairn_resource"]["truncated"], Value::Null);
+        let part = told(2);
+        assert_eq!(part["inputs"].as_array().unwrap().len(), 2);
+        assert_eq!(part["run"]["facets"]["cairn_resource"]["truncated"], true);
+    }
 }
