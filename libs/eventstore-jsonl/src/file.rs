@@ -12,7 +12,7 @@ use crate::OpenFault;
 use crate::line::Line;
 
 /// What the first line begins with.
-const FIRST: &[u8] = br#"{"line":0,"#;
+const FIRST: &[u8] = br#"{"line":"#;
 
 /// The file and how much of it counts. Locked for as long as this lives.
 pub(crate) struct LogFile {
@@ -58,6 +58,11 @@ impl LogFile {
         let mut log = Log::default();
         let mut text = vec![];
         let mut lines = BufReader::with_capacity(1 << 20, &self.file);
+        // Before a line of whatever length is read: a file of somebody else may have no end of lines at all.
+        let start = lines.fill_buf().map_err(failed)?;
+        if !is_start_of_ours(start) {
+            return Err(OpenFault::NotOurs { path: self.path.clone() });
+        }
         loop {
             text.clear();
             let size = lines.read_until(b'\n', &mut text).map_err(failed)?;
@@ -65,12 +70,8 @@ impl LogFile {
                 break;
             }
             if let Err(why) = self.goes_on(&text, &mut log) {
-                let is_ours = self.lines > 0 || is_start_of_ours(&text);
                 if is_followed(self.lines, text, &mut lines).map_err(failed)? {
                     return Err(OpenFault::Damaged { path: self.path.clone(), line: self.lines + 1, why });
-                }
-                if !is_ours {
-                    return Err(OpenFault::NotOurs { path: self.path.clone() });
                 }
                 warn!(path = %self.path.display(), line = self.lines, "the end of the log was never synced and is cut off");
                 break;
@@ -124,8 +125,8 @@ fn is_followed(line: u64, mut text: Vec<u8>, rest: &mut impl BufRead) -> io::Res
     }
 }
 
-/// Whether the first line of a file, broken as it is, may be one of ours: cut short, or not written at all.
+/// Whether a file may be one of ours by how it begins: with a line, one that was cut short, or one that was not written.
 fn is_start_of_ours(text: &[u8]) -> bool {
-    let is_empty = text.iter().all(|byte| *byte == 0);
-    is_empty || text.iter().zip(FIRST).all(|(found, wanted)| found == wanted)
+    let first = &text[..text.len().min(FIRST.len())];
+    FIRST.starts_with(first) || first.iter().all(|byte| *byte == 0)
 }

@@ -54,7 +54,7 @@ impl Stage {
 pub enum Command {
     /// Lists models.
     List {
-        /// In MLflow's language, e.g. `name LIKE 'fraud%'` or `tags.team = 'risk'`.
+        /// In MLflow's language, with OR, NOT and parentheses as well, e.g. `name LIKE 'fraud%' AND NOT tags.team = 'risk'`.
         #[arg(long)]
         filter: Option<String>,
         /// E.g. `last_updated_timestamp DESC`.
@@ -90,7 +90,7 @@ pub enum Command {
     Versions {
         /// Its id, or full name. All models, if not given.
         model: Option<String>,
-        /// In MLflow's language, e.g. `stage = 'Production' AND tags.team = 'risk'`.
+        /// In MLflow's language, with OR, NOT and parentheses as well, e.g. `stage = 'Production' AND NOT tags.team = 'risk'`.
         #[arg(long)]
         filter: Option<String>,
         /// E.g. `version_number DESC`.

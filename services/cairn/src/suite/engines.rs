@@ -1,6 +1,7 @@
 //! The engines that the log can be kept in, by the names that settings know them by.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{anyhow, bail};
@@ -71,12 +72,24 @@ impl Engines {
     }
 }
 
+/// Refuses to begin an empty log where another engine has kept one: all that is there would seem to be gone.
+fn begin_or_go_on(folder: &Folder, ours: &str, theirs: &str) -> anyhow::Result<PathBuf> {
+    let (path, other) = (folder.events(ours), folder.events(theirs));
+    if other.exists() && !path.exists() {
+        bail!(
+            "{} holds a log that another engine keeps: set server.event_store back, or use another data folder",
+            other.display()
+        );
+    }
+    Ok(path)
+}
+
 /// The embedded database.
 pub fn sqlite<'a>(loaded: &'a Loaded, folder: &'a Folder) -> Opening<'a> {
     async {
         let mut config = loaded.get::<cairn_eventstore_sqlite::Config>();
         if config.path.as_os_str().is_empty() {
-            config.path = folder.events("db");
+            config.path = begin_or_go_on(folder, "db", "jsonl")?;
         }
         Ok(Arc::new(Sqlite::open(&config, clock())?) as Arc<dyn EventStore>)
     }
@@ -88,7 +101,7 @@ pub fn jsonl<'a>(loaded: &'a Loaded, folder: &'a Folder) -> Opening<'a> {
     async {
         let mut config = loaded.get::<cairn_eventstore_jsonl::Config>();
         if config.path.as_os_str().is_empty() {
-            config.path = folder.events("jsonl");
+            config.path = begin_or_go_on(folder, "jsonl", "db")?;
         }
         let contract = Contract::embedded().map_err(|violations| anyhow!("{violations}"))?;
         let readable: Readable = Arc::new(move |kind, payload| contract.event_json(kind, payload).ok());
@@ -109,6 +122,22 @@ mod tests {
 
     use super::super::config::registry;
     use super::*;
+
+    #[tokio::test]
+    async fn no_engine_begins_a_log_where_another_has_kept_one() {
+        for (first, second) in [("sqlite", "jsonl"), ("jsonl", "sqlite")] {
+            let folder = tempfile::tempdir().unwrap();
+            let folder = Folder::open(folder.path()).unwrap();
+            let open = async |name: &str| {
+                let loaded = registry().load(&Sources::new().with_environment([("EVENT_STORE", name)])).unwrap();
+                Engines::default().open(&loaded, &folder).await
+            };
+            drop(open(first).await.unwrap());
+            let refused = open(second).await.err().unwrap().to_string();
+            assert!(refused.contains("another engine"), "{refused}");
+            open(first).await.unwrap();
+        }
+    }
 
     #[tokio::test]
     async fn an_engine_that_is_not_known_is_refused_with_those_that_are() {

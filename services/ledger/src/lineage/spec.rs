@@ -183,7 +183,7 @@ proptest! {
 #[test]
 fn a_path_is_found_though_as_many_nodes_were_met_as_may_be() {
     let edge = |target| EdgeRow { source: 1, target, relation: 1, position: 1, end_position: ENDLESS, time_micros: 0 };
-    let limits = Limits { depth: 3, nodes_max: 3, edges_per_node_max: 100, edges_max: 100 };
+    let limits = Limits { depth: 3, nodes_max: 1, edges_per_node_max: 100, edges_max: 100 };
     let edges = (2..=5).map(edge).collect();
     let connection = graph(&Drawn { edges, hidden: HashSet::new(), relations: vec![], limits });
     let mut nodes = Nodes::new(&connection, view()).unwrap();

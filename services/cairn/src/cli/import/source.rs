@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{Method, Response, StatusCode, Url};
 use serde_json::{Value, json};
 
@@ -125,7 +126,7 @@ impl Source {
         if !folder.is_empty() {
             query.push(("artifact_directory_path", folder));
         }
-        let path = format!("{API}/logged-models/{model}/artifacts/directories");
+        let path = format!("{API}/logged-models/{}/artifacts/directories", escaped(model));
         let mut answer: Value = self.send(Method::GET, &path, &query, None).await?.json().await?;
         Ok(taken(&mut answer, "files"))
     }
@@ -137,7 +138,7 @@ impl Source {
 
     /// The bytes of a file of a logged model.
     pub async fn model_file(&self, model: &str, path: &str) -> anyhow::Result<Response> {
-        let address = format!("{AJAX}/logged-models/{model}/artifacts/files");
+        let address = format!("{AJAX}/logged-models/{}/artifacts/files", escaped(model));
         self.send(Method::GET, &address, &[("artifact_file_path", path)], None).await
     }
 
@@ -241,6 +242,11 @@ impl Pages<'_> {
         }
         Ok(all)
     }
+}
+
+/// An id as part of a path, whatever the server calls its models.
+fn escaped(id: &str) -> String {
+    utf8_percent_encode(id, NON_ALPHANUMERIC).to_string()
 }
 
 /// A request that the server does not grant.
