@@ -9,6 +9,9 @@ cairn_kernel::settings! {
         witnesses: Vec<String> = vec![];
         /// How long a witness may take to vouch for a checkpoint, in milliseconds. Checkpoints wait for it.
         witness_timeout_ms: u64 = 1_000;
+        /// For how many days the keys that signed the log until now sign on beside a new one, unless who rotates the key
+        /// says otherwise. Whoever verifies needs the new one from then on.
+        signing_overlap_days: u32 = 90;
         /// Most steps of a walk through the lineage graph.
         lineage_depth_max: usize = 50;
         /// Most nodes of the lineage graph in one answer.
@@ -42,6 +45,9 @@ fn problems(config: &Config) -> Vec<String> {
             problems.push(format!("{name} must be at least 1"));
         }
     }
+    if config.signing_overlap_days > OVERLAP_DAYS_MAX {
+        problems.push(format!("signing_overlap_days must be at most {OVERLAP_DAYS_MAX}"));
+    }
     // What is kept becomes one event, which holds 8 MiB with everything in it.
     if config.openlineage_bytes_max > OPENLINEAGE_BYTES {
         problems.push(format!("openlineage_bytes_max must be at most {OPENLINEAGE_BYTES}"));
@@ -49,5 +55,7 @@ fn problems(config: &Config) -> Vec<String> {
     problems
 }
 
+/// Longest overlap of two keys.
+pub const OVERLAP_DAYS_MAX: u32 = 3_650;
 /// An event of the log has room for so much beside what is made of it.
 const OPENLINEAGE_BYTES: usize = 4 << 20;

@@ -1,9 +1,11 @@
 //! The log for people: who did what, when, to what and why it was allowed, and the events themselves.
 //!
-//! Reads every event, and writes none but what pipelines outside Cairn tell of their lineage. The journal view keeps one small row per event, to find positions by; what an
-//! answer shows is read from the log itself, so there is no second copy of it that could say something else. Knows no
-//! service's rules, only the contract by which any event can be shown and has its part in the graph.
+//! Reads every event, and writes none but what pipelines outside Cairn tell of their lineage, and which keys sign the log.
+//! The journal view keeps one small row per event, to find positions by; what an answer shows is read from the log itself,
+//! so there is no second copy of it that could say something else. Knows no service's rules, only the contract by which
+//! any event can be shown and has its part in the graph.
 
+mod blocking;
 mod config;
 mod entry;
 mod grpc;
@@ -16,6 +18,7 @@ mod query;
 mod reading;
 mod render;
 mod scope;
+mod signing;
 mod tree;
 
 use std::path::Path;
@@ -24,6 +27,7 @@ use std::time::Duration;
 
 use cairn_contract::cairn::ledger::v1::ledger_service_server::LedgerServiceServer;
 use cairn_contract::cairn::ledger::v1::lineage_service_server::LineageServiceServer;
+use cairn_contract::cairn::ledger::v1::signing_service_server::SigningServiceServer;
 use cairn_contract::cairn::ledger::v1::transparency_service_server::TransparencyServiceServer;
 use cairn_contract::cairn::openlineage::v1::open_lineage_service_server::OpenLineageServiceServer;
 use cairn_contract::{Contract, Violations};
@@ -31,9 +35,10 @@ use cairn_projection::{QueryFault, ReadModel, View};
 use cairn_service::{Deps, Mounted};
 use tonic::service::Routes;
 
-use crate::grpc::{Grpc, Lineage, OpenLineage, Transparency};
+use crate::grpc::{Grpc, Lineage, OpenLineage, SigningDesk, Transparency};
 use crate::lineage::{Broken, ReceiveLimits};
 use crate::query::Query;
+use crate::signing::Desk;
 use crate::tree::{Secrets, SecretsFault, SignedCheckpoints, SignedFault, Signer, Witness, WitnessFault, Witnesses};
 
 pub use crate::config::Config;
@@ -72,7 +77,7 @@ pub fn mount(deps: &Deps, config: &Config, data_folder: &Path) -> Result<Mounted
     let query = Query::new(model);
     let lineage = lineage(deps, config, contract, &query, &view)?;
     let transparency = transparency(deps, config, contract, &data_folder.join("ledger"))?;
-    let grpc = Grpc::new(contract, query, Arc::clone(&deps.store), view.clone(), transparency.secrets.origin());
+    let grpc = Grpc::new(contract, query, Arc::clone(&deps.store), view.clone(), &transparency.desk.secrets.log());
     let views = vec![view, transparency.view.clone(), lineage.view.clone()];
     let open_lineage = OpenLineage {
         contract,
@@ -83,7 +88,9 @@ pub fn mount(deps: &Deps, config: &Config, data_folder: &Path) -> Result<Mounted
             datasets_max: config.openlineage_datasets_max,
         },
     };
+    let signing = SigningDesk { desk: Arc::clone(&transparency.desk), overlap_days: config.signing_overlap_days };
     let routes = Routes::new(LedgerServiceServer::new(grpc))
+        .add_service(SigningServiceServer::new(signing))
         .add_service(TransparencyServiceServer::new(transparency))
         .add_service(LineageServiceServer::new(lineage))
         .add_service(OpenLineageServiceServer::new(open_lineage));
@@ -129,15 +136,14 @@ fn transparency(
     let view = View::start(Arc::clone(&deps.store), &model, Tree::new(Arc::clone(&secrets), contract))?;
     let witnesses = config.witnesses.iter().map(|text| text.parse()).collect::<Result<Vec<Witness>, _>>()?;
     let timeout = Duration::from_millis(config.witness_timeout_ms);
-    let state = Signer {
-        secrets: Arc::clone(&secrets),
-        signed,
-        model: model.clone(),
+    let (commands, clock) = (deps.commands.clone(), Arc::clone(&deps.clock));
+    let desk = Arc::new(Desk::new(secrets, signed, model.clone(), commands, clock));
+    Signer {
+        desk: Arc::clone(&desk),
         view: view.clone(),
         store: Arc::clone(&deps.store),
-        clock: Arc::clone(&deps.clock),
         witnesses: Witnesses::new(witnesses, timeout, model.clone())?,
     }
     .start();
-    Ok(Transparency { contract, model, view, store: Arc::clone(&deps.store), secrets, state })
+    Ok(Transparency { contract, model, view, store: Arc::clone(&deps.store), desk })
 }

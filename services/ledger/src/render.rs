@@ -94,7 +94,7 @@ pub fn hide_request(event: &mut Event) {
     }
 }
 
-fn timestamp(time: Time) -> Timestamp {
+pub fn timestamp(time: Time) -> Timestamp {
     let (seconds, nanos) = time.seconds_and_nanos();
     Timestamp { seconds, nanos }
 }

@@ -10,7 +10,7 @@ use super::cloud_events;
 use super::export::Format;
 use super::output::{Column, text};
 use super::session::{Items, Session, given};
-use super::{transparency, verify};
+use super::{log_keys, transparency, verify};
 
 const COLUMNS: &[Column] = &[
     ("TIME", "event_time"),
@@ -83,6 +83,25 @@ pub enum Command {
         /// Where to.
         folder: PathBuf,
     },
+    /// Shows which keys sign the log, the epochs it has had, and why nothing is signed if nothing is.
+    Signing,
+    /// Makes a new key that the log is signed with. The keys until now sign beside it for a while.
+    RotateKey {
+        /// For how many days they do. 0: they stop at once, as for a key that was stolen. By itself: as the deployment's
+        /// setting `ledger.signing_overlap_days` says.
+        #[arg(long, value_name = "DAYS")]
+        overlap_days: Option<u32>,
+    },
+    /// Signs the log under a new name, when it can no longer be what was signed before: a backup was restored, or a disk
+    /// lied. What was lost becomes part of the log, for everybody to see.
+    OpenEpoch {
+        /// The name of the epoch that ends: the origin that `cairn audit signing` shows.
+        #[arg(long, value_name = "ORIGIN")]
+        ends: String,
+        /// Why, for those who will ask.
+        #[arg(long)]
+        reason: String,
+    },
     /// Verifies a proof or a copied log. Asks nobody: needs no network and no account.
     Verify(verify::Command),
 }
@@ -137,6 +156,9 @@ pub async fn run(session: Session, command: Command) -> anyhow::Result<()> {
         Command::Checkpoint { keys } => transparency::checkpoint(&session, keys).await,
         Command::Prove { position, to } => transparency::prove(&session, position, to).await,
         Command::Pull { folder } => transparency::pull(&session, &folder).await,
+        Command::Signing => log_keys::show(&session).await,
+        Command::RotateKey { overlap_days } => log_keys::rotate(&session, overlap_days).await,
+        Command::OpenEpoch { ends, reason } => log_keys::open_epoch(&session, &ends, &reason).await,
         Command::Verify(command) => verify::run(session.output, &command),
     }
 }
@@ -145,10 +167,10 @@ async fn export(session: &Session, mut request: Value, format: Format, after: Op
     if let Some(position) = after {
         request["after_position"] = json!(position.to_string());
     }
-    let origin = match format {
+    let log = match format {
         Format::Cloudevents => {
             let checkpoint = session.call("ledger.v1.TransparencyService/GetCheckpoint", json!({})).await?;
-            Some(text(&checkpoint["origin"]))
+            Some(text(&checkpoint["log"]))
         }
         Format::Csv | Format::Jsonl => None,
     };
@@ -163,8 +185,8 @@ async fn export(session: &Session, mut request: Value, format: Format, after: Op
             None => "the export is not complete".to_owned(),
         })?;
         let Some(record) = record else { return Ok(()) };
-        match &origin {
-            Some(origin) => format.record(&cloud_events::of_record(&record, origin), EXPORTED)?,
+        match &log {
+            Some(log) => format.record(&cloud_events::of_record(&record, log), EXPORTED)?,
             None => format.record(&record, EXPORTED)?,
         }
         last = Some(text(&record["position"]));

@@ -8,12 +8,12 @@ use super::session::given;
 const TYPE: &str = "cairn.ledger.v1.AuditRecord";
 
 /// A record as a CloudEvent of a log. The event that the record tells of is another CloudEvent, so the source is too.
-pub fn of_record(record: &Value, origin: &str) -> Value {
+pub fn of_record(record: &Value, log: &str) -> Value {
     let text = |field: &str| record[field].as_str().filter(|text| !text.is_empty());
     given(json!({
         "specversion": "1.0",
         "id": text("event_id"),
-        "source": format!("https://{origin}/audit"),
+        "source": format!("https://{log}/audit"),
         "type": TYPE,
         "subject": text("resource"),
         "time": text("event_time"),

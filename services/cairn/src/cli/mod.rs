@@ -21,6 +21,7 @@ mod hub;
 mod import;
 mod keys;
 mod lineage;
+mod log_keys;
 mod model_cards;
 mod models;
 mod nested;

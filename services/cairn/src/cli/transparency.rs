@@ -51,6 +51,7 @@ pub async fn write_proof(session: &Session, position: u64, to: &Path) -> anyhow:
 pub async fn pull(session: &Session, folder: &Path) -> anyhow::Result<()> {
     let note = String::from_utf8(get(session, "checkpoint").await?).context("the checkpoint is no text")?;
     let checkpoint: Checkpoint = note.parse::<Note>().context("the answer is no note")?.text.parse()?;
+    same_epoch(folder, &checkpoint)?;
     let tiles = tiles(checkpoint.size);
     let bar = ProgressBar::new(tiles.len() as u64);
     let mut fetched = 0;
@@ -68,6 +69,20 @@ pub async fn pull(session: &Session, folder: &Path) -> anyhow::Result<()> {
     let sentence = format!("{} has the log's first {} events ({fetched} files new)", folder.display(), checkpoint.size);
     let answer = json!({"folder": folder, "size": checkpoint.size.to_string(), "files": fetched});
     session.output.done(&sentence, &answer)
+}
+
+/// A copy is of one epoch: in another the log may not be what was copied, and that is evidence.
+fn same_epoch(folder: &Path, checkpoint: &Checkpoint) -> anyhow::Result<()> {
+    let Ok(kept) = fs::read_to_string(folder.join("checkpoint")) else { return Ok(()) };
+    let kept: Checkpoint = kept.parse::<Note>().context("the folder's checkpoint is no note")?.text.parse()?;
+    anyhow::ensure!(
+        kept.origin == checkpoint.origin,
+        "{} is a copy of {}, and the log is signed as {} now: keep it, and copy into another folder",
+        folder.display(),
+        kept.origin,
+        checkpoint.origin
+    );
+    Ok(())
 }
 
 /// Every tile of a tree of this size.

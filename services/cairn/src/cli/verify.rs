@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use cairn_contract::cairn::ledger::events::v1::SigningKeyRotated;
 use cairn_tlog::{Bundle, Checkpoint, Frontier, Hash, Kind, Note, TILE_WIDTH, Tile, VerifyingKey};
+use prost::{Message, Name};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -21,7 +23,11 @@ pub struct Command {
     /// what is verified, or it vouches for itself.
     #[arg(long = "key", value_name = "KEY|FILE", required = true)]
     keys: Vec<String>,
-    /// A checkpoint of this log kept from before: a copied log must begin with it.
+    /// The proof that the log got a new key, verified with the keys given: that key counts from then on too
+    /// (`cairn audit signing` shows the position, `cairn audit prove` gives the proof). May be repeated, in order.
+    #[arg(long, value_name = "FILE")]
+    rotation: Vec<PathBuf>,
+    /// A checkpoint of this log kept from before, of this epoch or an earlier one: a copied log must begin with it.
     #[arg(long, value_name = "FILE")]
     known: Option<PathBuf>,
 }
@@ -37,7 +43,10 @@ pub struct Told {
 }
 
 pub fn run(output: Output, command: &Command) -> anyhow::Result<()> {
-    let keys = keys("--key", &command.keys)?;
+    let mut keys = keys("--key", &command.keys)?;
+    for file in &command.rotation {
+        keys.push(rotated(file, &keys)?);
+    }
     let known =
         command.known.as_deref().map(|file| Ok::<_, anyhow::Error>(signed(&note(file)?, &keys)?)).transpose()?;
     match command.what.is_dir() {
@@ -47,7 +56,7 @@ pub fn run(output: Output, command: &Command) -> anyhow::Result<()> {
                 "verified: {} events of {}{}",
                 checkpoint.size,
                 checkpoint.origin,
-                known.map(|known| format!(", beginning with the {} known before", known.size)).unwrap_or_default()
+                known.map(|known| begins_with(&known, &checkpoint)).unwrap_or_default()
             );
             let answer = json!({"verified": true, "origin": checkpoint.origin, "size": checkpoint.size.to_string(), "root": checkpoint.root.to_string()});
             output.done(&sentence, &answer)
@@ -56,7 +65,7 @@ pub fn run(output: Output, command: &Command) -> anyhow::Result<()> {
             Err(Unusable("--known is for a copied log; a proof carries one checkpoint only".to_owned()).into())
         }
         false => {
-            let (entry, checkpoint) = proof(&command.what, &keys)?;
+            let Proven { entry, checkpoint, .. } = proof(&command.what, &keys)?;
             let text = |field: &str| entry[field].as_str().unwrap_or_default().to_owned();
             let sentence = format!(
                 "verified: {} {} by {} at {}, event {} of {}",
@@ -111,8 +120,41 @@ fn signed(note: &Note, keys: &[VerifyingKey]) -> Result<Checkpoint, Refuted> {
     note.text.parse().map_err(|fault| Refuted(format!("what was signed is not a checkpoint: {fault}")))
 }
 
+/// What a copied log was found to begin with.
+fn begins_with(known: &Checkpoint, checkpoint: &Checkpoint) -> String {
+    let epoch = match known.origin == checkpoint.origin {
+        true => String::new(),
+        false => format!(" as {}", known.origin),
+    };
+    format!(", beginning with the {} known before{epoch}", known.size)
+}
+
+/// The key that a proven event brought.
+fn rotated(path: &Path, keys: &[VerifyingKey]) -> anyhow::Result<VerifyingKey> {
+    let Proven { entry, checkpoint, payload } = proof(path, keys)?;
+    let unusable = |why: String| Unusable(format!("{}: {why}", path.display()));
+    if entry["type"] != SigningKeyRotated::full_name() {
+        return Err(unusable(format!("it proves {}, which brings no key", entry["type"])).into());
+    }
+    let event = SigningKeyRotated::decode(&*payload).map_err(|fault| unusable(fault.to_string()))?;
+    let key: VerifyingKey =
+        event.verifying_key.parse().map_err(|fault: cairn_tlog::KeyFault| unusable(fault.to_string()))?;
+    match event.origin == checkpoint.origin && key.kind == Kind::Log {
+        true => Ok(key),
+        false => Err(unusable(format!("it brings a key of {}, and is of {}", event.origin, checkpoint.origin)).into()),
+    }
+}
+
+/// What a file proves.
+struct Proven {
+    entry: Value,
+    checkpoint: Checkpoint,
+    /// The event's data as stored. Empty: it is not given.
+    payload: Vec<u8>,
+}
+
 /// The entry that a file proves, with its data if that is given.
-fn proof(path: &Path, keys: &[VerifyingKey]) -> anyhow::Result<(Value, Checkpoint)> {
+fn proof(path: &Path, keys: &[VerifyingKey]) -> anyhow::Result<Proven> {
     let unusable = |why: String| Unusable(format!("{}: {why}", path.display()));
     let bundle: Bundle = text(path)?.parse().map_err(|fault: cairn_tlog::BundleFault| unusable(fault.to_string()))?;
     let extra = bundle.extra.as_deref().ok_or_else(|| unusable("it does not hold the entry that it proves".into()))?;
@@ -120,29 +162,27 @@ fn proof(path: &Path, keys: &[VerifyingKey]) -> anyhow::Result<(Value, Checkpoin
     let checkpoint = bundle.verify(told.entry.as_bytes(), keys).map_err(|fault| Refuted(fault.to_string()))?;
     let entry: Value = serde_json::from_str(&told.entry).map_err(|fault| unusable(format!("its entry: {fault}")))?;
     if told.salt.is_empty() {
-        return Ok((entry, checkpoint));
+        return Ok(Proven { entry, checkpoint, payload: vec![] });
     }
     let decode = |text: &str| STANDARD.decode(text).map_err(|_| unusable("salt and payload must be base64".into()));
-    let salted = [decode(&told.salt)?, decode(&told.payload)?].concat();
+    let payload = decode(&told.payload)?;
+    let salted = [decode(&told.salt)?, payload.clone()].concat();
     if entry["payload_sha256"] != STANDARD.encode(digest(&SHA256, &salted)) {
         return Err(Refuted("the event's data is not what the log holds".to_owned()).into());
     }
-    Ok((entry, checkpoint))
+    Ok(Proven { entry, checkpoint, payload })
 }
 
 /// Reads a copied log from its first entry to its last, and finds the first that is not what was signed.
 fn log(folder: &Path, keys: &[VerifyingKey], known: Option<&Checkpoint>) -> anyhow::Result<Checkpoint> {
     let checkpoint = signed(&note(&folder.join("checkpoint"))?, keys)?;
-    if let Some(known) = known {
-        if known.origin != checkpoint.origin {
-            return Err(
-                Refuted(format!("the known checkpoint is of {}, this is {}", known.origin, checkpoint.origin)).into()
-            );
-        }
-        if known.size > checkpoint.size {
-            let why = format!("{} events were known, and the log has {}: it was cut", known.size, checkpoint.size);
-            return Err(Refuted(why).into());
-        }
+    // Also what was known of an earlier epoch: the tree is the same, unless something was lost between them.
+    if let Some(known) = known.filter(|known| known.size > checkpoint.size) {
+        let why = format!(
+            "{} events were known as {}, and the log has {}: it was cut",
+            known.size, known.origin, checkpoint.size
+        );
+        return Err(Refuted(why).into());
     }
     let mut tree = Frontier::default();
     let mut first_wrong: Option<String> = None;
@@ -159,9 +199,9 @@ fn log(folder: &Path, keys: &[VerifyingKey], known: Option<&Checkpoint>) -> anyh
             }
             tree.push(hash);
             tile_tree.push(hash);
-            if known.is_some_and(|known| known.size == tree.size() && known.root != tree.root()) {
-                let why =
-                    format!("its first {} events are not those known before{}", tree.size(), at_first(&first_wrong));
+            if let Some(known) = known.filter(|known| known.size == tree.size() && known.root != tree.root()) {
+                let (size, wrong) = (tree.size(), at_first(&first_wrong));
+                let why = format!("its first {size} events are not those known before as {}{wrong}", known.origin);
                 return Err(Refuted(why).into());
             }
         }

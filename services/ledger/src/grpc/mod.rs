@@ -5,6 +5,7 @@ mod lineage;
 mod lineage_export;
 mod openlineage;
 mod request;
+mod signing;
 mod tail;
 mod transparency;
 
@@ -31,6 +32,7 @@ use crate::scope::Scope;
 
 pub use lineage::Lineage;
 pub use openlineage::OpenLineage;
+pub use signing::SigningDesk;
 pub use transparency::Transparency;
 
 /// Bytes of stored events after which a page ends early. One event may exceed it.
@@ -62,15 +64,15 @@ impl Found {
 }
 
 impl Grpc {
-    /// `origin` is the name that the log's checkpoints are signed under.
+    /// `log` is its name for ever.
     pub fn new(
         contract: &'static Contract,
         query: Query,
         store: Arc<dyn EventStore>,
         journal: View,
-        origin: &str,
+        log: &str,
     ) -> Self {
-        Self { contract, query, store, journal, source: format!("https://{origin}").into() }
+        Self { contract, query, store, journal, source: format!("https://{log}").into() }
     }
 
     /// What the words of a query stand for in the log that the caller has seen.

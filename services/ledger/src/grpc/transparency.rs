@@ -16,15 +16,16 @@ use cairn_eventstore::{EventStore, Recorded};
 use cairn_kernel::{Name, Position};
 use cairn_projection::{ReadModel, View};
 use cairn_service::{Ctx, Refusal, Reply, refuse};
+use cairn_tlog::VerifyingKey;
 use futures::{Stream, StreamExt, TryStreamExt, stream};
-use prost_types::Timestamp;
-use tokio::sync::watch;
 use tonic::{Request, Response, Status};
 
 use super::{request, visible};
 use crate::entry::Entry;
 use crate::log;
-use crate::tree::{Secrets, Signed, State, TreeFault, Unproven, consistency, proof_of, read_file};
+use crate::render::timestamp;
+use crate::signing::Desk;
+use crate::tree::{Signed, State, TreeFault, Unproven, consistency, proof_of, read_file};
 
 /// When to ask again for a checkpoint that is being signed.
 const SIGNED_WITHIN: Duration = Duration::from_secs(1);
@@ -43,26 +44,25 @@ pub struct Transparency {
     pub model: ReadModel,
     pub view: View,
     pub store: Arc<dyn EventStore>,
-    pub secrets: Arc<Secrets>,
-    pub state: watch::Receiver<State>,
+    pub desk: Arc<Desk>,
 }
 
 impl Transparency {
     /// The newest checkpoint.
     fn newest(&self) -> Result<Arc<Signed>, Status> {
-        match &*self.state.borrow() {
+        match &*self.desk.state.borrow() {
             State::Signed(signed) => Ok(Arc::clone(signed)),
             State::Nothing => Err(pending()),
-            State::Mismatch => Err(unproven(&Unproven::Mismatch)),
+            State::Mismatch(_) => Err(unproven(&Unproven::Mismatch)),
         }
     }
 
     /// Waits for a checkpoint other than this one, or for any.
     async fn next(&self, than: Option<&Signed>, ctx: &Ctx) -> Result<Arc<Signed>, Status> {
-        let mut state = self.state.clone();
+        let mut state = self.desk.state.subscribe();
         let is_new = |state: &State| match state {
             State::Signed(signed) => than.is_none_or(|than| than.checkpoint.size < signed.checkpoint.size),
-            State::Mismatch => true,
+            State::Mismatch(_) => true,
             State::Nothing => false,
         };
         let waited = tokio::time::timeout_at(ctx.deadline(), state.wait_for(is_new)).await;
@@ -78,18 +78,19 @@ impl Transparency {
         answer.map_err(|fault| refuse(Refusal::internal(fault)))
     }
 
+    fn verifying_keys(&self) -> Vec<VerifyingKey> {
+        self.desk.secrets.signing(self.desk.clock.now()).verifying_keys()
+    }
+
     fn shown(&self, signed: &Signed) -> Checkpoint {
-        let micros = signed.time.micros();
         Checkpoint {
+            log: self.desk.secrets.log(),
             origin: signed.checkpoint.origin.clone(),
             size: signed.checkpoint.size.to_string(),
             root: signed.checkpoint.root.to_string(),
             note: signed.note.to_string(),
-            verifying_keys: self.secrets.verifying_keys().iter().map(ToString::to_string).collect(),
-            sign_time: Some(Timestamp {
-                seconds: micros.div_euclid(1_000_000),
-                nanos: (micros.rem_euclid(1_000_000) * 1000) as i32,
-            }),
+            verifying_keys: self.verifying_keys().iter().map(ToString::to_string).collect(),
+            sign_time: Some(timestamp(signed.time)),
         }
     }
 
@@ -201,12 +202,12 @@ impl Transparency {
         let is_hidden = self.contract.event(&event.kind).is_some_and(|kind| kind.hides_something(&event.payload));
         match is_hidden {
             true => Default::default(),
-            false => (STANDARD.encode(self.secrets.salt(event)), event.payload.clone()),
+            false => (STANDARD.encode(self.desk.secrets.salt(event)), event.payload.clone()),
         }
     }
 
-    async fn prove_consistency(&self, asked: ProveConsistencyRequest) -> Result<ConsistencyProof, Status> {
-        let signed = self.newest()?;
+    async fn prove_consistency(&self, ctx: &Ctx, asked: ProveConsistencyRequest) -> Result<ConsistencyProof, Status> {
+        let signed = self.next(None, ctx).await?;
         let size = |field: &'static str, text: &str| {
             let size = text.parse().ok().filter(|size| *size <= signed.checkpoint.size);
             size.ok_or_else(|| {
@@ -231,8 +232,8 @@ impl Transparency {
         })
     }
 
-    async fn read(&self, path: String) -> Result<HttpBody, Status> {
-        let signed = self.newest()?;
+    async fn read(&self, ctx: &Ctx, path: String) -> Result<HttpBody, Status> {
+        let signed = self.next(None, ctx).await?;
         if path == "checkpoint" {
             let note = signed.note.to_string().into_bytes();
             return Ok(HttpBody {
@@ -276,12 +277,12 @@ impl TransparencyService for Transparency {
     }
 
     async fn prove_consistency(&self, request: Request<ProveConsistencyRequest>) -> Reply<ConsistencyProof> {
-        let (_, request) = Ctx::accept(request)?;
-        self.prove_consistency(request).await.map(Response::new)
+        let (ctx, request) = Ctx::accept(request)?;
+        self.prove_consistency(&ctx, request).await.map(Response::new)
     }
 
     async fn read_log(&self, request: Request<ReadLogRequest>) -> Reply<HttpBody> {
-        let (_, request) = Ctx::accept(request)?;
-        self.read(request.path).await.map(Response::new)
+        let (ctx, request) = Ctx::accept(request)?;
+        self.read(&ctx, request.path).await.map(Response::new)
     }
 }

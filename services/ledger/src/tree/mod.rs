@@ -5,6 +5,7 @@
 
 mod entry;
 mod files;
+mod key_file;
 mod projection;
 mod proofs;
 mod secrets;
@@ -16,9 +17,9 @@ mod witnesses;
 pub use files::read_file;
 pub use projection::Tree;
 pub use proofs::{consistency, proof_of};
-pub use secrets::{Secrets, SecretsFault};
+pub use secrets::{Prepared, Secrets, SecretsFault, Signs};
 pub use signed::{Signed, SignedCheckpoints, SignedFault};
-pub use signer::{Signer, State};
+pub use signer::{Signer, State, kept_size};
 pub use tiles::TreeFault;
 pub use witnesses::{Witness, WitnessFault, Witnesses};
 

@@ -2,18 +2,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cairn_eventstore::EventStore;
-use cairn_kernel::{Clock, Position};
-use cairn_projection::{QueryFault, ReadModel, View};
+use cairn_kernel::Position;
+use cairn_projection::{QueryFault, View};
 use cairn_tlog::{Checkpoint, Hash, Note};
 use metrics::gauge;
-use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 use tracing::{error, warn};
 
-use super::secrets::Secrets;
-use super::signed::{Signed, SignedCheckpoints};
+use super::signed::Signed;
 use super::tiles::{StoredTiles, TreeFault, size};
 use super::witnesses::{Contradiction, Witnesses};
+use crate::blocking::blocking;
+use crate::signing::{Desk, DeskFault};
 
 /// No more than one checkpoint in so much time, however fast the log grows.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -27,20 +27,17 @@ pub enum State {
     #[default]
     Nothing,
     Signed(Arc<Signed>),
-    /// The log is not what was signed before. Nothing is signed while it is not.
-    Mismatch,
+    /// The log is not what was signed before, and this was found. Nothing is signed while it is not.
+    Mismatch(Arc<str>),
 }
 
 /// Signs size and root whenever the log has grown.
 ///
 /// INVARIANT: signs only what contains everything that was signed before, and keeps it durably before it is seen.
 pub struct Signer {
-    pub secrets: Arc<Secrets>,
-    pub signed: SignedCheckpoints,
-    pub model: ReadModel,
+    pub desk: Arc<Desk>,
     pub view: View,
     pub store: Arc<dyn EventStore>,
-    pub clock: Arc<dyn Clock>,
     pub witnesses: Witnesses,
 }
 
@@ -51,6 +48,8 @@ enum SignFault {
     Query(#[from] QueryFault),
     #[error(transparent)]
     Tree(#[from] TreeFault),
+    #[error(transparent)]
+    Desk(#[from] DeskFault),
     #[error("signed checkpoints cannot be read or written: {0}")]
     Signed(rusqlite::Error),
     #[error("{0}")]
@@ -66,9 +65,8 @@ struct Found {
 }
 
 impl Signer {
-    /// Goes on until the view stops. Tells what was signed last.
-    pub fn start(self) -> watch::Receiver<State> {
-        let (state, told) = watch::channel(State::default());
+    /// Goes on until the view stops. Tells at the desk what was signed last.
+    pub fn start(self) {
         tokio::spawn(async move {
             let mut head = self.store.head();
             loop {
@@ -76,18 +74,18 @@ impl Signer {
                 if self.view.state().is_stopped {
                     return;
                 }
-                let is_done = self.look(position, &state).await;
+                let is_done = self.look(position).await;
                 sleep(PERIOD).await;
                 if is_done && head.changed().await.is_err() {
                     return;
                 }
             }
         });
-        told
     }
 
     /// Signs what there is up to a position. `false`: it could not, and must look again.
-    async fn look(&self, position: Position, state: &watch::Sender<State>) -> bool {
+    async fn look(&self, position: Position) -> bool {
+        let state = &self.desk.state;
         if let Err(behind) = self.view.reached(position, Instant::now() + PATIENCE).await {
             warn!(%behind, "nothing was signed");
             return false;
@@ -99,7 +97,7 @@ impl Signer {
                 false
             }
             Err(SignFault::Mismatch(why)) => {
-                if !matches!(state.send_replace(State::Mismatch), State::Mismatch) {
+                if !matches!(state.send_replace(State::Mismatch(why.as_str().into())), State::Mismatch(_)) {
                     error!(why, "THE LOG IS NOT WHAT WAS SIGNED BEFORE: nothing is signed over it");
                 }
                 true
@@ -116,13 +114,14 @@ impl Signer {
     /// The newest checkpoint with the signatures of witnesses that could be reached. They are asked before anybody sees
     /// it, so that a log that was rolled back is found out before it goes on in another way.
     async fn vouched_for(&self) -> Result<Option<Arc<Signed>>, SignFault> {
+        let _turn = self.desk.turn().await?;
         let Some(signed) = self.sign().await? else { return Ok(None) };
         let note = self.witnesses.ask(&signed.note, signed.checkpoint.size).await;
         let note = note.map_err(|Contradiction(why)| SignFault::Mismatch(why))?;
         if note == signed.note {
             return Ok(Some(signed));
         }
-        let (kept, cosigned) = (self.signed.clone(), Signed { note, ..Signed::clone(&signed) });
+        let (kept, cosigned) = (self.desk.signed.clone(), Signed { note, ..Signed::clone(&signed) });
         let made = cosigned.clone();
         blocking(move || kept.cosigned(&made)).await.map_err(SignFault::Signed)?;
         Ok(Some(Arc::new(cosigned)))
@@ -130,12 +129,18 @@ impl Signer {
 
     /// The newest checkpoint, signed now if need be. `None`: the log is empty.
     async fn sign(&self) -> Result<Option<Arc<Signed>>, SignFault> {
-        let signed = self.signed.clone();
-        let last = blocking(move || signed.newest()).await.map_err(SignFault::Signed)?;
+        let (log, time) = (self.desk.secrets.log(), self.desk.clock.now());
+        let signing = self.desk.secrets.signing(time);
+        let (signed, origin) = (self.desk.signed.clone(), signing.origin.clone());
+        let kept = blocking(move || Ok((signed.newest(&origin)?, signed.origins()?))).await;
+        let (last, origins) = kept.map_err(SignFault::Signed)?;
+        if let Some(foreign) = origins.iter().find(|origin| !is_of(&log, origin)) {
+            return Err(SignFault::Mismatch(format!("the checkpoints are of {foreign}, the key file is of {log}")));
+        }
         let signed_size = last.as_ref().map(|last| last.checkpoint.size);
-        let found = self.model.query(move |connection| Ok(find(connection, signed_size))).await??;
+        let found = self.desk.model.query(move |connection| Ok(find(connection, signed_size))).await??;
         if let Some(last) = last {
-            hold_against(&last.checkpoint, &found, self.secrets.origin())?;
+            hold_against(&last.checkpoint, &found)?;
             if last.checkpoint.size == found.size {
                 return Ok(Some(Arc::new(last)));
             }
@@ -143,16 +148,20 @@ impl Signer {
         if found.size == 0 {
             return Ok(None);
         }
-        let time = self.clock.now();
-        let checkpoint = Checkpoint { origin: self.secrets.origin().to_owned(), size: found.size, root: found.root };
+        let checkpoint = Checkpoint { origin: signing.origin, size: found.size, root: found.root };
         let text = checkpoint.to_string();
         // A log does not say when it signed; its witnesses do.
-        let signatures = self.secrets.keys().iter().map(|key| key.sign(&text, 0)).collect();
+        let signatures = signing.keys.iter().map(|signs| signs.key.sign(&text, 0)).collect();
         let made = Signed { checkpoint, note: Note { text, signatures }, time };
-        let (signed, kept) = (self.signed.clone(), made.clone());
+        let (signed, kept) = (self.desk.signed.clone(), made.clone());
         blocking(move || signed.keep(&kept)).await.map_err(SignFault::Signed)?;
         Ok(Some(Arc::new(made)))
     }
+}
+
+/// Whether a name is that of an epoch of this log.
+fn is_of(log: &str, origin: &str) -> bool {
+    origin.strip_prefix(log).is_some_and(|epoch| epoch.is_empty() || epoch.starts_with('/'))
 }
 
 fn find(connection: &rusqlite::Connection, signed: Option<u64>) -> Result<Found, TreeFault> {
@@ -162,11 +171,32 @@ fn find(connection: &rusqlite::Connection, signed: Option<u64>) -> Result<Found,
     Ok(Found { size, root: tiles.root(size)?, before })
 }
 
-fn hold_against(last: &Checkpoint, found: &Found, origin: &str) -> Result<(), SignFault> {
-    if last.origin != origin {
-        let why = format!("the checkpoints are of {}, the key file is of {origin}", last.origin);
-        return Err(SignFault::Mismatch(why));
+/// How much of what was signed a log still is.
+pub struct Kept {
+    /// Its size.
+    pub size: u64,
+    /// The largest signed size up to which it is what was signed.
+    pub kept: u64,
+}
+
+/// Holds the log against sizes and roots that were signed, the smallest first. What is not there as it was signed is not
+/// there under any larger size either.
+pub fn kept_size(connection: &rusqlite::Connection, signed: &[(u64, Hash)]) -> Result<Kept, TreeFault> {
+    let size = size(connection)?;
+    let tiles = StoredTiles(connection);
+    let (mut kept, mut lost) = (0, signed.len());
+    while kept < lost {
+        let middle = usize::midpoint(kept, lost);
+        let (signed_size, root) = signed[middle];
+        match signed_size <= size && tiles.root(signed_size)? == root {
+            true => kept = middle + 1,
+            false => lost = middle,
+        }
     }
+    Ok(Kept { size, kept: kept.checked_sub(1).map_or(0, |last| signed[last].0) })
+}
+
+fn hold_against(last: &Checkpoint, found: &Found) -> Result<(), SignFault> {
     match found.before {
         None => {
             let why = format!("{} events were signed, and the log holds {}", last.size, found.size);
@@ -177,12 +207,5 @@ fn hold_against(last: &Checkpoint, found: &Found, origin: &str) -> Result<(), Si
             Err(SignFault::Mismatch(why))
         }
         Some(_) => Ok(()),
-    }
-}
-
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(done) => done,
-        Err(fault) => std::panic::resume_unwind(fault.into_panic()),
     }
 }
