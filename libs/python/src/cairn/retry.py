@@ -21,8 +21,8 @@ class RetryPolicy:
     pause_max: float = 5.0
     #: No attempt begins later than so many seconds after the first did.
     time_max: float = 60.0
-    #: Repeats that all calls of a client together have in hand; each that succeeds at once earns a tenth of one back.
-    budget: float = 20.0
+    #: Repeats that all calls of a client together have in hand; ten that succeed at once earn one back.
+    budget: int = 20
 
     def __post_init__(self) -> None:
         if self.attempts_max < 1 or not 0 <= self.pause_min <= self.pause_max:
@@ -36,25 +36,27 @@ class RetryPolicy:
 #: Calls are made once.
 NEVER = RetryPolicy(attempts_max=1)
 
-EARNED = 0.1
+#: Successes that earn one repeat.
+SUCCESSES = 10
 
 
 class Budget:
     """What keeps many calls from repeating all at once while a server is down."""
 
-    def __init__(self, size: float) -> None:
-        self._size = self._left = size
+    def __init__(self, repeats: int) -> None:
+        # Counted in successes, which are whole.
+        self._size = self._left = repeats * SUCCESSES
         self._lock = threading.Lock()
 
     def take(self) -> bool:
         """Whether one more repeat is in hand; if so, it is used up."""
         with self._lock:
-            if self._left < 1:
+            if self._left < SUCCESSES:
                 return False
-            self._left -= 1
+            self._left -= SUCCESSES
             return True
 
     def earn(self) -> None:
         """A call succeeded at once."""
         with self._lock:
-            self._left = min(self._size, self._left + EARNED)
+            self._left = min(self._size, self._left + 1)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from .. import transfer
 from ..client import Client
 from ..error_codes import ErrorCode
-from ..errors import AlreadyExists, CairnError, Conflict, Internal, ModelNotFoundError, NotFound, Unavailable, invalid
+from ..errors import AlreadyExists, CairnError, Internal, ModelNotFoundError, Unavailable, invalid
 from . import files, values
 from .promotions import Promotion, PromotionState
 from .records import ARTIFACT_TYPE, Model, ModelVersion, Stage
@@ -32,7 +33,7 @@ class Registry:
     def get_model(self, name: str) -> Model:
         """A model. `ModelNotFoundError` if there is none of this name."""
         if "/" in name:
-            return Model.read(self._client.get(name))
+            return Model.read(self._client.get(_resource(name)))
         found = self._found(name)
         if found is None:
             context = {"model": name, "project": self._client.project}
@@ -229,10 +230,17 @@ class Registry:
         if kept is not None:
             files.discard(self._client, kept)
         if made is not None:
-            try:
+            # With its etag: if somebody else uses it by now, it stays.
+            with suppress(CairnError):
                 self._client.delete(made.resource_name, etag=made.etag)
-            except (Conflict, NotFound):
-                pass  # Somebody else uses it by now, or does not want it either.
+
+
+def _resource(name: str) -> str:
+    match name.split("/"):
+        case ["projects", project, "models", model] if project and model:
+            return name
+    raise invalid("name", f"{name!r} is no model: what people call one has no slash, and its full name is "
+                          "projects/{project}/models/{model}")
 
 
 def _number(version: int) -> int:
