@@ -37,7 +37,8 @@ class Flaky:
                 behind.close()
                 if fault == UNANSWERED:
                     return self.hang_up()
-                self.tell(answer.status, [(key, value) for key, value in answer.getheaders() if key.lower() not in HOP], content)
+                headers = [(key, value) for key, value in answer.getheaders() if key.lower() not in HOP]
+                self.tell(answer.status, headers, content)
 
             def tell(self, status, headers, body):
                 self.send_response(status)

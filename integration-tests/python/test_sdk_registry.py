@@ -131,6 +131,25 @@ def test_a_folder_is_for_an_unmodified_client_what_it_is_for_the_sdk(suite, clie
     assert np.array_equal(np.load(tmp_path / "predicted.npy"), model.predict(features))
 
 
+def test_names_of_files_are_kept_however_odd_and_what_is_none_is_refused(client, tmp_path):
+    contents = {name: name.encode() for name in ("a b.bin", "ünï/ço#de?.bin", "per%20cent.bin", "co:lon", "plus+&=;")}
+    # What is JSON comes compressed.
+    contents |= {"empty": b"", "large.json": json.dumps(["large"] * 10_000).encode(), "a.txt.gz": b"\x1f\x8b no gzip"}
+    for name, content in contents.items():
+        path = tmp_path / "odd" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    client.registry.register("odd", tmp_path / "odd")
+    back = client.registry.download("odd", 1, tmp_path / "back")
+    found = {str(path.relative_to(back)): path.read_bytes() for path in back.rglob("*") if path.is_file()}
+    assert found == contents
+    (tmp_path / "odd" / "back\\slash").write_bytes(b"x")
+    with pytest.raises(cairn.InvalidArgument):
+        client.registry.register("odder", tmp_path / "odd")
+    with pytest.raises(cairn.ModelNotFoundError):
+        client.registry.get("odder")
+
+
 def test_what_an_unmodified_client_registered_is_fetched(suite, client, root, tmp_path):
     run = root.run("made elsewhere")
     put = root.put(f"{run}/files/model/weights.bin", data=b"weights")
@@ -212,8 +231,9 @@ def test_promotions_are_rejected_and_taken_back(people, file):
     protect(people["bob"], "debated")
     first = ada.request_promotion("debated", 1, stage="Production")
     assert bob.reject(first.name, "not yet").state is PromotionState.REJECTED
-    second = ada.request_promotion("debated", 1, alias="champion", comment="again")
-    assert ada.withdraw(second.name).state in (PromotionState.WITHDRAWN, PromotionState.COMPLETED)
+    second = ada.request_promotion("debated", 1, stage="Production", comment="again")
+    assert ada.get_promotion(second.name) == second and second.moves == ({"version": 1, "stage": "STAGE_PRODUCTION"},)
+    assert ada.withdraw(second.name, "no").state is PromotionState.WITHDRAWN
     assert [promotion.name for promotion in ada.promotions("debated")] == [second.name, first.name]
 
 

@@ -80,7 +80,8 @@ def test_a_reason_that_only_a_newer_server_has_is_still_of_a_kind(server, client
 
 def test_what_is_no_cairn_is_called_so(server, client):
     for status, body, kind in [(200, b"<html>hello", cairn.Internal), (404, b"<html>nothing", cairn.Internal),
-                               (200, b"[1]", cairn.Internal), (403, b'{"error": "x"}', cairn.Internal)]:
+                               (200, b"[1]", cairn.Internal), (403, b'{"error": "x"}', cairn.Internal),
+                               (404, b'{"error": {"reason": "A", "message": "b", "context": 5}}', cairn.Internal)]:
         server.answer(status, body)
         with pytest.raises(kind, match="is no Cairn"):
             client.get("projects/fraud")

@@ -1,5 +1,6 @@
 """Hooks of a program: what they may do, and how often they are told."""
 
+import functools
 import hashlib
 import inspect
 import textwrap
@@ -10,6 +11,7 @@ import cairn
 from cairn.retry import RetryPolicy
 from cairn.tauro import HooksManager, HookType
 from cairn.tauro.deliveries import Deliverer
+from cairn.tauro.hook import Hook
 
 PRE, POST = HookType.PRE_MODEL_REGISTER, HookType.POST_MODEL_REGISTER
 DATA = {"name": "m", "metrics": {"accuracy": 0.4}, "tags": {}}
@@ -118,9 +120,26 @@ def test_a_hook_is_registered_once_and_can_be_taken_out(hooks):
 
 def test_a_hook_without_a_source_has_a_digest_of_its_code(hooks):
     namespace = {}
-    exec("def one(data): raise ValueError('a')\ndef other(data): return data", namespace)
-    from cairn.tauro.hooks import Hook
-
+    exec("def one(data): return data['a'] > 0.5\ndef other(data): return data['a'] > 0.6", namespace)
     one, other = Hook(namespace["one"]), Hook(namespace["other"])
     assert len(one.digest) == 64 and one.digest != other.digest
-    assert Hook(print).digest
+    assert Hook(print).digest and Hook(print).name == "builtins.print"
+
+
+def test_hooks_that_one_function_made_are_each_told(hooks):
+    told = []
+
+    def telling(channel):
+        return lambda data: told.append((channel, data["delivery_id"]))
+
+    class Channel:
+        def __call__(self, data):
+            told.append(("object", data["delivery_id"]))
+
+    for hook in (telling("a"), telling("b"), functools.partial(telling("c")), Channel(), Channel()):
+        hooks.register(POST, hook)
+    hooks.after(POST, "versions/1", DATA)
+    assert [channel for channel, _ in told] == ["a", "b", "c", "object", "object"]
+    assert len({id for _, id in told}) == 5
+    hooks.after(POST, "versions/1", DATA)
+    assert len(told) == 5

@@ -20,5 +20,6 @@ def test_reasons_are_the_same_in_python_in_the_contract_and_in_what_rust_writes_
 
 
 def test_what_is_reserved_or_in_a_comment_is_no_reason():
-    proto = 'enum Reason {\n  REASON_UNSPECIFIED = 0;\n  // REASON_OLD = 3\n  REASON_B = 2 [x];\n  reserved "REASON_C";\n  REASON_A = 1;\n}'
-    assert generate_reasons.reasons(proto) == ["A", "B"]
+    lines = ["enum Reason {", "  REASON_UNSPECIFIED = 0;", "  // REASON_OLD = 3", "  REASON_B = 2 [x];",
+             '  reserved "REASON_C";', "  REASON_A = 1;", "}"]
+    assert generate_reasons.reasons("\n".join(lines)) == ["A", "B"]

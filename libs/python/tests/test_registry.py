@@ -1,6 +1,7 @@
 """What the registry sends and makes of answers, where a real server would not do: refusals, lost answers, odd names."""
 
 import json
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -52,18 +53,23 @@ def test_a_model_is_found_by_what_people_call_it_whatever_its_quotes(server, cli
     other = {**MODEL, "display_name": "another"}
     server.answer(200, {"registered_models": [other, {**MODEL, "display_name": name}]})
     assert client.registry.get_model(name).name == name
-    from urllib.parse import parse_qs, urlsplit
-
     assert parse_qs(urlsplit(server.asked[0][1]).query).get("filter", [""]) == [filter]
 
 
 def test_arguments_that_mean_nothing_are_refused_before_anything_is_sent(server, client, tmp_path):
     registry = client.registry
-    for wrong in (lambda: registry.get("projects/fraud/models/m", 0), lambda: registry.get("projects/fraud/models/m", True),
-                  lambda: registry.get_model("a/b"), lambda: registry.transition("m", 1, "retired"),
-                  lambda: registry.request_promotion("m", 1), lambda: registry.request_promotion("m", 1, stage="Staging", alias="a"),
-                  lambda: registry.register("m", tmp_path / "missing"), lambda: registry.register("m", tmp_path, source_uri="s3://x"),
-                  lambda: registry.register("m", metrics={"auc": "high"}), lambda: registry.register("m", tags={"n": 1})):
+    for wrong in (
+        lambda: registry.get("projects/fraud/models/m", 0),
+        lambda: registry.get("projects/fraud/models/m", True),
+        lambda: registry.get_model("a/b"),
+        lambda: registry.transition("m", 1, "retired"),
+        lambda: registry.request_promotion("m", 1),
+        lambda: registry.request_promotion("m", 1, stage="Staging", alias="a"),
+        lambda: registry.register("m", tmp_path / "missing"),
+        lambda: registry.register("m", tmp_path, source_uri="s3://x"),
+        lambda: registry.register("m", metrics={"auc": "high"}),
+        lambda: registry.register("m", tags={"n": 1}),
+    ):
         server.answers.clear()
         server.answer(200, MODEL)
         with pytest.raises(cairn.InvalidArgument):
@@ -72,7 +78,8 @@ def test_arguments_that_mean_nothing_are_refused_before_anything_is_sent(server,
 
 
 def test_a_run_that_a_source_names_is_told_as_well(server, client):
-    for uri, expected in (("runs:/r1/model", {"source_uri": "runs:/r1/model", "source_run": "r1"}), ("s3://b", {"source_uri": "s3://b"})):
+    run = {"source_uri": "runs:/r1/model", "source_run": "r1"}
+    for uri, expected in (("runs:/r1/model", run), ("s3://b", {"source_uri": "s3://b"})):
         server.asked.clear()
         server.answer(200, {"registered_models": [MODEL]})
         server.answer(200, {"name": "projects/fraud/models/m/versions/1", "version": 1})
@@ -92,14 +99,16 @@ def test_a_server_cannot_make_files_land_elsewhere(server, client, tmp_path):
 
 def test_files_that_lie_elsewhere_are_not_fetched(client, tmp_path):
     for uri in ("s3://bucket/model", "", "runs:/other/model"):
+        version = {"name": "projects/fraud/models/m/versions/1", "artifact_uri": uri, "source_run": "x/runs/r"}
         with pytest.raises(cairn.NotFound) as raised:
-            fetch(client, {"name": "projects/fraud/models/m/versions/1", "artifact_uri": uri, "source_run": "x/runs/r"}, tmp_path)
+            fetch(client, version, tmp_path)
         assert raised.value.code is cairn.ErrorCode.ARTIFACT_NOT_FOUND
 
 
 def test_a_version_is_read_with_what_it_lacks():
-    read = ModelVersion.read({"name": "projects/p/models/m/versions/3", "version": 3, "create_time": "2026-01-02T03:04:05.123456789Z",
-                              "metrics": {"a": "NaN", "b": 1}, "tags": {"cairn.artifact_type": "onnx", "k": "v"}}, "m")
+    answer = {"name": "projects/p/models/m/versions/3", "version": 3, "create_time": "2026-01-02T03:04:05.123456789Z",
+              "metrics": {"a": "NaN", "b": 1}, "tags": {"cairn.artifact_type": "onnx", "k": "v"}}
+    read = ModelVersion.read(answer, "m")
     assert (read.stage, read.artifact_type, read.tags, read.model) == (Stage.NONE, "onnx", {"k": "v"}, "projects/p/models/m")
     assert read.metrics["a"] != read.metrics["a"] and read.create_time.microsecond == 123456
     assert read.update_time is None and Stage.of("PRODUCTION") is Stage.PRODUCTION

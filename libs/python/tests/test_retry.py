@@ -1,5 +1,6 @@
 """What is repeated, how often and how soon, against a server that fails as it is told to."""
 
+import hashlib
 import random
 
 import pytest
@@ -75,10 +76,11 @@ def test_what_will_not_go_better_is_not_repeated(server, client):
 
 
 def test_the_server_says_how_long_to_wait_and_is_not_asked_sooner(server, client, time):
-    server.answer(429, {"error": {"status": "RESOURCE_EXHAUSTED", "reason": "RATE_LIMITED", "message": "slow"}}, {"retry-after": "7"})
+    slower = {"error": {"status": "RESOURCE_EXHAUSTED", "reason": "RATE_LIMITED", "message": "slow down"}}
+    server.answer(429, slower, {"retry-after": "7"})
     client.get("projects/fraud")
     assert time.slept == [7]
-    server.answer(429, {"error": {"status": "RESOURCE_EXHAUSTED", "reason": "RATE_LIMITED", "message": "slow"}}, {"retry-after": "3600"})
+    server.answer(429, slower, {"retry-after": "3600"})
     with pytest.raises(cairn.ResourceExhausted):
         client.get("projects/fraud")
 
@@ -102,8 +104,6 @@ def test_an_upload_is_repeated_from_its_beginning(server, client, tmp_path):
 
 
 def test_a_download_that_breaks_off_or_is_wrong_is_repeated_and_leaves_no_half_file(server, client, tmp_path):
-    import hashlib
-
     right = hashlib.sha256(b"the bytes").hexdigest()
     server.answer(200, b"the b", {"content-length": "9"})
     server.answer(200, b"other bytes")

@@ -9,7 +9,8 @@ def test_what_is_not_given_comes_from_where_the_command_line_reads_it(tmp_path):
     key.write_text("from-the-file\n")
     env = {"CAIRN_URL": "https://cairn.example.org/", "CAIRN_API_KEY": "from-the-environment", "CAIRN_PROJECT": "fraud"}
     found = settings(env=env)
-    assert (found.url, found.token.reveal(), found.project) == ("https://cairn.example.org", "from-the-environment", "projects/fraud")
+    assert (found.url, found.project) == ("https://cairn.example.org", "projects/fraud")
+    assert found.token.reveal() == "from-the-environment"
     assert settings(env={**env, "CAIRN_KEY_FILE": str(key)}).token.reveal() == "from-the-file"
     given = settings("http://127.0.0.1:1", "given", "projects/other", env={**env, "CAIRN_KEY_FILE": str(key)})
     assert (given.url, given.token.reveal(), given.project) == ("http://127.0.0.1:1", "given", "projects/other")

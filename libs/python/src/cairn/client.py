@@ -6,6 +6,7 @@ an id by which a repeated change is known, repeats, reading one's own writes, an
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 import uuid
@@ -23,7 +24,7 @@ from requests.auth import AuthBase
 
 from . import transfer
 from .error_codes import ErrorCode
-from .errors import CairnError, Internal, Unavailable, refused
+from .errors import TEMPORARY, CairnError, Internal, Unavailable, refused
 from .retry import Budget, RetryPolicy
 from .settings import Secret, settings
 
@@ -37,8 +38,6 @@ ANSWER_SECONDS_MAX = 70.0
 #: A file may take as long as its bytes do: repeats of its transfer begin within this time.
 TRANSFER_SECONDS_MAX = 6 * 3600.0
 PAGE_SIZE = 1000
-#: Statuses that say: not now.
-TEMPORARY = frozenset({429, 502, 503, 504})
 #: What a path keeps as it is; names of resources are made of these.
 PATH = "/:@~+"
 
@@ -188,7 +187,7 @@ class Client:
     def _repeated(self, attempt: Callable[[], requests.Response], time_max: float) -> requests.Response:
         """The first answer that is a success. INVARIANT: an attempt reads, or carries an id that stays the same."""
         began, pause = self._clock(), self._retry.pause_min
-        for count in range(1, self._retry.attempts_max + 1):
+        for count in itertools.count(1):
             outcome = self._tried(attempt)
             if isinstance(outcome, requests.Response):
                 if count == 1:
@@ -199,11 +198,11 @@ class Client:
             is_late = self._clock() - began + wait > time_max
             is_last = not outcome.is_temporary or count == self._retry.attempts_max or is_late
             if is_last or not self._budget.take():
-                break
+                outcome.error.context.setdefault("attempts", count)
+                # Raised here, where no exception of the transport is being handled: those hold the request, and it the key.
+                raise outcome.error
             self._sleep(wait)
-        outcome.error.context.setdefault("attempts", count)
-        # Raised here, where no exception of the transport is being handled: those hold the request, and it the key.
-        raise outcome.error
+        raise AssertionError("there is always a last attempt")
 
     def _tried(self, attempt: Callable[[], requests.Response]) -> requests.Response | _Failure:
         try:

@@ -9,6 +9,8 @@ from typing import Any
 from .error_codes import ErrorCode
 
 TEXT_CHARS_MAX = 500
+#: Statuses that say: not now.
+TEMPORARY = frozenset({429, 502, 503, 504})
 
 
 class CairnError(Exception):
@@ -151,13 +153,14 @@ def refused(status: int, text: str) -> CairnError:
     try:
         error = json.loads(text)["error"]
         code, message = str(error["reason"]), str(error["message"])
+        context = dict(error.get("context") or {})
     except (ValueError, KeyError, TypeError):
         # A proxy between, or another program at this address.
-        kind = Unavailable if status in (429, 502, 503, 504) else Internal
-        code = ErrorCode.UPSTREAM_UNAVAILABLE if kind is Unavailable else ErrorCode.INTERNAL
         said = " ".join(text.split())[:TEXT_CHARS_MAX]
-        return kind(code, f"what answered is no Cairn: HTTP {status} {said}".rstrip(), status=status)
-    context = dict(error.get("context") or {})
+        message = f"what answered is no Cairn: HTTP {status} {said}".rstrip()
+        if status in TEMPORARY:
+            return Unavailable(ErrorCode.UPSTREAM_UNAVAILABLE, message, status=status)
+        return Internal(ErrorCode.INTERNAL, message, status=status)
     kind = _BY_CODE.get(code) or _BY_STATUS.get(str(error.get("status")), Internal)
     return kind(
         ErrorCode(code) if code in ErrorCode.__members__ else code,

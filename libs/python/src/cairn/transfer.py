@@ -6,7 +6,7 @@ import hashlib
 import io
 import mimetypes
 import os
-import tempfile
+import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -49,10 +49,20 @@ def local_files(path: str | os.PathLike[str]) -> list[LocalFile]:
             continue
         if not file.is_file():
             raise invalid("artifact_path", f"holds something that is no file: {str(file)!r}")
+        if not _is_utf8(file.name):
+            raise invalid("artifact_path", f"holds a file that is not named in UTF-8: {str(file)!r}")
         found.append(LocalFile(file, file.relative_to(top).as_posix(), digest(file)))
     if not found:
         raise invalid("artifact_path", f"{str(top)!r} is an empty folder")
     return found
+
+
+def _is_utf8(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def digest(file: Path) -> str:
@@ -73,19 +83,18 @@ def media_type(file: Path) -> str:
 def write(pieces: Iterable[bytes], to: Path, sha256: str) -> None:
     """Writes beside the target and renames, so that a broken line leaves no half file under its name."""
     to.parent.mkdir(parents=True, exist_ok=True)
-    handle, partial = tempfile.mkstemp(prefix=f".{to.name[:100]}.", suffix=".part", dir=to.parent)
+    partial = to.with_name(f".{uuid.uuid4().hex}.part")
     try:
         seen = hashlib.sha256()
-        with os.fdopen(handle, "wb") as file:
+        with partial.open("xb") as file:
             for piece in pieces:
                 seen.update(piece)
                 file.write(piece)
         if sha256 and seen.hexdigest() != sha256:
             raise Mismatch(f"{to.name} arrived with SHA-256 {seen.hexdigest()}, {sha256} is on record")
-        os.chmod(partial, 0o644)
-        os.replace(partial, to)
+        partial.replace(to)
     except BaseException:
-        Path(partial).unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
         raise
 
 

@@ -6,8 +6,7 @@ import threading
 from functools import cached_property
 
 from ..client import Client
-from ..error_codes import ErrorCode
-from ..errors import PreconditionFailed, invalid
+from ..errors import invalid
 from .hooks import HooksManager, get_hooks_manager
 from .model_registry import ModelRegistry
 
@@ -62,5 +61,5 @@ def init_mlops(
 def get_mlops_context() -> MLOpsContext:
     """The context that `init_mlops` made last; an error before it made one."""
     if _current is None:
-        raise PreconditionFailed(ErrorCode.VALIDATION_ERROR, "there is no context yet: call init_mlops first")
+        raise invalid("context", "is not there yet: call init_mlops first")
     return _current

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from threading import Lock
@@ -27,10 +27,11 @@ class Delivery:
     #: `module.function`
     hook: str
     hook_type: str
+    #: The call that tells the hook.
+    tell: Callable[[], object] = field(repr=False)
     attempts: int = 0
     #: What the hook raised last; None once it took the delivery.
     error: Exception | None = None
-    _tell: Callable[[], object] = field(repr=False, compare=False, default=lambda: None)
 
 
 class Deliverer:
@@ -38,44 +39,55 @@ class Deliverer:
 
     def __init__(self, patience: RetryPolicy = PATIENCE, sleep: Callable[[float], None] = time.sleep) -> None:
         self._patience, self._sleep = patience, sleep
-        self._taken: OrderedDict[str, None] = OrderedDict()
+        #: On their way or taken.
+        self._made: OrderedDict[str, None] = OrderedDict()
+        self._failed: OrderedDict[str, Delivery] = OrderedDict()
         self._lock = Lock()
-        #: Given up. `HooksManager.retry` tries one again.
-        self.failed: deque[Delivery] = deque(maxlen=KEPT_MAX)
+
+    @property
+    def failed(self) -> list[Delivery]:
+        """Those that were given up, the oldest first."""
+        with self._lock:
+            return list(self._failed.values())
 
     def deliver(self, delivery: Delivery) -> bool:
-        """Whether the hook has taken it by now. One that it took before is not made again."""
+        """Tells the hook. One that it was told before, or is being told, is not told again. False: it was given up."""
         with self._lock:
-            if delivery.id in self._taken:
+            if delivery.id in self._made:
                 return True
+            self._made[delivery.id] = None
+            if len(self._made) > KEPT_MAX:
+                self._made.popitem(last=False)
+        is_taken = False
+        try:
+            is_taken = self._tried(delivery)
+        finally:
+            with self._lock:
+                self._failed.pop(delivery.id, None)
+                if not is_taken:
+                    self._made.pop(delivery.id, None)
+                    self._failed[delivery.id] = delivery
+                    if len(self._failed) > KEPT_MAX:
+                        self._failed.popitem(last=False)
+        return is_taken
+
+    def _tried(self, delivery: Delivery) -> bool:
         pause = self._patience.pause_min
         for attempt in range(1, self._patience.attempts_max + 1):
             delivery.attempts += 1
             try:
-                delivery._tell()
+                delivery.tell()
             except Exception as fault:  # Whatever a hook raises, what happened has happened.
                 delivery.error = fault
             else:
                 delivery.error = None
-                self._remember(delivery)
                 return True
             if attempt < self._patience.attempts_max:
                 pause = self._patience.pause(pause)
                 self._sleep(pause)
-        with self._lock:
-            if delivery not in self.failed:
-                self.failed.append(delivery)
         return False
 
-    def _remember(self, delivery: Delivery) -> None:
-        with self._lock:
-            self._taken[delivery.id] = None
-            if len(self._taken) > KEPT_MAX:
-                self._taken.popitem(last=False)
-            if delivery in self.failed:
-                self.failed.remove(delivery)
 
-
-def delivery_id(happened: str, hook_type: str, hook: str, digest: str) -> str:
+def delivery_id(happened: str, hook_type: str, hook: str) -> str:
     """The id of telling a hook of something: the same for the same, in every process."""
-    return str(uuid.uuid5(_DELIVERIES, "\n".join([happened, hook_type, hook, digest])))
+    return str(uuid.uuid5(_DELIVERIES, "\n".join([happened, hook_type, hook])))

@@ -6,24 +6,21 @@ project: docs/hooks.md.
 
 from __future__ import annotations
 
-import hashlib
-import inspect
 import logging
-import textwrap
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping
 from enum import StrEnum
-from functools import cached_property, partial
+from functools import partial
 from threading import Lock
 from typing import Any, TypeVar
 
 from ..error_codes import ErrorCode
 from ..errors import RegistrationRejected, invalid
 from .deliveries import Deliverer, Delivery, delivery_id
+from .hook import Function, Hook
 
 log = logging.getLogger("cairn.hooks")
 
-Function = Callable[[dict[str, Any]], Any]
 F = TypeVar("F", bound=Function)
 
 
@@ -42,30 +39,6 @@ class HookType(StrEnum):
     @property
     def is_before(self) -> bool:
         return self.name.startswith("PRE_")
-
-
-@dataclass(frozen=True)
-class Hook:
-    """A function, and how errors and deliveries name it."""
-
-    function: Function
-
-    @cached_property
-    def name(self) -> str:
-        inner = inspect.unwrap(self.function)
-        name = getattr(inner, "__qualname__", type(inner).__qualname__)
-        return f"{getattr(inner, '__module__', '?')}.{name}"
-
-    @cached_property
-    def digest(self) -> str:
-        """SHA-256 of its source, in hexadecimal; of its code where the source is not at hand, as in an interactive session."""
-        inner = inspect.unwrap(self.function)
-        try:
-            text = textwrap.dedent(inspect.getsource(inner)).encode()
-        except (OSError, TypeError):
-            code = getattr(inner, "__code__", None)
-            text = code.co_code + repr(code.co_names).encode() if code else repr(type(inner)).encode()
-        return hashlib.sha256(text).hexdigest()
 
 
 class HooksManager:
@@ -115,10 +88,14 @@ class HooksManager:
 
     def after(self, hook_type: HookType, happened: str, data: Mapping[str, Any]) -> None:
         """Tells every post-hook of what has happened, once. What they raise is logged and changes nothing."""
+        same: Counter[str] = Counter()
         for hook in self._of(hook_type):
-            id = delivery_id(happened, hook_type, hook.name, hook.digest)
+            # Functions made by one function have one name and one source, and are told each for itself.
+            which = f"{hook.name} {hook.digest}"
+            same[which] += 1
+            id = delivery_id(happened, hook_type, f"{which} {same[which]}")
             tell = partial(_tell, hook.function, _copied(data), id)
-            delivery = Delivery(id=id, hook=hook.name, hook_type=hook_type, _tell=tell)
+            delivery = Delivery(id=id, hook=hook.name, hook_type=hook_type, tell=tell)
             if not self._deliverer.deliver(delivery):
                 log.error(
                     "hook %s was not told: %r after %d attempts, delivery %s",
@@ -128,7 +105,7 @@ class HooksManager:
     @property
     def failed(self) -> list[Delivery]:
         """Deliveries that were given up."""
-        return list(self._deliverer.failed)
+        return self._deliverer.failed
 
     def retry(self, delivery: Delivery) -> bool:
         """Tries a delivery again, with the same id. Whether the hook took it."""
