@@ -48,7 +48,7 @@ test-rust: ## All Rust tests (with cargo-nextest where it is installed).
 
 test-python: $(VENV)/.ready ## The Python SDK; genuine clients against the real program, answer by answer beside a genuine MLflow server.
 	@echo "starting, each on free ports and in a temporary folder: Cairn, a genuine MLflow server, an S3 stand-in;"
-	@echo "as root also small loop-back file systems, a control group and network namespaces of the tests' own"
+	@echo "as root also small loop-back file systems, a control group, network and mount namespaces of the tests' own"
 	cargo build $(PROGRAMS)
 	cd libs/python && $(abspath $(VENV))/bin/python -m pytest -q -p no:cacheprovider
 	CAIRN_BIN=$(CAIRN_DEBUG) $(VENV)/bin/python -m pytest -q -p no:cacheprovider integration-tests/python

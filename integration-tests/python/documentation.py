@@ -6,6 +6,7 @@ changed.
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -45,6 +46,8 @@ def run(page: Path, place: str, folder: Path, tmp_path: Path, env: dict[str, str
     for made in (start, root):
         made.mkdir()
     unshare = ["unshare", "--mount", *([] if os.geteuid() == 0 else ["--map-root-user"])]
+    if shutil.which("unshare") is None:
+        pytest.skip("this machine has no unshare (util-linux)")
     tried = subprocess.run([*unshare, "true"], capture_output=True, text=True)
     if tried.returncode != 0:
         pytest.skip(f"this machine gives no mount namespace: {tried.stderr.strip()}")

@@ -6,6 +6,7 @@ import os
 import pickle
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import mlflow
 import numpy as np
@@ -168,6 +169,14 @@ def test_what_an_unmodified_client_registered_is_fetched(suite, client, root, tm
     fourth = client.registry.register("elsewhere", source_uri="s3://bucket/model")
     with pytest.raises(cairn.NotFound, match="s3://bucket/model"):
         client.registry.download("elsewhere", fourth.version, tmp_path / "s3")
+
+
+def test_threads_that_share_a_client_register_a_new_model_at_once(client, file):
+    with ThreadPoolExecutor(8) as threads:
+        made = list(threads.map(lambda n: client.registry.register("crowded", file, tags={"n": str(n)}), range(24)))
+    assert sorted(version.version for version in made) == list(range(1, 25))
+    listed = {version.version: version.tags["n"] for version in client.registry.versions("crowded")}
+    assert listed == {version.version: version.tags["n"] for version in made}
 
 
 def test_versions_are_found_aliased_tagged_described_and_deleted(client, file):
