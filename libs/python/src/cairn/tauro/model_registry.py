@@ -51,7 +51,8 @@ class ModelRegistry:
         fields = {key: value for key, value in data.items() if key not in ("name", "artifact_path")}
         made = self._registry.register(data["name"], data["artifact_path"], **fields)
         told = {**data, "version": made.version, "resource_name": made.resource_name}
-        self._hooks.after(HookType.POST_MODEL_REGISTER, made.resource_name, told)
+        # With its time: another Cairn may have a version of the same name.
+        self._hooks.after(HookType.POST_MODEL_REGISTER, f"{made.resource_name} {made.create_time}", told)
         return made
 
     def promote_model(
