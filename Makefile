@@ -46,10 +46,11 @@ test-rust: ## All Rust tests (with cargo-nextest where it is installed).
 	  echo "cargo-nextest is not installed: running cargo test"; cargo test --workspace --all-targets; \
 	fi
 
-test-python: $(VENV)/.ready ## Genuine clients against the real program, answer by answer beside a genuine MLflow server.
+test-python: $(VENV)/.ready ## The Python SDK; genuine clients against the real program, answer by answer beside a genuine MLflow server.
 	@echo "starting, each on free ports and in a temporary folder: Cairn, a genuine MLflow server, an S3 stand-in;"
-	@echo "as root also small loop-back file systems, a control group and network namespaces of the tests' own"
+	@echo "as root also small loop-back file systems, a control group, network and mount namespaces of the tests' own"
 	cargo build $(PROGRAMS)
+	cd libs/python && $(abspath $(VENV))/bin/python -m pytest -q -p no:cacheprovider
 	CAIRN_BIN=$(CAIRN_DEBUG) $(VENV)/bin/python -m pytest -q -p no:cacheprovider integration-tests/python
 
 $(VENV)/.ready: $(REQUIREMENTS)
@@ -72,6 +73,7 @@ docs: ## Regenerates the references under docs/, and fixtures of events that hav
 	cargo build --quiet $(PROGRAMS)
 	$(CARGO_TARGET_DIR)/debug/contract-docs
 	$(CARGO_TARGET_DIR)/debug/contract-docs fixtures
+	$(PYTHON) libs/python/generate_reasons.py
 	$(CAIRN_DEBUG) config doc > docs/config.md.new && mv docs/config.md.new docs/config.md
 	CAIRN_REGENERATE=1 cargo test --quiet --workspace --test it -- roles
 

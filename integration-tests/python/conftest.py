@@ -1,9 +1,13 @@
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
 from suite import Suite
+
+# The SDK as it is in this checkout, whatever is installed.
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "libs/python/src"))
 
 
 @pytest.fixture(scope="session")
