@@ -115,7 +115,7 @@ def test_a_stolen_key_stops_at_once_and_a_repeated_request_makes_no_second_one(c
         ann = suite.cli_json("keys", "create", "--owner", ann)["secret"]
         for command in (["signing"], ["rotate-key"], ["open-epoch", "--ends", "x", "--reason", "y"]):
             denied = suite.cli("audit", *command, key=ann)
-            assert denied.returncode != 0 and "PERMISSION_DENIED" in denied.stderr, denied.stderr
+            assert denied.returncode != 0 and "ACCESS_DENIED" in denied.stderr, denied.stderr
     seeds = json.loads((tmp_path / "data/ledger/keys.json").read_text())["keys"]
     assert len(seeds) == 8, "the secret of the stolen key is destroyed"
 
