@@ -46,12 +46,25 @@ test-rust: ## All Rust tests (with cargo-nextest where it is installed).
 	  echo "cargo-nextest is not installed: running cargo test"; cargo test --workspace --all-targets; \
 	fi
 
-test-python: $(VENV)/.ready ## The Python SDK; genuine clients against the real program, answer by answer beside a genuine MLflow server.
+test-python: $(VENV)/.ready torch ## The Python SDK; genuine clients against the real program, answer by answer beside a genuine MLflow server.
 	@echo "starting, each on free ports and in a temporary folder: Cairn, a genuine MLflow server, an S3 stand-in;"
 	@echo "as root also small loop-back file systems, a control group, network and mount namespaces of the tests' own"
 	cargo build $(PROGRAMS)
 	cd libs/python && $(abspath $(VENV))/bin/python -m pytest -q -p no:cacheprovider
 	CAIRN_BIN=$(CAIRN_DEBUG) $(VENV)/bin/python -m pytest -q -p no:cacheprovider integration-tests/python
+
+# PyPI's PyTorch brings what a graphics card needs, some gigabytes. Without Debian's, one test is skipped.
+.PHONY: torch
+torch:
+	@if /usr/bin/python3 -c 'import importlib.util as u; exit(not (u.find_spec("torch") and u.find_spec("requests")))' 2>/dev/null; then \
+	  :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  echo "installing Debian's python3-torch and python3-requests (150 MB)"; \
+	  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive timeout 900 apt-get install -y -qq --no-install-recommends \
+	    python3-torch python3-requests >/dev/null; } || echo "that failed: the test with PyTorch is skipped"; \
+	else \
+	  echo "no python3-torch and python3-requests, and no right to install them: the test with PyTorch is skipped"; \
+	fi
 
 $(VENV)/.ready: $(REQUIREMENTS)
 	@echo "installing the Python packages of $(REQUIREMENTS) into $(VENV)"

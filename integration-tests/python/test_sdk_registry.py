@@ -7,6 +7,7 @@ import pickle
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import mlflow
 import numpy as np
@@ -22,6 +23,10 @@ from cairn.registry import PromotionState, Stage
 from cairn.tauro import HooksManager, HookType, ModelRegistry, ModelStage
 from flaky import LOST, UNANSWERED, UNAVAILABLE, Flaky
 from suite import Suite
+
+
+#: PyTorch without what a graphics card needs is to be had from Debian alone.
+DEBIAN_PYTHON = "/usr/bin/python3"
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +82,7 @@ def happened(root: Api) -> int:
     return sum(len(page) for page in root.pages("events", "events", page_size=1000))
 
 
-def test_a_genuine_scikit_learn_model_is_registered_loaded_and_predicts_the_same(client, data, tmp_path):
+def test_a_genuine_scikit_learn_model_is_registered_loaded_and_predicts_the_same_s3_6(client, data, tmp_path):
     features, target = data
     model = RandomForestClassifier(n_estimators=20, random_state=1).fit(features, target)
     (tmp_path / "forest.pkl").write_bytes(pickle.dumps(model))
@@ -96,7 +101,7 @@ def test_a_genuine_scikit_learn_model_is_registered_loaded_and_predicts_the_same
         client.registry.download("forest", 1, tmp_path / "back")
 
 
-def test_a_genuine_xgboost_model_is_registered_loaded_and_predicts_the_same(client, data, tmp_path):
+def test_a_genuine_xgboost_model_is_registered_loaded_and_predicts_the_same_s3_6(client, data, tmp_path):
     features, target = data
     model = xgboost.XGBClassifier(n_estimators=10, max_depth=3).fit(features, target)
     model.save_model(tmp_path / "trees.ubj")
@@ -104,6 +109,16 @@ def test_a_genuine_xgboost_model_is_registered_loaded_and_predicts_the_same(clie
     loaded = xgboost.XGBClassifier()
     loaded.load_model(client.registry.download("trees", made.version, tmp_path / "back") / "trees.ubj")
     assert np.array_equal(loaded.predict_proba(features), model.predict_proba(features))
+
+
+def test_a_genuine_pytorch_model_is_registered_loaded_and_predicts_the_same_s3_6(suite, tmp_path):
+    tried = subprocess.run([DEBIAN_PYTHON, "-c", "import requests, torch"], capture_output=True, text=True)
+    if tried.returncode != 0:
+        pytest.skip("there is no Debian's python3-torch and python3-requests on this machine")
+    story = Path(__file__).with_name("torch_story.py")
+    env = {"PYTHONPATH": str(Path(cairn.__file__).parents[1]), "CAIRN_API_KEY": suite.key}
+    done = subprocess.run([DEBIAN_PYTHON, story, suite.url, tmp_path], env=env, capture_output=True, text=True)
+    assert done.returncode == 0 and "the same 9 predictions" in done.stdout, done.stderr
 
 
 LOAD = """
