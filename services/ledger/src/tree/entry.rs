@@ -66,6 +66,13 @@ pub fn entry(event: &Recorded, salt: &Salt) -> Vec<u8> {
     serde_json::to_vec(&entry).expect("texts and numbers always encode")
 }
 
+/// Where an entry says that it stands.
+pub fn position(entry: &[u8]) -> Option<u64> {
+    let digits = entry.strip_prefix(br#"{"v":1,"position":"#)?;
+    let end = digits.iter().position(|byte| !byte.is_ascii_digit())?;
+    str::from_utf8(&digits[..end]).ok()?.parse().ok()
+}
+
 fn is_empty(text: &str) -> bool {
     text.is_empty()
 }
@@ -128,6 +135,7 @@ mod tests {
                 r#""decision_id":"d-1","payload_sha256":"0vr+OHQgRlIrZnQlOWgObHcoIEjFx+B0Xselq6SvSy8="}"#
             )
         );
+        assert_eq!(position(text.as_bytes()), Some(12));
         let least = String::from_utf8(entry(&event(&Metadata::default()), &[1; 16])).unwrap();
         assert!(least.contains(r#""principal":"","payload_sha256""#), "{least}");
     }

@@ -1,7 +1,8 @@
 use cairn_tlog::{TILE_WIDTH, Tile, Tiles};
 use rusqlite::Connection;
 
-use super::tiles::{StoredTiles, TreeFault, bundle};
+use super::entries::bundle;
+use super::tiles::{StoredTiles, TreeFault};
 
 /// A tile of the tree or a bundle of entries, by its path (C2SP tlog-tiles). `None`: there is none in a log of this size.
 pub fn read_file(connection: &Connection, path: &str, size: u64) -> Result<Option<Vec<u8>>, TreeFault> {
@@ -15,20 +16,9 @@ pub fn read_file(connection: &Connection, path: &str, size: u64) -> Result<Optio
         return Ok(None);
     }
     if is_bundle {
-        return Ok(Some(joined(bundle(connection, tile.number, tile.width)?)));
+        return Ok(Some(bundle(connection, tile.number, tile.width)?));
     }
     let mut hashes = StoredTiles(connection).tile(tile)?;
     hashes.truncate(tile.width.into());
     Ok(Some(hashes.iter().flat_map(|hash| hash.0).collect()))
-}
-
-/// Each entry after its length, 16 bits, the larger byte first.
-fn joined(entries: Vec<Vec<u8>>) -> Vec<u8> {
-    let mut file = vec![];
-    for entry in entries {
-        let length = u16::try_from(entry.len()).expect("an entry's texts are bounded");
-        file.extend(length.to_be_bytes());
-        file.extend(entry);
-    }
-    file
 }

@@ -3,6 +3,7 @@
 //! The view keeps an entry and a hash for every event; the signer signs size and root whenever the log has grown, after
 //! holding them against what was signed before; proofs are read from the tiles.
 
+mod entries;
 mod entry;
 mod files;
 mod key_file;

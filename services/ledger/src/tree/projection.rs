@@ -1,15 +1,18 @@
 use std::collections::HashSet;
+use std::panic::resume_unwind;
 use std::sync::Arc;
+use std::thread;
 
 use cairn_contract::Contract;
 use cairn_eventstore::{Filter, Recorded};
 use cairn_projection::{Projection, ProjectionFault};
-use cairn_tlog::{Edge, Hash, TILE_WIDTH};
-use rusqlite::{Transaction, params};
+use cairn_tlog::{Edge, Hash};
+use rusqlite::Transaction;
 
+use super::entries::{Keeper, size};
 use super::entry::entry;
 use super::secrets::Secrets;
-use super::tiles::{StoredTiles, TreeFault, begins_bundle, size};
+use super::tiles::{StoredTiles, TreeFault};
 
 /// Every event of the log as an entry of a tree, in the order of positions.
 ///
@@ -24,16 +27,47 @@ impl Tree {
         let trimmed = contract.events().filter(|event| event.kept_max.is_some()).map(|event| event.category.clone());
         Self { secrets, trimmed: trimmed.collect() }
     }
+
+    fn leaf(&self, event: &Recorded) -> Leaf {
+        let entry = entry(event, &self.secrets.salt(event));
+        Leaf { position: event.position.0, hash: Hash::leaf(&entry), entry }
+    }
+
+    /// The leaves of a batch. Making them is most of the work of a tree that is built anew, and no leaf needs another.
+    fn leaves(&self, events: &[&Arc<Recorded>]) -> Vec<Leaf> {
+        let threads = thread::available_parallelism().map_or(1, usize::from);
+        let share = events.len().div_ceil(threads).max(SHARE_MIN);
+        if events.len() <= share {
+            return events.iter().map(|event| self.leaf(event)).collect();
+        }
+        thread::scope(|scope| {
+            let part = |part: &'_ [&'_ Arc<Recorded>]| part.iter().map(|event| self.leaf(event)).collect::<Vec<_>>();
+            let parts: Vec<_> = events.chunks(share).map(|events| scope.spawn(move || part(events))).collect();
+            parts.into_iter().flat_map(|part| part.join().unwrap_or_else(|panic| resume_unwind(panic))).collect()
+        })
+    }
+}
+
+/// Fewer leaves are not worth a thread.
+const SHARE_MIN: usize = 512;
+
+/// What the tree holds of an event.
+struct Leaf {
+    position: u64,
+    entry: Vec<u8>,
+    hash: Hash,
 }
 
 impl Projection for Tree {
-    const NAME: &'static str = "ledger.tree.v1";
+    const NAME: &'static str = "ledger.tree.v2";
 
+    // Chunks are entries as they came in one batch: never written again, and never beyond the end of their bundle.
     const SCHEMA: &'static str = "
-        CREATE TABLE entry (
+        CREATE TABLE chunk (
             position INTEGER PRIMARY KEY,
             number INTEGER NOT NULL,
-            bytes BLOB NOT NULL
+            count INTEGER NOT NULL,
+            entries BLOB NOT NULL
         ) STRICT;
         CREATE TABLE bundle (
             number INTEGER PRIMARY KEY,
@@ -54,18 +88,13 @@ impl Projection for Tree {
         let before = size(tx)?;
         let mut edge = Edge::of(&tiles, before).map_err(sql)?;
         let mut full = vec![];
-        let mut keep = tx.prepare_cached("INSERT INTO entry (position, number, bytes) VALUES (?1, ?2, ?3)")?;
-        let mut begin = tx.prepare_cached("INSERT INTO bundle (number, position) VALUES (?1, ?2)")?;
-        let kept = events.iter().filter(|event| !self.trimmed.contains(event.stream.category()));
-        for (number, event) in (before..).zip(kept) {
-            let bytes = entry(event, &self.secrets.salt(event));
-            edge.push(Hash::leaf(&bytes), &mut full);
-            let position = event.position.0.cast_signed();
-            keep.execute(params![position, number.cast_signed(), bytes])?;
-            if begins_bundle(number) {
-                begin.execute([(number / TILE_WIDTH).cast_signed(), position])?;
-            }
+        let mut keeper = Keeper::new(tx, before);
+        let kept: Vec<_> = events.iter().filter(|event| !self.trimmed.contains(event.stream.category())).collect();
+        for leaf in self.leaves(&kept) {
+            edge.push(leaf.hash, &mut full);
+            keeper.push(leaf.position, &leaf.entry)?;
         }
+        keeper.finish()?;
         for (tile, hashes) in &full {
             tiles.keep(tile, hashes)?;
         }

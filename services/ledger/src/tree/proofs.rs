@@ -1,8 +1,9 @@
 use cairn_tlog::{Bundle, Hash, proof};
 use rusqlite::Connection;
 
+use super::entries::entry_at;
 use super::signed::Signed;
-use super::tiles::{StoredTiles, TreeFault, entry_at};
+use super::tiles::{StoredTiles, TreeFault};
 
 /// An entry and the proof that it is under a checkpoint. `None`: the tree has no such entry, or the checkpoint does not
 /// cover it yet, which `number` tells.

@@ -9,8 +9,9 @@ use metrics::gauge;
 use tokio::time::{Instant, sleep};
 use tracing::{error, warn};
 
+use super::entries::size;
 use super::signed::Signed;
-use super::tiles::{StoredTiles, TreeFault, size};
+use super::tiles::{StoredTiles, TreeFault};
 use super::witnesses::{Contradiction, Witnesses};
 use crate::blocking::blocking;
 use crate::signing::{Desk, DeskFault};
