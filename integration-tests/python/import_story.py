@@ -57,7 +57,7 @@ def register(client, experiment: str) -> None:
         Path(folder, "MLmodel").write_text("flavors: {}\n")
         client.log_model_artifacts(logged.model_id, folder)
     client.log_batch(runs[0].info.run_id, [Metric("auc", 0.9, 1_700_000_000_000, 3, model_id=logged.model_id)])
-    link(client, runs[3].info.run_id, logged.model_id)
+    link(client, runs[2].info.run_id, logged.model_id)
     client.finalize_logged_model(logged.model_id, "READY")
     client.create_registered_model("fraud", tags={"team": "risk"}, description="finds it")
     for number in range(1, 5):
@@ -108,10 +108,11 @@ def tell(client) -> dict:
                 "metrics": sorted([m.key, m.value, m.step, m.run_id] for m in model.metrics or []),
                 "files": files(lambda path, id=model.model_id: client.list_logged_model_artifacts(id, path), None),
             }
-    prompts = client.search_registered_models(filter_string="tags.`mlflow.prompt.is_prompt` = 'true'")
-    for model in [*client.search_registered_models(), *prompts]:
+    is_prompt = "tags.`mlflow.prompt.is_prompt` = 'true'"
+    for model in [*client.search_registered_models(), *client.search_registered_models(filter_string=is_prompt)]:
         # A filter has no escapes.
-        found = client.search_model_versions("name LIKE '{}'".format(model.name.replace("'", "_")))
+        named = "name LIKE '{}'".format(model.name.replace("'", "_"))
+        found = [*client.search_model_versions(named), *client.search_model_versions(f"{named} AND {is_prompt}")]
         versions = [version for version in found if version.name == model.name]
         told["models"][model.name] = {
             "tags": model.tags, "description": model.description, "aliases": model.aliases,
@@ -163,8 +164,10 @@ def main() -> None:
     arguments = arguments.parse_args()
     if arguments.token:
         os.environ["MLFLOW_TRACKING_TOKEN"] = arguments.token
-    from mlflow import MlflowClient
+    from mlflow import MlflowClient, set_tracking_uri
 
+    # A store asks this one for logged models that versions are made of.
+    set_tracking_uri(arguments.uri)
     client = MlflowClient(tracking_uri=arguments.uri, registry_uri=arguments.uri)
     if arguments.what == "fill":
         fill(client)

@@ -114,11 +114,13 @@ impl Server {
         Pages { requests: requests.into(), ..pages }
     }
 
-    /// Versions of a model, by their numbers.
+    /// Versions of a model, by their numbers. Those of prompts are hidden as well.
     pub fn versions(&self, model: &str) -> Pages<'_> {
-        let request = json!({"max_results": 200, "filter": named(model), "order_by": "version_number ASC"});
-        let pages = self.pages(Method::GET, "model-versions/search", request, "model_versions");
-        Pages { only: Some(model.to_owned()), ..pages }
+        let named = named(model);
+        let request = |filter| json!({"max_results": 200, "filter": filter, "order_by": "version_number ASC"});
+        let requests = [named.clone(), format!("{named} AND {PROMPTS}")].map(request);
+        let pages = self.pages(Method::GET, "model-versions/search", Value::Null, "model_versions");
+        Pages { requests: requests.into(), only: Some(model.to_owned()), ..pages }
     }
 
     /// What lies in a folder of a run or logged model; its root is empty.
