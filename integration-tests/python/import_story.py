@@ -115,11 +115,12 @@ def tell(client) -> dict:
         found = [*client.search_model_versions(named), *client.search_model_versions(f"{named} AND {is_prompt}")]
         versions = [version for version in found if version.name == model.name]
         told["models"][model.name] = {
-            "tags": model.tags, "description": model.description, "aliases": model.aliases,
+            "tags": model.tags, "description": model.description or "", "aliases": {alias: str(version) for alias, version in model.aliases.items()},
             "created": model.creation_timestamp,
             "versions": {version.version: {
                 "created": version.creation_timestamp, "stage": version.current_stage, "run": version.run_id,
-                "model": version.model_id or None, "tags": version.tags, "description": version.description,
+                "model": version.model_id or None, "tags": version.tags,
+                "description": version.description or "",
                 "aliases": sorted(version.aliases), "status": version.status,
             } for version in versions},
         }
@@ -151,7 +152,8 @@ def files(listed, fetch, folder=None) -> dict:
         if file.is_dir:
             found |= files(listed, fetch, file.path)
         else:
-            found[file.path] = [file.file_size, hashlib.sha256(Path(fetch(file.path)).read_bytes()).hexdigest()
+            # Over HTTP an empty file has no size.
+            found[file.path] = [file.file_size or 0, hashlib.sha256(Path(fetch(file.path)).read_bytes()).hexdigest()
                                 if fetch else None]
     return found
 
