@@ -4,7 +4,7 @@
     import_story.py tell --uri URL [--token KEY]
 
 In a process of its own: the client keeps its address in the process. What `tell` prints is the same for two servers that
-hold the same; places of artifacts and times of the last change are each server's own and are not told.
+hold the same, and for a database; places of artifacts and times of the last change are each server's own and are not told.
 """
 
 import argparse
@@ -115,7 +115,8 @@ def tell(client) -> dict:
         found = [*client.search_model_versions(named), *client.search_model_versions(f"{named} AND {is_prompt}")]
         versions = [version for version in found if version.name == model.name]
         told["models"][model.name] = {
-            "tags": model.tags, "description": model.description or "", "aliases": {alias: str(version) for alias, version in model.aliases.items()},
+            "tags": model.tags, "description": model.description or "",
+            "aliases": {alias: str(version) for alias, version in model.aliases.items()},
             "created": model.creation_timestamp,
             "versions": {version.version: {
                 "created": version.creation_timestamp, "stage": version.current_stage, "run": version.run_id,

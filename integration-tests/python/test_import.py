@@ -274,6 +274,25 @@ def test_what_is_no_database_of_mlflow_is_refused(suite, tmp_path):
     assert "--artifacts is for a database" in refused(suite, ["http://127.0.0.1:9", "--artifacts", str(tmp_path)])
 
 
+def test_a_database_that_cannot_be_read_now_says_why(suite, copy):
+    file = copy / "mlflow.db"
+    with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as writer:
+        writer.execute("BEGIN EXCLUSIVE")
+        assert "keeps it locked" in refused(suite, of_database(copy), exit_code=1)
+    # A writer that is killed leaves the journal that says what was there before.
+    written = """if True:
+        import os, sqlite3, sys
+        writer = sqlite3.connect(sys.argv[1], isolation_level=None)
+        writer.execute("PRAGMA cache_size = 1")
+        writer.execute("BEGIN IMMEDIATE")
+        writer.execute("UPDATE params SET value = value || 'x'")
+        os._exit(0)
+    """
+    subprocess.run([sys.executable, "-c", written, file], check=True)
+    assert Path(f"{file}-journal").exists()
+    assert "left in the middle of a write" in refused(suite, of_database(copy), exit_code=1)
+
+
 def test_an_import_needs_the_right_to_import(suite, genuine):
     name = project(suite, "not-mine")
     account = Api(suite).make("serviceAccounts", {"service_account_id": "reader-only"})

@@ -68,10 +68,14 @@ pub fn unreadable(file: &Path, fault: rusqlite::Error) -> anyhow::Error {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
             "another program keeps it locked: stop the server that writes to it, or import from a copy"
         }
-        // Neither can be opened by somebody who may not write where it is.
-        Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly) => {
-            "it cannot be opened; if it was left in the middle of a write or is in WAL mode, its folder must be one that you \
-             may write to: copy it there, with the files beside it that begin with its name"
+        // Its journal must be played back first, which is a write.
+        Some(ErrorCode::ReadOnly) => {
+            "it was left in the middle of a write: let a program that may write to it mend it (`sqlite3 FILE .schema`), or \
+             do that to a copy of it and of the -journal beside it"
+        }
+        Some(ErrorCode::CannotOpen) => {
+            "it cannot be opened; for one in WAL mode you must be allowed to write to its folder: import from a copy, with \
+             the files beside it that begin with its name"
         }
         _ => "it cannot be read",
     };
