@@ -119,7 +119,7 @@ def tell(client) -> dict:
             "aliases": {alias: str(version) for alias, version in model.aliases.items()},
             "created": model.creation_timestamp,
             "versions": {version.version: {
-                "created": version.creation_timestamp, "stage": version.current_stage, "run": version.run_id,
+                "created": version.creation_timestamp, "stage": version.current_stage, "run": version.run_id or None,
                 "model": version.model_id or None, "tags": version.tags,
                 "description": version.description or "",
                 "aliases": sorted(version.aliases), "status": version.status,

@@ -33,6 +33,9 @@ const BUSY_MAX: Duration = Duration::from_secs(10);
 const ITEMS: usize = 100;
 const POINTS: usize = 5000;
 
+/// More than there are queries: each is made once.
+const STATEMENTS: usize = 64;
+
 pub struct Database {
     connection: Arc<Mutex<Connection>>,
     name: String,
@@ -75,6 +78,7 @@ impl Database {
             let connection =
                 Connection::open_with_flags(&file, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
             connection.busy_timeout(BUSY_MAX)?;
+            connection.set_prepared_statement_cache_capacity(STATEMENTS);
             // The file may be anybody's.
             connection.pragma_update(None, "trusted_schema", false)?;
             connection.execute_batch("BEGIN")?;
