@@ -170,9 +170,10 @@ def contains(got, wanted) -> bool:
 
 
 @contextlib.contextmanager
-def genuine_server():
-    """A genuine MLflow server on a store of its own, for as long as it is needed."""
-    with tempfile.TemporaryDirectory() as folder, socket.socket() as probe:
+def genuine_server(folder: Path | None = None):
+    """A genuine MLflow server on a store of its own, for as long as it is needed: mlflow.db and artifacts in the folder."""
+    with contextlib.ExitStack() as stack, socket.socket() as probe:
+        folder = folder or stack.enter_context(tempfile.TemporaryDirectory())
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
         probe.close()

@@ -1,10 +1,10 @@
-"""Fills an MLflow server with what there can be, with the genuine client; and tells what a server has.
+"""Fills an MLflow server or database with what there can be, with the genuine client; and tells what one has.
 
     import_story.py fill --uri URL
     import_story.py tell --uri URL [--token KEY]
 
 In a process of its own: the client keeps its address in the process. What `tell` prints is the same for two servers that
-hold the same; places of artifacts and times of the last change are each server's own and are not told.
+hold the same, and for a database; places of artifacts and times of the last change are each server's own and are not told.
 """
 
 import argparse
@@ -57,6 +57,7 @@ def register(client, experiment: str) -> None:
         Path(folder, "MLmodel").write_text("flavors: {}\n")
         client.log_model_artifacts(logged.model_id, folder)
     client.log_batch(runs[0].info.run_id, [Metric("auc", 0.9, 1_700_000_000_000, 3, model_id=logged.model_id)])
+    link(client, runs[2].info.run_id, logged.model_id)
     client.finalize_logged_model(logged.model_id, "READY")
     client.create_registered_model("fraud", tags={"team": "risk"}, description="finds it")
     for number in range(1, 5):
@@ -70,6 +71,21 @@ def register(client, experiment: str) -> None:
     client.set_registered_model_alias("fraud", "champion", "3")
     client.set_registered_model_alias("fraud", "first", "1")
     client.create_registered_model("it's empty")
+    for name in ("it's \"new\"", "it_s \"new\""):
+        client.create_registered_model(name, tags={"name": name})
+        client.create_model_version(name, f"runs:/{runs[0].info.run_id}/model", runs[0].info.run_id)
+    client.register_prompt("greeting", "Good day, {{name}}", tags={"kind": "letter"})
+
+
+def link(client, run: str, model: str) -> None:
+    """What a run that goes on reads and makes."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModelInput, LoggedModelOutput
+
+    table = Dataset("loans", "d1", "local", '{"uri": "loans.csv"}', schema='{"a": "long"}', profile='{"rows": 3}')
+    rest = Dataset("rest", "d2", "local", "{}")
+    client.log_inputs(run, [DatasetInput(table, [InputTag("mlflow.data.context", "training"), InputTag("a", "b")]),
+                            DatasetInput(rest, [])], [LoggedModelInput(model)])
+    client.log_outputs(run, [LoggedModelOutput(model, 7)])
 
 
 def tell(client) -> dict:
@@ -92,14 +108,20 @@ def tell(client) -> dict:
                 "metrics": sorted([m.key, m.value, m.step, m.run_id] for m in model.metrics or []),
                 "files": files(lambda path, id=model.model_id: client.list_logged_model_artifacts(id, path), None),
             }
-    for model in client.search_registered_models():
-        versions = client.search_model_versions(f'name="{model.name}"')
+    is_prompt = "tags.`mlflow.prompt.is_prompt` = 'true'"
+    for model in [*client.search_registered_models(), *client.search_registered_models(filter_string=is_prompt)]:
+        # A filter has no escapes.
+        named = "name LIKE '{}'".format(model.name.replace("'", "_"))
+        found = [*client.search_model_versions(named), *client.search_model_versions(f"{named} AND {is_prompt}")]
+        versions = [version for version in found if version.name == model.name]
         told["models"][model.name] = {
-            "tags": model.tags, "description": model.description, "aliases": model.aliases,
+            "tags": model.tags, "description": model.description or "",
+            "aliases": {alias: str(version) for alias, version in model.aliases.items()},
             "created": model.creation_timestamp,
             "versions": {version.version: {
-                "created": version.creation_timestamp, "stage": version.current_stage, "run": version.run_id,
-                "model": version.model_id or None, "tags": version.tags, "description": version.description,
+                "created": version.creation_timestamp, "stage": version.current_stage, "run": version.run_id or None,
+                "model": version.model_id or None, "tags": version.tags,
+                "description": version.description or "",
                 "aliases": sorted(version.aliases), "status": version.status,
             } for version in versions},
         }
@@ -107,6 +129,7 @@ def tell(client) -> dict:
 
 
 def tell_run(client, run) -> dict:
+    run = client.get_run(run.info.run_id)
     info, data = run.info, run.data
     fetch = None if info.lifecycle_stage == "deleted" else lambda path: client.download_artifacts(info.run_id, path)
     return {
@@ -116,6 +139,9 @@ def tell_run(client, run) -> dict:
         "histories": {key: sorted([repr(m.value), m.step, m.timestamp]
                                   for m in client.get_metric_history(info.run_id, key)) for key in data.metrics},
         "inputs": [model.model_id for model in run.inputs.model_inputs or []],
+        "datasets": sorted([read.dataset.name, read.dataset.digest, read.dataset.source_type, read.dataset.source,
+                            read.dataset.schema, read.dataset.profile, sorted((tag.key, tag.value) for tag in read.tags)]
+                           for read in run.inputs.dataset_inputs),
         "outputs": [[model.model_id, model.step] for model in run.outputs.model_outputs] if run.outputs else [],
         "files": files(lambda path: client.list_artifacts(info.run_id, path), fetch),
     }
@@ -127,7 +153,8 @@ def files(listed, fetch, folder=None) -> dict:
         if file.is_dir:
             found |= files(listed, fetch, file.path)
         else:
-            found[file.path] = [file.file_size, hashlib.sha256(Path(fetch(file.path)).read_bytes()).hexdigest()
+            # Over HTTP an empty file has no size.
+            found[file.path] = [file.file_size or 0, hashlib.sha256(Path(fetch(file.path)).read_bytes()).hexdigest()
                                 if fetch else None]
     return found
 
@@ -140,8 +167,10 @@ def main() -> None:
     arguments = arguments.parse_args()
     if arguments.token:
         os.environ["MLFLOW_TRACKING_TOKEN"] = arguments.token
-    from mlflow import MlflowClient
+    from mlflow import MlflowClient, set_tracking_uri
 
+    # A store asks this one for logged models that versions are made of.
+    set_tracking_uri(arguments.uri)
     client = MlflowClient(tracking_uri=arguments.uri, registry_uri=arguments.uri)
     if arguments.what == "fill":
         fill(client)

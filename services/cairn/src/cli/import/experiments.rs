@@ -36,7 +36,7 @@ impl Import {
             }
         }
         for name in missing {
-            self.report.leave_out(format!("experiment {name:?}"), "the server has none of this name");
+            self.report.leave_out(format!("experiment {name:?}"), "there is none of this name");
         }
         Ok(())
     }

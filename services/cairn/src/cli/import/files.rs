@@ -3,7 +3,6 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use percent_encoding::utf8_percent_encode;
-use reqwest::Body;
 use serde_json::{Value, json};
 
 use super::Import;
@@ -29,10 +28,7 @@ impl Import {
         let mut folders = vec![String::new()];
         let (mut known, mut copied): (Option<BTreeMap<String, u64>>, usize) = (None, 0);
         while let Some(folder) = folders.pop() {
-            let entries = match place {
-                Place::Run(id) => self.source.run_folder(id, &folder).await?,
-                Place::Model(id) => self.source.model_folder(id, &folder).await?,
-            };
+            let entries = self.source.folder(place, &folder).await?;
             for entry in &entries {
                 let path = text(&entry["path"]);
                 if entry["is_dir"] == true {
@@ -71,7 +67,7 @@ impl Import {
         Ok(found.iter().map(sized).collect())
     }
 
-    /// From one server to the other, without a stop on the way: however large it is, little of it is in memory.
+    /// From one place to the other, without a stop on the way: however large it is, little of it is in memory.
     async fn copy(&self, place: Place<'_>, parent: &str, path: &str, size: Option<u64>) -> anyhow::Result<()> {
         let url = format!("/api/v1/{parent}/files/{}", utf8_percent_encode(path, PATH));
         let media_type = mime_guess::from_path(path).first_or_octet_stream();
@@ -80,14 +76,10 @@ impl Import {
             if attempt > 0 {
                 tokio::time::sleep(PAUSE).await;
             }
-            let bytes = match place {
-                Place::Run(id) => self.source.run_file(id, path).await?,
-                Place::Model(id) => self.source.model_file(id, path).await?,
-            };
-            let body = Body::wrap_stream(bytes.bytes_stream());
+            let body = self.source.file(place, path).await?;
             match self.target.session().client().put(&url, media_type.as_ref(), body).await {
                 Ok(stored) if size.is_none_or(|size| size == stored_size(&stored)) => return Ok(()),
-                Ok(_) => problem = Some(anyhow::anyhow!("it has another size than the server's list says")),
+                Ok(_) => problem = Some(anyhow::anyhow!("it has another size than the source's list says")),
                 // A line that broke on either side ends the copy: which one it was, only the next attempt shows.
                 Err(fault) => problem = Some(fault.into()),
             }

@@ -3,14 +3,18 @@
 //! What has been taken over is read from the target itself, object by object: there is no file of progress that could be
 //! lost or lie. The same command again goes on where it was interrupted, and changes nothing that is there.
 
+mod database;
 mod experiments;
 mod files;
 mod models;
 mod pairs;
 mod report;
 mod runs;
+mod server;
 mod source;
 mod target;
+
+use std::path::PathBuf;
 
 use clap::Subcommand;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -18,7 +22,6 @@ use indicatif::{ProgressBar, ProgressStyle};
 use self::report::Report;
 use self::source::Source;
 use self::target::Target;
-use super::exit::Unusable;
 use super::session::Session;
 
 /// Most runs on their way at the same time.
@@ -26,19 +29,26 @@ const JOBS_MAX: u16 = 64;
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Takes over an MLflow server: experiments, runs, metrics, params, tags, artifacts, models, versions and aliases.
+    /// Takes over an MLflow server or its SQLite file: experiments, runs, metrics, artifacts, models and the rest.
     ///
     /// The same command again goes on where it was interrupted, and changes nothing that is there. A server that asks
     /// for a credential gets the one that MLflow's own clients would send: MLFLOW_TRACKING_TOKEN, or
-    /// MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD.
+    /// MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD. A database file is read as it is at the beginning; with
+    /// another engine, or a folder of runs, start an MLflow server over it.
     Mlflow(Options),
 }
 
 #[derive(Debug, clap::Args)]
 pub struct Options {
-    /// The server's address, as in MLFLOW_TRACKING_URI: http:// or https://. For a database, start a server on it.
+    /// The server's address, as in MLFLOW_TRACKING_URI, or MLflow's database file: http://…, sqlite:///mlflow.db, or a
+    /// path.
     #[arg(long, value_name = "URI")]
     from: String,
+
+    /// The folder that the server of a database kept artifacts in: its --artifacts-destination, for rows that say
+    /// mlflow-artifacts:/….
+    #[arg(long, value_name = "DIR")]
+    artifacts: Option<PathBuf>,
 
     /// Only the experiment of this name; may be repeated. Registered models come only when this is not given.
     #[arg(long = "experiment", value_name = "NAME")]
@@ -63,7 +73,8 @@ struct Import {
 }
 
 pub async fn run(session: Session, Command::Mlflow(options): Command) -> anyhow::Result<()> {
-    let source = Source::open(&options.from)?;
+    let source = Source::open(&options.from, options.artifacts.as_deref()).await?;
+    source.check(&options.experiments).await?;
     let output = session.output;
     let bar = ProgressBar::new(0);
     if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len}") {
@@ -75,6 +86,9 @@ pub async fn run(session: Session, Command::Mlflow(options): Command) -> anyhow:
         // Versions are made from runs and logged models: without those of all experiments, half of them would be missing.
         if import.options.experiments.is_empty() {
             import.models().await?;
+            for (what, why) in import.source.beyond().await? {
+                import.report.leave_out(what, why);
+            }
         }
         anyhow::Ok(())
     };
@@ -88,18 +102,4 @@ impl Import {
     fn is_dry(&self) -> bool {
         self.options.dry_run
     }
-}
-
-/// What cannot be imported from, and what to do instead.
-fn unusable(from: &str) -> anyhow::Error {
-    let database = ["sqlite:", "postgresql", "postgres:", "mysql", "mssql"].iter().any(|kind| from.starts_with(kind));
-    let problem = if database || !from.contains("://") {
-        "is a database or folder: start a server on it with `mlflow server --backend-store-uri … --artifacts-destination \
-         …`, and import from that server's address"
-    } else {
-        "is no address of an MLflow server: it is like http://127.0.0.1:5000"
-    };
-    // A database's address often holds its password.
-    let shown = from.split_once("://").map_or(from, |(scheme, _)| scheme);
-    Unusable(format!("--from {shown}… {problem}")).into()
 }

@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 
 use super::Import;
 use super::experiments::is_same_moment;
-use super::pairs::{MODEL_TAG_CHARS_MAX, chunks, moment, pairs, text};
+use super::pairs::{MODEL_TAG_CHARS_MAX, PROMPTS, chunks, moment, named, pairs, text};
 use super::report::{Kind, Outcome};
 use crate::cli::session::given;
 
@@ -11,23 +11,18 @@ const MODELS: &str = "registry.v1.RegisteredModelService";
 const VERSIONS: &str = "registry.v1.ModelVersionService";
 const IMPORTS: &str = "registry.v1.ImportService";
 
-/// Prompts are registered models, too, and shown to those alone who ask for them.
-const FILTERS: [&str; 2] = ["", "tags.`mlflow.prompt.is_prompt` = 'true'"];
-
 impl Import {
     /// Takes over registered models, each with its versions and then its aliases.
     pub async fn models(&self) -> anyhow::Result<()> {
-        for filter in FILTERS {
-            let mut pages = self.source.registered_models(filter);
-            while let Some(page) = pages.next().await? {
-                self.bar.inc_length(page.len() as u64);
-                for model in &page {
-                    let label = format!("model {:?}", text(&model["name"]));
-                    self.bar.set_message(label.clone());
-                    let done = self.model(model, &label).await;
-                    self.bar.inc(1);
-                    self.settled(label, done)?;
-                }
+        let mut pages = self.source.registered_models();
+        while let Some(page) = pages.next().await? {
+            self.bar.inc_length(page.len() as u64);
+            for model in &page {
+                let label = format!("model {:?}", text(&model["name"]));
+                self.bar.set_message(label.clone());
+                let done = self.model(model, &label).await;
+                self.bar.inc(1);
+                self.settled(label, done)?;
             }
         }
         Ok(())
@@ -69,13 +64,12 @@ impl Import {
     /// The model as it is here, registered now if it was not.
     async fn made_model(&self, model: &Value, label: &str) -> anyhow::Result<Value> {
         // Asked before, since a refusal would be on record.
-        let found = self.target.call(&format!("{MODELS}/ListRegisteredModels"), self.called(model)).await?;
-        if let Some(found) = found["registered_models"].get(0) {
+        if let Some(found) = self.called(model).await? {
             if !is_same_moment(&found["create_time"], &model["creation_timestamp"]) {
                 bail!("the project has another model of this name; import into a project of its own");
             }
             self.report.count(Kind::Models, Outcome::Unchanged, 1);
-            return Ok(found.clone());
+            return Ok(found);
         }
         let mut chunks = chunks(pairs(&model["tags"], MODEL_TAG_CHARS_MAX, label, &self.report)).into_iter();
         let request = given(json!({
@@ -92,14 +86,24 @@ impl Import {
         Ok(made)
     }
 
-    /// Asks for the model of the same name.
-    fn called(&self, model: &Value) -> Value {
+    /// The model of the same name, if the project has one.
+    async fn called(&self, model: &Value) -> anyhow::Result<Option<Value>> {
         let name = text(&model["name"]);
-        let quote = if name.contains('\'') { '"' } else { '\'' };
         let tags = model["tags"].as_array();
         let is_prompt = tags.is_some_and(|tags| tags.iter().any(|tag| tag["key"] == "mlflow.prompt.is_prompt"));
-        let and = if is_prompt { format!(" AND {}", FILTERS[1]) } else { String::new() };
-        json!({"parent": self.target.project(), "filter": format!("name = {quote}{name}{quote}{and}"), "page_size": 1})
+        let and = if is_prompt { format!(" AND {PROMPTS}") } else { String::new() };
+        let mut request = json!({"parent": self.target.project(), "filter": format!("{}{and}", named(name))});
+        loop {
+            let found = self.target.call(&format!("{MODELS}/ListRegisteredModels"), request.clone()).await?;
+            let mut models = found["registered_models"].as_array().into_iter().flatten();
+            if let Some(found) = models.find(|found| found["display_name"] == name) {
+                return Ok(Some(found.clone()));
+            }
+            match text(&found["next_page_token"]) {
+                "" => return Ok(None),
+                token => request["page_token"] = json!(token),
+            }
+        }
     }
 
     async fn version(&self, model: &str, version: &Value, label: &str) -> anyhow::Result<()> {

@@ -1,4 +1,4 @@
-//! Params and tags, and moments, from MLflow's words to ours.
+//! Params and tags, moments and filters, from MLflow's words to ours.
 
 use cairn_kernel::Time;
 use serde_json::{Map, Value, json};
@@ -15,6 +15,9 @@ pub const PARAM_CHARS_MAX: usize = 6000;
 pub const TAG_CHARS_MAX: usize = 8000;
 pub const EXPERIMENT_TAG_CHARS_MAX: usize = 20_000;
 pub const MODEL_TAG_CHARS_MAX: usize = 100_000;
+
+/// Filters for prompts, which are registered models that are hidden from those who do not ask for them.
+pub const PROMPTS: &str = "tags.`mlflow.prompt.is_prompt` = 'true'";
 
 /// `[{"key", "value"}, …]` as an object. What is too long for the target is told and left out, and the rest is not.
 pub fn pairs(list: &Value, chars_max: usize, of: &str, report: &Report) -> Map<String, Value> {
@@ -59,6 +62,17 @@ pub fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
 
+/// Filters for models of this name, on either side. There are no escapes: a name that neither sort of quotes can hold is
+/// found by a pattern, and perhaps others of the same length with it.
+pub fn named(name: &str) -> String {
+    // A backslash before a quote hides the quote from MLflow.
+    match (name.contains('\''), name.contains('"'), name.contains('\\')) {
+        (false, _, false) => format!("name = '{name}'"),
+        (true, false, false) => format!("name = \"{name}\""),
+        _ => format!("name LIKE '{}'", name.replace(['\'', '\\'], "_")),
+    }
+}
+
 /// A moment in milliseconds, as the contract writes it. Absent if it is not told.
 pub fn moment(ms: &Value) -> Option<String> {
     let ms = ms.as_i64().or_else(|| ms.as_str()?.parse().ok())?;
@@ -86,6 +100,15 @@ mod tests {
         let large: Map<String, Value> = (0..3).map(|at| (at.to_string(), json!("v".repeat(700_000)))).collect();
         assert_eq!(chunks(large).len(), 3);
         assert_eq!(chunks(Map::new()).len(), 1);
+    }
+
+    #[test]
+    fn a_name_is_found_whatever_quotes_it_has() {
+        assert_eq!(named("fraud"), "name = 'fraud'");
+        assert_eq!(named("say \"no\""), "name = 'say \"no\"'");
+        assert_eq!(named("it's"), "name = \"it's\"");
+        assert_eq!(named("it's \"new\""), "name LIKE 'it_s \"new\"'");
+        assert_eq!(named("back\\"), "name LIKE 'back_'");
     }
 
     #[test]

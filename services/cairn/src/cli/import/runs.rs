@@ -64,7 +64,7 @@ impl Import {
         for tags in &tags[1..] {
             is_changed |= self.batch(&name, json!({"tags": tags}), label).await?;
         }
-        is_changed |= self.points(&name, id, data, label).await?;
+        is_changed |= self.points(&name, run, label).await?;
         self.links(&name, run).await?;
         is_changed |= self.files(Place::Run(id), &name, label).await? > 0;
         if let Some(state) = ended(text(&info["status"])) {
@@ -97,18 +97,14 @@ impl Import {
     }
 
     /// Every point of every metric, in batches that do not depend on what has been sent before.
-    async fn points(&self, name: &str, id: &str, data: &Value, label: &str) -> anyhow::Result<bool> {
-        let keys: BTreeSet<&str> =
-            data["metrics"].as_array().into_iter().flatten().map(|metric| text(&metric["key"])).collect();
+    async fn points(&self, name: &str, run: &Value, label: &str) -> anyhow::Result<bool> {
         let (mut batch, mut is_changed) = (vec![], false);
-        for key in keys {
-            let mut pages = self.source.history(id, key);
-            while let Some(page) = pages.next().await? {
-                for point in &page {
-                    batch.push(point_of(point));
-                    if batch.len() == POINTS_MAX {
-                        is_changed |= self.send_points(name, std::mem::take(&mut batch), label).await?;
-                    }
+        let mut pages = self.source.points(run);
+        while let Some(page) = pages.next().await? {
+            for point in &page {
+                batch.push(point_of(point));
+                if batch.len() == POINTS_MAX {
+                    is_changed |= self.send_points(name, std::mem::take(&mut batch), label).await?;
                 }
             }
         }
@@ -134,7 +130,7 @@ impl Import {
             let request = json!({"name": name, "datasets": datasets});
             self.target.call(&format!("{RUNS}/LogInputs"), request).await?;
         }
-        for models in list(&run["inputs"]["model_inputs"]).chunks(LINKS_MAX) {
+        for models in self.source.model_inputs(text(&run["info"]["run_id"])).await?.chunks(LINKS_MAX) {
             let models: Vec<Value> = models.iter().map(|input| json!({"model": input["model_id"]})).collect();
             self.target.call(&format!("{RUNS}/LogInputs"), json!({"name": name, "models": models})).await?;
         }

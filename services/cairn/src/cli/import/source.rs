@@ -1,277 +1,253 @@
-//! The MLflow server that is read, over its own REST API.
+//! Where an import reads from. Whatever it is, it tells things as MLflow's REST API does: the rest does not know which.
 
-use std::time::Duration;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use reqwest::{Method, Response, StatusCode, Url};
-use serde_json::{Value, json};
+use anyhow::bail;
+use reqwest::{Body, Url};
+use serde_json::Value;
 
-use super::unusable;
+use super::database::{self, Database};
+use super::files::Place;
+use super::server::{self, Server};
+use crate::cli::exit::Unusable;
 
-const API: &str = "api/2.0/mlflow";
-const AJAX: &str = "ajax-api/2.0/mlflow";
-
-/// How often a request is made before the import gives up, and the pause after the first time, which doubles.
-const ATTEMPTS: u32 = 6;
-const PAUSE: Duration = Duration::from_millis(500);
-/// Longest pause that a server may ask for.
-const PAUSE_MAX: Duration = Duration::from_secs(60);
-/// How long it may take to connect, and how long nothing may come.
-const CONNECT_MAX: Duration = Duration::from_secs(10);
-const SILENCE_MAX: Duration = Duration::from_secs(120);
-
-/// A genuine server, and the credential for it.
-pub struct Source {
-    http: reqwest::Client,
-    base: Url,
-    credential: Credential,
-}
-
-enum Credential {
-    None,
-    Token(String),
-    Password(String, String),
+pub enum Source {
+    Server(Server),
+    Database(Database),
 }
 
 /// A list that comes in pages.
-pub struct Pages<'a> {
-    source: &'a Source,
-    method: Method,
-    path: &'static str,
-    request: Value,
-    items: &'static str,
-    is_done: bool,
+pub enum Pages<'a> {
+    Server(server::Pages<'a>),
+    Database(database::Pages<'a>),
 }
 
 impl Source {
-    /// Reads the credential from where MLflow's clients read it. Nothing is sent yet.
-    pub fn open(from: &str) -> anyhow::Result<Self> {
-        let base = Url::parse(&format!("{}/", from.trim_end_matches('/'))).map_err(|_| unusable(from))?;
-        if !matches!(base.scheme(), "http" | "https") {
-            return Err(unusable(from));
+    /// Finds out what `--from` means. A server is not asked anything yet; a database is looked at.
+    pub async fn open(from: &str, artifacts: Option<&Path>) -> anyhow::Result<Self> {
+        match (Address::parse(from)?, artifacts) {
+            (Address::Server(_), Some(_)) => {
+                bail!(Unusable("--artifacts is for a database: a server hands out its artifacts itself".to_owned()))
+            }
+            (Address::Server(base), None) => Ok(Self::Server(Server::open(base)?)),
+            (Address::File(file), artifacts) => Ok(Self::Database(Database::open(file, artifacts).await?)),
         }
-        if !base.username().is_empty() || base.password().is_some() {
-            bail!("--from must hold no credential: set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD");
-        }
-        let set = |name| std::env::var(name).ok().filter(|text| !text.is_empty());
-        let credential = match (set("MLFLOW_TRACKING_TOKEN"), set("MLFLOW_TRACKING_USERNAME")) {
-            // A client of MLflow prefers the name and password as well.
-            (_, Some(user)) => Credential::Password(user, set("MLFLOW_TRACKING_PASSWORD").unwrap_or_default()),
-            (Some(token), None) => Credential::Token(token),
-            (None, None) => Credential::None,
-        };
-        let http = reqwest::Client::builder().connect_timeout(CONNECT_MAX).read_timeout(SILENCE_MAX).build()?;
-        Ok(Self { http, base, credential })
     }
 
     /// What it is called where things say that they come from it.
     pub fn name(&self) -> &str {
-        self.base.as_str().trim_end_matches('/')
+        match self {
+            Self::Server(server) => server.name(),
+            Self::Database(database) => database.name(),
+        }
+    }
+
+    /// Refuses before anything is written what could only be taken over in part: what has been taken over is not looked
+    /// at again. `experiments` are the names of those that are wanted, or none for all.
+    pub async fn check(&self, experiments: &[String]) -> anyhow::Result<()> {
+        match self {
+            Self::Server(_) => Ok(()),
+            Self::Database(database) => database.check(experiments).await,
+        }
+    }
+
+    /// What is there and is not told by any of the lists, and why.
+    pub async fn beyond(&self) -> anyhow::Result<Vec<(String, String)>> {
+        match self {
+            Self::Server(_) => Ok(vec![]),
+            Self::Database(database) => database.beyond().await,
+        }
     }
 
     /// Experiments, deleted ones too, oldest first.
     pub fn experiments(&self) -> Pages<'_> {
-        let request = json!({"view_type": "ALL", "max_results": 200, "order_by": ["creation_time ASC"]});
-        self.pages(Method::POST, "experiments/search", request, "experiments")
+        match self {
+            Self::Server(server) => Pages::Server(server.experiments()),
+            Self::Database(database) => Pages::Database(database.experiments()),
+        }
     }
 
     /// Runs of an experiment, deleted ones too, oldest first.
     pub fn runs(&self, experiment: &str) -> Pages<'_> {
-        let request = json!({
-            "experiment_ids": [experiment], "run_view_type": "ALL", "max_results": 100,
-            "order_by": ["attributes.start_time ASC"],
-        });
-        self.pages(Method::POST, "runs/search", request, "runs")
+        match self {
+            Self::Server(server) => Pages::Server(server.runs(experiment)),
+            Self::Database(database) => Pages::Database(database.runs(experiment)),
+        }
     }
 
-    /// Every point of a metric.
-    pub fn history(&self, run: &str, key: &str) -> Pages<'_> {
-        let request = json!({"run_id": run, "metric_key": key, "max_results": 5000});
-        self.pages(Method::GET, "metrics/get-history", request, "metrics")
+    /// Every point of every metric of a run, in the same order each time.
+    pub fn points(&self, run: &Value) -> Pages<'_> {
+        match self {
+            Self::Server(server) => Pages::Server(server.points(run)),
+            Self::Database(database) => Pages::Database(database.points(run)),
+        }
+    }
+
+    /// Logged models that a run read.
+    pub async fn model_inputs(&self, run: &str) -> anyhow::Result<Vec<Value>> {
+        match self {
+            Self::Server(server) => server.model_inputs(run).await,
+            Self::Database(database) => database.model_inputs(run).await,
+        }
     }
 
     /// Logged models of an experiment.
     pub fn logged_models(&self, experiment: &str) -> Pages<'_> {
-        let request = json!({"experiment_ids": [experiment], "max_results": 50});
-        self.pages(Method::POST, "logged-models/search", request, "models")
+        match self {
+            Self::Server(server) => Pages::Server(server.logged_models(experiment)),
+            Self::Database(database) => Pages::Database(database.logged_models(experiment)),
+        }
     }
 
-    /// Registered models, or with a filter those that are hidden without it.
-    pub fn registered_models(&self, filter: &str) -> Pages<'_> {
-        let request = json!({"max_results": 100, "filter": filter});
-        self.pages(Method::GET, "registered-models/search", request, "registered_models")
+    /// Registered models, prompts among them.
+    pub fn registered_models(&self) -> Pages<'_> {
+        match self {
+            Self::Server(server) => Pages::Server(server.registered_models()),
+            Self::Database(database) => Pages::Database(database.registered_models()),
+        }
     }
 
     /// Versions of a model, by their numbers.
     pub fn versions(&self, model: &str) -> Pages<'_> {
-        let quote = if model.contains('\'') { '"' } else { '\'' };
-        let filter = format!("name={quote}{model}{quote}");
-        let request = json!({"max_results": 200, "filter": filter, "order_by": "version_number ASC"});
-        self.pages(Method::GET, "model-versions/search", request, "model_versions")
-    }
-
-    /// What lies in a folder of a run; its root is empty.
-    pub async fn run_folder(&self, run: &str, folder: &str) -> anyhow::Result<Vec<Value>> {
-        let mut request = json!({"run_id": run});
-        if !folder.is_empty() {
-            request["path"] = json!(folder);
+        match self {
+            Self::Server(server) => Pages::Server(server.versions(model)),
+            Self::Database(database) => Pages::Database(database.versions(model)),
         }
-        self.pages(Method::GET, "artifacts/list", request, "files").all().await
     }
 
-    /// What lies in a folder of a logged model.
-    pub async fn model_folder(&self, model: &str, folder: &str) -> anyhow::Result<Vec<Value>> {
-        let mut query = vec![];
-        if !folder.is_empty() {
-            query.push(("artifact_directory_path", folder));
+    /// What lies in a folder of a run or logged model; its root is empty.
+    pub async fn folder(&self, place: Place<'_>, folder: &str) -> anyhow::Result<Vec<Value>> {
+        match self {
+            Self::Server(server) => server.folder(place, folder).await,
+            Self::Database(database) => database.folder(place, folder).await,
         }
-        let path = format!("{API}/logged-models/{}/artifacts/directories", escaped(model));
-        let mut answer: Value = self.send(Method::GET, &path, &query, None).await?.json().await?;
-        Ok(taken(&mut answer, "files"))
     }
 
-    /// The bytes of a file of a run.
-    pub async fn run_file(&self, run: &str, path: &str) -> anyhow::Result<Response> {
-        self.send(Method::GET, "get-artifact", &[("run_id", run), ("path", path)], None).await
+    /// The bytes of a file of a run or logged model, as they come.
+    pub async fn file(&self, place: Place<'_>, path: &str) -> anyhow::Result<Body> {
+        match self {
+            Self::Server(server) => server.file(place, path).await,
+            Self::Database(database) => database.file(place, path).await,
+        }
     }
 
-    /// The bytes of a file of a logged model.
-    pub async fn model_file(&self, model: &str, path: &str) -> anyhow::Result<Response> {
-        let address = format!("{AJAX}/logged-models/{}/artifacts/files", escaped(model));
-        self.send(Method::GET, &address, &[("artifact_file_path", path)], None).await
-    }
-
-    /// Whether an experiment has traces. A server too old to know of them has none.
+    /// Whether an experiment has traces.
     pub async fn has_traces(&self, experiment: &str) -> anyhow::Result<bool> {
-        let place = json!({"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": experiment}});
-        let request = json!({"locations": [place], "max_results": 1});
-        match self.send(Method::POST, "api/3.0/mlflow/traces/search", &[], Some(&request)).await {
-            Ok(answer) => {
-                let answer: Value = answer.json().await?;
-                Ok(answer["traces"].as_array().is_some_and(|traces| !traces.is_empty()))
-            }
-            Err(fault) if fault.downcast_ref().is_some_and(Refused::knows_no_such_call) => Ok(false),
-            Err(fault) => Err(fault),
+        match self {
+            Self::Server(server) => server.has_traces(experiment).await,
+            Self::Database(database) => database.has_traces(experiment).await,
         }
-    }
-
-    fn pages(&self, method: Method, path: &'static str, request: Value, items: &'static str) -> Pages<'_> {
-        Pages { source: self, method, path, request, items, is_done: false }
-    }
-
-    /// Asks until there is an answer: what may pass is waited for, for as long as the server says.
-    async fn send(
-        &self,
-        method: Method,
-        path: &str,
-        query: &[(&str, &str)],
-        body: Option<&Value>,
-    ) -> anyhow::Result<Response> {
-        let mut url = self.base.join(path).with_context(|| format!("{path} is no path"))?;
-        if !query.is_empty() {
-            url.query_pairs_mut().extend_pairs(query);
-        }
-        let mut pause = PAUSE;
-        for attempt in 1.. {
-            let request = self.http.request(method.clone(), url.clone());
-            let request = match &self.credential {
-                Credential::None => request,
-                Credential::Token(token) => request.bearer_auth(token),
-                Credential::Password(user, password) => request.basic_auth(user, Some(password)),
-            };
-            let request = match body {
-                Some(body) => request.json(body),
-                None => request,
-            };
-            match request.send().await {
-                Ok(answer) if answer.status().is_success() => return Ok(answer),
-                Ok(answer) if attempt < ATTEMPTS && may_pass(answer.status()) => {
-                    let asked = answer.headers().get("retry-after").and_then(|text| text.to_str().ok()?.parse().ok());
-                    tokio::time::sleep(asked.map_or(pause, Duration::from_secs).min(PAUSE_MAX)).await;
-                }
-                Ok(answer) => {
-                    let status = answer.status();
-                    let text = answer.text().await.unwrap_or_default();
-                    let said: Value = serde_json::from_str(&text).unwrap_or_default();
-                    let said = said["message"].as_str().unwrap_or(&text).chars().take(300).collect();
-                    return Err(Refused { status, said }.into());
-                }
-                Err(fault) if attempt == ATTEMPTS => {
-                    let context = format!("cannot reach the MLflow server {}", self.name());
-                    return Err(anyhow::Error::new(fault.without_url()).context(context));
-                }
-                Err(_) => tokio::time::sleep(pause).await,
-            }
-            pause *= 2;
-        }
-        bail!("the MLflow server {} could not be asked", self.name())
     }
 }
 
 impl Pages<'_> {
     /// The next page; `None` when there is none.
     pub async fn next(&mut self) -> anyhow::Result<Option<Vec<Value>>> {
-        if self.is_done {
-            return Ok(None);
+        match self {
+            Self::Server(pages) => pages.next().await,
+            Self::Database(pages) => pages.next().await,
         }
-        let path = format!("{API}/{}", self.path);
-        let answer = if self.method == Method::POST {
-            self.source.send(Method::POST, &path, &[], Some(&self.request)).await?
-        } else {
-            let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            let fields: Vec<(String, String)> =
-                self.request.as_object().into_iter().flatten().map(|(key, value)| (key.clone(), text(value))).collect();
-            let query: Vec<(&str, &str)> = fields.iter().map(|(key, value)| (&**key, &**value)).collect();
-            self.source.send(Method::GET, &path, &query, None).await?
+    }
+}
+
+/// What `--from` says.
+#[derive(Debug, PartialEq, Eq)]
+enum Address {
+    Server(Url),
+    File(PathBuf),
+}
+
+impl Address {
+    /// As MLflow reads a tracking URI: `sqlite:///` is followed by a path, and an absolute one begins with a further slash.
+    fn parse(from: &str) -> anyhow::Result<Self> {
+        let Some((scheme, rest)) = from.split_once("://") else {
+            return match from.strip_prefix("file:") {
+                Some(_) => Err(unusable(from, FOLDER)),
+                None if from.is_empty() => Err(unusable(from, NOTHING)),
+                None => Ok(Self::File(PathBuf::from(from))),
+            };
         };
-        let mut answer: Value = answer.json().await.with_context(|| {
-            format!("{} does not answer as an MLflow server does: is --from its address?", self.source.name())
-        })?;
-        match answer["next_page_token"].as_str().filter(|token| !token.is_empty()) {
-            Some(token) => self.request["page_token"] = json!(token),
-            None => self.is_done = true,
+        // SQLAlchemy names the driver behind a plus.
+        match scheme.split('+').next().unwrap_or_default() {
+            "http" | "https" => {
+                let base = Url::parse(&format!("{}/", from.trim_end_matches('/')));
+                base.map(Self::Server).map_err(|_| unusable(from, NOTHING))
+            }
+            "sqlite" => {
+                let path = rest.split('?').next().unwrap_or_default().strip_prefix('/').unwrap_or_default();
+                if path.is_empty() || path == ":memory:" || path.starts_with("file:") {
+                    return Err(unusable(from, "names no file: it is like sqlite:///mlflow.db, or a path"));
+                }
+                Ok(Self::File(PathBuf::from(path)))
+            }
+            "postgresql" | "postgres" | "mysql" | "mssql" | "mariadb" | "oracle" => Err(unusable(from, ENGINE)),
+            "file" => Err(unusable(from, FOLDER)),
+            _ => Err(unusable(from, NOTHING)),
         }
-        Ok(Some(taken(&mut answer, self.items)))
+    }
+}
+
+const NOTHING: &str = "is neither the address of an MLflow server, which is like http://127.0.0.1:5000, nor a database file \
+                       of MLflow, which is like sqlite:///mlflow.db";
+const ENGINE: &str = "is a database of another engine than SQLite, and is not read directly: start a server over it with \
+                      `mlflow server --backend-store-uri …` and the --artifacts-destination or --default-artifact-root \
+                      that it had, and import from that server's address";
+/// What a folder is told that MLflow kept its runs in.
+pub const FOLDER: &str = "is a folder, where MLflow keeps runs in files, and is not read directly: start a server over it \
+                          with `MLFLOW_ALLOW_FILE_STORE=true mlflow server --backend-store-uri …`, and import from that \
+                          server's address";
+
+/// What cannot be imported from, and what to do instead.
+fn unusable(from: &str, problem: &str) -> anyhow::Error {
+    // A database's address often holds its password.
+    let shown = from.split_once("://").map_or(from.to_owned(), |(scheme, _)| format!("{scheme}://…"));
+    Unusable(format!("--from {shown} {problem}")).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(path: &str) -> Address {
+        Address::File(PathBuf::from(path))
     }
 
-    async fn all(mut self) -> anyhow::Result<Vec<Value>> {
-        let mut all = vec![];
-        while let Some(page) = self.next().await? {
-            all.extend(page);
+    #[test]
+    fn a_file_is_named_as_mlflow_names_it_or_by_its_path() {
+        let parsed = |from: &str| Address::parse(from).unwrap_or_else(|fault| panic!("{from}: {fault}"));
+        assert_eq!(parsed("sqlite:///mlflow.db"), file("mlflow.db"));
+        assert_eq!(parsed("sqlite:////srv/mlflow/my file.db"), file("/srv/mlflow/my file.db"));
+        assert_eq!(parsed("sqlite+pysqlite:////srv/mlflow.db?timeout=20"), file("/srv/mlflow.db"));
+        assert_eq!(parsed("/srv/mlflow.db"), file("/srv/mlflow.db"));
+        assert_eq!(parsed("mlflow.db"), file("mlflow.db"));
+    }
+
+    #[test]
+    fn a_server_is_named_by_its_address() {
+        let Ok(Address::Server(base)) = Address::parse("https://mlflow.example:5000/under/") else {
+            panic!("no server")
+        };
+        assert_eq!(base.as_str(), "https://mlflow.example:5000/under/");
+    }
+
+    #[test]
+    fn what_is_not_read_is_told_what_to_do_and_shows_no_password() {
+        for (from, advice) in [
+            ("postgresql+psycopg2://ada:secret@db/mlflow", "mlflow server --backend-store-uri"),
+            ("mysql://ada:secret@db/mlflow", "mlflow server --backend-store-uri"),
+            ("mssql+pyodbc://ada:secret@db/mlflow", "mlflow server --backend-store-uri"),
+            ("file:///srv/mlruns", "MLFLOW_ALLOW_FILE_STORE=true"),
+            ("file:mlruns", "MLFLOW_ALLOW_FILE_STORE=true"),
+            ("sqlite://", "sqlite:///mlflow.db"),
+            ("sqlite:///:memory:", "sqlite:///mlflow.db"),
+            ("databricks://secret", "http://127.0.0.1:5000"),
+            ("http://", "http://127.0.0.1:5000"),
+            ("", "http://127.0.0.1:5000"),
+        ] {
+            let fault = Address::parse(from).expect_err(from);
+            assert!(fault.is::<Unusable>(), "{from}");
+            assert!(fault.to_string().contains(advice), "{from}: {fault}");
+            assert!(!fault.to_string().contains("secret"), "{from}: {fault}");
         }
-        Ok(all)
-    }
-}
-
-/// An id as part of a path, whatever the server calls its models.
-fn escaped(id: &str) -> String {
-    utf8_percent_encode(id, NON_ALPHANUMERIC).to_string()
-}
-
-/// A request that the server does not grant.
-#[derive(Debug, thiserror::Error)]
-#[error("the MLflow server answers {status}: {said}")]
-pub struct Refused {
-    status: StatusCode,
-    said: String,
-}
-
-impl Refused {
-    /// Whether the server has never heard of what was asked for, rather than keeping it from us.
-    fn knows_no_such_call(&self) -> bool {
-        matches!(self.status, StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED)
-    }
-}
-
-fn may_pass(status: StatusCode) -> bool {
-    matches!(status.as_u16(), 408 | 429 | 500 | 502 | 503 | 504)
-}
-
-/// The items of an answer; an empty list is left out of answers.
-fn taken(answer: &mut Value, items: &str) -> Vec<Value> {
-    match answer[items].take() {
-        Value::Array(items) => items,
-        _ => vec![],
     }
 }
