@@ -1,6 +1,9 @@
 """Signed models: the genuine command line signs a folder, the unmodified MLflow client logs and registers it."""
 
+import base64
 import hashlib
+import json
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +18,8 @@ from api import Api
 from suite import Suite
 
 SIGNING_SECONDS_MAX = 120
-DONE = 0
+DONE, REFUTED = 0, 1
+MANGLED_MAX = 40
 
 
 class Key:
@@ -243,3 +247,108 @@ def test_only_administrators_say_whose_signatures_count(root, keys):
         assert (answer.status_code, told(answer)["reason"]) == (400, "SIGNING_KEY_INVALID")
     stale = root.patch(path, json={**policy, "etag": "999"})
     assert stale.status_code == 409, stale.text
+
+
+def trust(suite, model: str, *keys: str) -> None:
+    done = suite.cli("models", "signing-policy", "set", model, *(f"--key={key}" for key in keys))
+    assert done.returncode == DONE, done.stderr
+
+
+def kinds(promotion: dict) -> list[str]:
+    return [condition["kind"] for condition in promotion.get("unmet_conditions", [])]
+
+
+@pytest.fixture(scope="module")
+def manager(suite, root) -> Api:
+    user = root.make("users", {"user": {"display_name": "mia", "email": "mia@example.org"}})["name"]
+    root.make("bindings", {"binding": {"principal": user, "role": "roles/manager", "resource": "projects/default"}})
+    return Api(suite, root.make(f"{user}/apiKeys", {"api_key": {}})["secret"])
+
+
+@pytest.fixture
+def promoted(suite, root, client, keys, trusted, manager, tmp_path) -> str:
+    """A promotion that had to be of a signed version; its key was taken back and given again before it moved."""
+    model, partner = folder(tmp_path), f"partner={keys['stranger'].public}"
+    client.create_registered_model("guarded")
+    registered(client, "guarded", model)
+    trust(suite, "guarded", partner)
+    sign(model, keys["stranger"])
+    registered(client, "guarded", model)
+    suite.cli_json("promotions", "policy", "set", "guarded", "--protect-alias", "champion", "--require-signature")
+    policy = suite.cli_json("promotions", "policy", "get", "guarded")
+    assert policy["terms"]["trusted_signature_required"] is True
+    unsigned, signed = (suite.cli_json("promotions", "create", "guarded", number, "--alias", "champion") for number in "12")
+    assert (kinds(unsigned), kinds(signed)) == (["APPROVALS", "SIGNATURE"], ["APPROVALS"])
+    assert "version 1 has no signature that counts: it is not signed" in suite.cli("promotions", "list", "guarded").stdout
+    newest = root.get("events", params={"order": "ORDER_NEWEST_FIRST", "page_size": 1}).json()
+    then = newest["events"][0]["position"]
+
+    trust(suite, "guarded")
+    waiting = manager.make(f"{signed['name']}:approve", {})
+    assert (waiting["state"], kinds(waiting)) == ("PROMOTION_STATE_PENDING", ["SIGNATURE"])
+    assert keys["stranger"].fingerprint in waiting["unmet_conditions"][0]["message"]
+    # At the moment before, it lacked no signature.
+    assert kinds(root.get(signed["name"], params={"as_of": then}).json()) == ["APPROVALS"]
+    answer = root.post(f"{signed['name']}:complete", json={})
+    assert (answer.status_code, told(answer)["reason"]) == (400, "PROMOTION_CONDITIONS_UNMET")
+    refused = suite.cli("promotions", "complete", signed["name"])
+    assert refused.returncode != DONE and "trusted no longer" in refused.stderr
+    softer = {"terms": {"protected_aliases": ["champion"]}}
+    answer = manager.patch("projects/default/models/guarded/promotionPolicies/default", json=softer)
+    assert (answer.status_code, told(answer)["reason"]) == (403, "POLICY_RELAXED")
+
+    trust(suite, "guarded", partner)
+    assert "completed" in suite.cli("promotions", "complete", signed["name"]).stdout
+    assert root.get("projects/default/models/guarded:resolve", params={"alias": "champion"}).json()["version"] == 2
+    answer = manager.make(f"{unsigned['name']}:approve", {})
+    assert (answer["state"], kinds(answer)) == ("PROMOTION_STATE_PENDING", ["SIGNATURE"])
+    return signed["name"]
+
+
+def test_what_moves_by_a_signature_whose_key_is_trusted_then_is_judged_again_from_one_file(
+        cairn, suite, keys, promoted, tmp_path):
+    file = tmp_path / "signed.json"
+    suite.cli_json("evidence", "pack", "--promotion", promoted, "--output", str(file))
+    log_key = suite.cli("audit", "checkpoint", "--keys").stdout.strip()
+
+    def verified(text: str) -> subprocess.CompletedProcess:
+        file.write_text(text)
+        command = [cairn, "--json", "evidence", "verify", str(file), "--key", log_key]
+        return subprocess.run(command, env={}, capture_output=True, text=True)
+
+    true = file.read_text()
+    done = verified(true)
+    assert done.returncode == DONE, done.stdout + done.stderr
+    findings = {finding["rule"]: finding for finding in json.loads(done.stdout)["story"]["findings"]}
+    found = findings["projects/default/models/guarded/versions/2 is signed by a key that was trusted when it moved"]
+    assert found["holds"] and keys["stranger"].fingerprint in found["why"]
+    assert "trusted by projects/default/models/guarded as set at position" in found["why"]
+
+    # Who leaves off what became of the keys in the end, and seals the file again, tells a story that does not follow;
+    # and who lets it follow, one in which the rule was not kept.
+    pack = json.loads(true)
+    signing = [at for at, event in enumerate(pack["events"]) if '"stream":"registry.signing-' in event["entry"]]
+    assert len(signing) >= 4, "the project's keys, and the model's: given, taken, given again"
+    del pack["events"][signing[-1]]
+    told_wrong = verified(sealed(pack))
+    assert told_wrong.returncode == REFUTED and "does not follow" in told_wrong.stderr, told_wrong.stderr
+    [finding] = [one for one in pack["story"]["findings"] if one["rule"] == found["rule"]]
+    finding["holds"] = False
+    finding["why"] = "event 2 of the policy of projects/default/models/guarded is not the one that was in force"
+    told_true = verified(sealed(pack))
+    assert told_true.returncode == REFUTED and "a rule was not kept" in told_true.stderr, told_true.stderr
+    del pack["events"][signing[-2]]
+    assert verified(sealed(pack)).returncode == REFUTED
+
+    chance = random.Random(97)
+    for number in range(MANGLED_MAX):
+        at = chance.randrange(len(true))
+        touched = true[:at] + chance.choice("0aZ,{\" ") + true[at + 1:]
+        assert touched == true or verified(touched).returncode != DONE, f"change {number} at {at}"
+
+
+def sealed(pack: dict) -> str:
+    """The file with its digest made anew."""
+    def text(digest: str) -> str:
+        return json.dumps({**pack, "sha256": digest}, indent=2, ensure_ascii=False) + "\n"
+    return text(base64.b64encode(hashlib.sha256(text("").encode()).digest()).decode())

@@ -7,10 +7,13 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use cairn_contract::cairn::auth::events::v1::{RoleGranted, RoleWithdrawn};
 use cairn_contract::cairn::registry::events::v1::{
-    AliasMoved, DefaultPolicySet, ModelCreated, ModelVersionCreated, PromotionApproved, PromotionCompleted,
-    PromotionRequested,
+    AliasMoved, CountedSignature, DefaultPolicySet, ModelCreated, ModelVersionCreated, PromotionApproved,
+    PromotionCompleted, PromotionRequested, SigningPolicySet,
 };
-use cairn_contract::cairn::registry::v1::{MetricThreshold, PromotionMove, PromotionTerms, promotion_move::Target};
+use cairn_contract::cairn::registry::v1::{
+    MetricThreshold, PromotionMove, PromotionTerms, SignatureCheck, SignatureState, SigningKey as TrustedKey,
+    promotion_move::Target,
+};
 use cairn_tlog::proof::inclusion;
 use cairn_tlog::{Checkpoint, Frontier, Hash, Kind, Note, SigningKey, Tile, Tiles};
 use proptest::prelude::*;
@@ -125,6 +128,40 @@ fn version(auc: f64) -> ModelVersionCreated {
     }
 }
 
+/// What the registry found of the signature.
+fn check() -> SignatureCheck {
+    SignatureCheck {
+        state: SignatureState::Verified.into(),
+        key_name: "release".into(),
+        key_fingerprint: fingerprint("pem"),
+        signature_sha256: "0123".into(),
+        problem: String::new(),
+    }
+}
+
+fn trusting(pems: &[&str]) -> SigningPolicySet {
+    let key = |pem: &&str| TrustedKey {
+        name: "release".into(),
+        public_key_pem: (*pem).into(),
+        // Not what the reader goes by.
+        fingerprint: fingerprint("pem"),
+    };
+    SigningPolicySet { scope: "projects/p".into(), keys: pems.iter().map(key).collect(), required: false }
+}
+
+fn counted() -> CountedSignature {
+    CountedSignature {
+        version: 1,
+        key_fingerprint: fingerprint("pem"),
+        trusted_by: "projects/p".into(),
+        policy_revision: 1,
+    }
+}
+
+fn fingerprint(pem: &str) -> String {
+    hex::encode(digest(&SHA256, pem.as_bytes()))
+}
+
 /// A promotion as it should be, but for what is changed of it.
 #[derive(Clone)]
 struct Told {
@@ -134,6 +171,9 @@ struct Told {
     asked: PromotionRequested,
     is_withdrawn: bool,
     approvals: Vec<PromotionApproved>,
+    /// What the project trusts, one after the other, before the promotion's end.
+    trusts: Vec<SigningPolicySet>,
+    signatures: Vec<CountedSignature>,
     moves_to: Option<u32>,
 }
 
@@ -146,12 +186,27 @@ impl Default for Told {
             asked: asked(),
             is_withdrawn: false,
             approvals: vec![approved()],
+            trusts: vec![],
+            signatures: vec![],
             moves_to: Some(1),
         }
     }
 }
 
 impl Told {
+    /// The same where the policy demands a signature, and by the second event of the project's keys there is one.
+    fn signed() -> Self {
+        let terms = PromotionTerms { trusted_signature_required: true, ..terms() };
+        Self {
+            policy: terms.clone(),
+            asked: PromotionRequested { terms: Some(terms), ..asked() },
+            version: ModelVersionCreated { signature_check: Some(check()), ..version(0.95) },
+            trusts: vec![trusting(&[]), trusting(&["pem"])],
+            signatures: vec![counted()],
+            ..Self::default()
+        }
+    }
+
     fn log(&self) -> Log {
         let mut log = Log::default();
         log.tell("auth.binding-bindings/b", 1, &self.granted);
@@ -168,7 +223,11 @@ impl Told {
         for approval in &self.approvals {
             log.tell(MODEL_STREAM, 7, approval);
         }
-        let completed = PromotionCompleted { promotion: PROMOTION.into(), principal: "users/bob".into() };
+        for trusts in &self.trusts {
+            log.tell("registry.signing-projects/p", 7, trusts);
+        }
+        let (promotion, principal) = (PROMOTION.into(), "users/bob".into());
+        let completed = PromotionCompleted { promotion, principal, signatures: self.signatures.clone() };
         log.tell(MODEL_STREAM, 7, &completed);
         if let Some(to_version) = self.moves_to {
             let moved = AliasMoved { model: MODEL.into(), alias: "champion".into(), from_version: None, to_version };
@@ -231,8 +290,55 @@ fn every_broken_rule_is_found_whatever_the_registry_wrote() {
 }
 
 #[test]
+fn a_signature_counts_by_a_key_that_the_log_shows_to_be_trusted_at_the_promotions_end() {
+    let story = Told::signed().log().verified();
+    assert!(story.holds(), "{:?}", story.findings);
+    let rule = "projects/p/models/m/versions/1 is signed by a key that was trusted when it moved";
+    let told = story.findings.iter().find(|finding| finding.rule == rule).unwrap();
+    let key = fingerprint("pem");
+    let by = "trusted by projects/p as set at position 8 by users/ada; signature sha256:0123";
+    assert_eq!(told.why, format!("key release ({key}), {by}"));
+
+    let told = Told::signed;
+    let of = |check| ModelVersionCreated { signature_check: check, ..version(0.95) };
+    let state = |state: SignatureState| Some(SignatureCheck { state: state.into(), ..check() });
+    for signature_check in
+        [None, state(SignatureState::Absent), state(SignatureState::Untrusted), state(SignatureState::Unspecified)]
+    {
+        assert_eq!(Told { version: of(signature_check), ..told() }.broken(), [rule]);
+    }
+    let other_key = Some(SignatureCheck { key_fingerprint: fingerprint("other"), ..check() });
+    assert_eq!(Told { version: of(other_key), ..told() }.broken(), [rule]);
+    for counted in [
+        CountedSignature { version: 2, ..counted() },
+        CountedSignature { policy_revision: 0, ..counted() },
+        CountedSignature { policy_revision: 2, ..counted() },
+        CountedSignature { trusted_by: "projects/p/models/m".into(), ..counted() },
+        CountedSignature { trusted_by: "projects/other".into(), ..counted() },
+    ] {
+        assert_eq!(Told { signatures: vec![counted.clone()], ..told() }.broken(), [rule], "{counted:?}");
+    }
+    assert_eq!(Told { signatures: vec![], ..told() }.broken(), [rule]);
+    for trusts in [
+        // Left off, or never said.
+        vec![],
+        vec![trusting(&[])],
+        // Another key by its name.
+        vec![trusting(&[]), trusting(&["another pem"])],
+        // Withdrawn before the end.
+        vec![trusting(&[]), trusting(&["pem"]), trusting(&[])],
+    ] {
+        assert_eq!(Told { trusts, ..told() }.broken(), [rule]);
+    }
+    // Withdrawn afterwards: it was trusted when it mattered.
+    let mut log = told().log();
+    log.tell("registry.signing-projects/p", 8, &trusting(&[]));
+    assert!(log.verified().holds());
+}
+
+#[test]
 fn nothing_can_be_left_out_of_a_stream() {
-    let log = Told::default().log();
+    let log = Told::signed().log();
     for left_out in 0..log.events.len() {
         let mut pack = log.pack().unwrap();
         let left = pack.events.remove(left_out);
@@ -269,7 +375,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
     #[test]
     fn whatever_is_changed_in_a_file_it_is_refused(at in any::<prop::sample::Index>(), byte in any::<u8>()) {
-        let mut bytes = Told::default().log().pack().unwrap().to_string().into_bytes();
+        let mut bytes = Told::signed().log().pack().unwrap().to_string().into_bytes();
         let at = at.index(bytes.len());
         prop_assume!(bytes[at] != byte);
         bytes[at] = byte;

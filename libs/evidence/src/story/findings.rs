@@ -10,6 +10,7 @@ use cairn_kernel::{Name, Time};
 use serde::{Deserialize, Serialize};
 
 use super::promotion::{Approval, Asked, Promotion};
+use super::signature;
 use super::version::Version;
 use crate::event::Event;
 
@@ -32,6 +33,7 @@ pub(super) fn judge(promotion: &Promotion, asked: &Asked, versions: &[Version], 
         findings.push(enough(promotion));
         findings.extend(promotion.approvals.iter().map(|approval| role(promotion, approval, asked, events)));
         findings.extend(thresholds(&terms, versions, events));
+        findings.extend(signatures(promotion, &terms, versions, events));
         findings.push(calm(promotion, &terms));
         findings.push(moved(promotion, asked, events));
     }
@@ -120,6 +122,17 @@ fn thresholds(terms: &PromotionTerms, versions: &[Version], events: &[Event]) ->
         }
     }
     findings
+}
+
+/// Every version was signed by a key that was trusted when it moved, where the terms demand it.
+fn signatures(promotion: &Promotion, terms: &PromotionTerms, versions: &[Version], events: &[Event]) -> Vec<Finding> {
+    let demanded = versions.iter().filter(|_| terms.trusted_signature_required);
+    let judged = demanded.map(|version| {
+        let rule = format!("{} is signed by a key that was trusted when it moved", version.name);
+        let counted = signature::counted(promotion, &version.name, events);
+        finding(&rule, counted.is_ok(), counted.unwrap_or_else(|why| why))
+    });
+    judged.collect()
 }
 
 fn calm(promotion: &Promotion, terms: &PromotionTerms) -> Finding {

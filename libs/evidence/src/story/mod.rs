@@ -3,6 +3,7 @@
 mod findings;
 mod promotion;
 mod run;
+mod signature;
 mod version;
 
 use serde::{Deserialize, Serialize};

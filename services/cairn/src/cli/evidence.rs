@@ -22,7 +22,8 @@ const PROVEN_MAX: usize = 100_000;
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Gathers the events that a promotion rests on, with their proofs, in one file: the model and its policy, the
-    /// versions, the runs that made them with data, code and artifacts, and the roles of those who agreed.
+    /// versions, the runs that made them with data, code and artifacts, the roles of those who agreed, and whose
+    /// signatures counted if there had to be one.
     Pack {
         /// The promotion: `projects/{project}/models/{model}/promotions/{promotion}`, or `{model}/{promotion}`.
         #[arg(long)]
@@ -150,6 +151,11 @@ impl Gathered<'_> {
         let (project, _) = model.split_once("/models/").context("it is not the name of a promotion")?;
         let told = self.stream(&format!("registry.model-{model}")).await?;
         self.streams("registry.policy", project).await?;
+        if promotion["terms"]["trusted_signature_required"] == true {
+            for scope in [project, model] {
+                self.stream(&format!("registry.signing-{scope}")).await?;
+            }
+        }
         let moves = promotion["moves"].as_array().cloned().unwrap_or_default();
         for step in moves {
             let version = format!("{model}/versions/{}", step["version"]);

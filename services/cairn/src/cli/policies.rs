@@ -37,6 +37,9 @@ pub enum Command {
         /// What a metric of the version must be at most. Any number of times.
         #[arg(long = "max", value_name = "METRIC=VALUE", value_parser = threshold)]
         most: Vec<(String, f64)>,
+        /// Move only versions that are signed by a key that a signing policy trusts then.
+        #[arg(long)]
+        require_signature: bool,
         /// How long nothing moves after it was asked for: `1h`.
         #[arg(long, value_parser = humantime::parse_duration)]
         calm_period: Option<std::time::Duration>,
@@ -57,7 +60,18 @@ pub async fn run(session: Session, command: Command) -> anyhow::Result<()> {
             let request = json!({"name": name(&session, model.as_deref())});
             session.output.one(&session.call(&format!("{SERVICE}/GetPromotionPolicy"), request).await?)
         }
-        Command::Set { model, aliases, stages, approvals, roles, least, most, calm_period, programs_approve } => {
+        Command::Set {
+            model,
+            aliases,
+            stages,
+            approvals,
+            roles,
+            least,
+            most,
+            require_signature,
+            calm_period,
+            programs_approve,
+        } => {
             let stages: Vec<String> = stages.iter().map(|stage| format!("STAGE_{}", stage.to_uppercase())).collect();
             let least = least.into_iter().map(|(metric, min)| json!({"metric": metric, "min": min}));
             let most = most.into_iter().map(|(metric, max)| json!({"metric": metric, "max": max}));
@@ -66,6 +80,7 @@ pub async fn run(session: Session, command: Command) -> anyhow::Result<()> {
                 "approver_roles": roles, "metric_thresholds": least.chain(most).collect::<Vec<Value>>(),
                 "calm_period": calm_period.map(|period| format!("{}s", period.as_secs())),
                 "service_accounts_may_approve": programs_approve,
+                "trusted_signature_required": require_signature,
             }));
             let name = name(&session, model.as_deref());
             let request = json!({"promotion_policy": {"name": name, "terms": terms}, "update_mask": "terms"});

@@ -75,7 +75,7 @@ pub enum Command {
         #[arg(long, default_value = "")]
         comment: String,
     },
-    /// Carries it out, once its calm period is over.
+    /// Carries it out, once its calm period is over or a signature counts again.
     Complete {
         /// Its full name.
         promotion: String,

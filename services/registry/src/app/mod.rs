@@ -27,6 +27,7 @@ pub use self::models::{ModelChange, NewModel};
 pub use self::policies::Policy;
 pub use self::promotions::PromotionStatus;
 pub use self::reading::Reading;
+use self::signing::trust;
 pub use self::signing::{NewSigningPolicy, Signing};
 pub use self::sources::Source;
 pub use self::versions::{NewVersion, Resolve};
@@ -34,7 +35,8 @@ use crate::config::Config;
 use crate::files::Files;
 use crate::hooks::Working;
 use crate::model::registered::{Command, Rejection};
-use crate::model::{DefaultPolicy, Model, ModelName, ProjectName, Terms};
+use crate::model::signing::Trust;
+use crate::model::{DefaultPolicy, Model, ModelName, PolicyScope, ProjectName, Terms};
 use crate::query::{Query, SearchError};
 
 /// The commands and queries of this service. Cheap to clone.
@@ -105,11 +107,23 @@ impl App {
         expected: Expected,
         command: impl Fn(Option<Arc<Terms>>) -> Command + Clone + Send + Sync,
     ) -> Result<(Arc<Model>, Position), Refusal> {
+        self.command_trusting(call, model, expected, &[], |default, _| command(default)).await
+    }
+
+    /// The same, and under these signing policies as they are at that moment.
+    async fn command_trusting(
+        &self,
+        call: &Call,
+        model: &ModelName,
+        expected: Expected,
+        policies: &[PolicyScope],
+        command: impl Fn(Option<Arc<Terms>>, Trust) -> Command + Clone + Send + Sync,
+    ) -> Result<(Arc<Model>, Position), Refusal> {
         let attempt = |mut work: Work, gate: Gate| {
             let (model, command) = (model.clone(), command.clone());
             async move {
                 let default = default_terms(&mut work, &model.parent()).await?;
-                let command = command(default);
+                let command = command(default, trust(&mut work, policies).await?);
                 if !gate.lets_command(&mut work, &model, &command).await? {
                     return Ok((None, work));
                 }

@@ -8,11 +8,16 @@ use uuid::Uuid;
 
 use super::{App, Call, Made, Reading, refused};
 use crate::model::registered::{Command, Rejection};
-use crate::model::{Approver, Evidence, ModelName, Move, PromotionName, Terms, Unmet, Version};
+use crate::model::signing::Trust;
+use crate::model::version::Facts;
+use crate::model::{Approver, Evidence, ModelName, Move, Number, PromotionName, Terms, Unmet, Version};
 use crate::query::{PromotionRecord, PromotionState};
 
 /// Namespace of promotion ids.
 const PROMOTIONS: Uuid = Uuid::from_u128(0x6361_6972_6e00_5000_8000_7072_6f6d_6f74);
+
+/// What versions are, by their numbers.
+type VersionFacts = Arc<BTreeMap<Number, Arc<Facts>>>;
 
 /// A promotion, and what it still lacks.
 #[derive(Clone, Debug, PartialEq)]
@@ -67,7 +72,11 @@ impl App {
             PromotionState::Pending => {
                 let model = record.name.parent();
                 let (state, default) = self.load(reading, &model).await?;
-                let evidence = self.evidence(reading, &model, &record.moves).await?;
+                let trust = match record.terms.needs_signature {
+                    true => self.trust_in(reading, &model).await?,
+                    false => Trust::default(),
+                };
+                let evidence = Evidence { facts: self.facts(reading, &model, &record.moves).await?, trust };
                 let open = state.promotion(record.name.promotion());
                 open.map(|open| state.unmet(open, &evidence, default.as_ref(), reading.now)).unwrap_or_default()
             }
@@ -84,17 +93,17 @@ impl App {
         approver: Approver,
         comment: &str,
     ) -> Result<Made<PromotionStatus>, Refusal> {
-        let evidence = self.evidence_for(name).await?;
+        let facts = self.facts_for(name).await?;
         let now = self.inner.clock.now();
-        let command = |default| Command::Approve {
+        let command = |default, trust| Command::Approve {
             promotion: name.promotion().to_owned(),
             approver: approver.clone(),
             comment: comment.to_owned(),
-            evidence: Arc::clone(&evidence),
+            evidence: Evidence { facts: Arc::clone(&facts), trust },
             default,
             now,
         };
-        self.act_on(call, name, command).await
+        self.decide_on(call, name, command).await
     }
 
     /// Rejects a promotion.
@@ -131,22 +140,22 @@ impl App {
         self.act_on(call, name, command).await
     }
 
-    /// Carries out a promotion whose last condition was one of time.
+    /// Carries out a promotion whose last condition was none of approval.
     pub async fn complete_promotion(
         &self,
         call: &Call,
         name: &PromotionName,
     ) -> Result<Made<PromotionStatus>, Refusal> {
-        let evidence = self.evidence_for(name).await?;
+        let facts = self.facts_for(name).await?;
         let (principal, now) = (call.principal().to_owned(), self.inner.clock.now());
-        let command = |default| Command::Complete {
+        let command = |default, trust| Command::Complete {
             promotion: name.promotion().to_owned(),
             principal: principal.clone(),
-            evidence: Arc::clone(&evidence),
+            evidence: Evidence { facts: Arc::clone(&facts), trust },
             default,
             now,
         };
-        self.act_on(call, name, command).await
+        self.decide_on(call, name, command).await
     }
 
     /// Moves without a promotion.
@@ -168,25 +177,40 @@ impl App {
         Ok(position)
     }
 
-    /// The metrics that the promotion's thresholds are held against. They never change, so they need no witness.
-    async fn evidence_for(&self, name: &PromotionName) -> Result<Evidence, Refusal> {
+    /// What the versions of a promotion are. That never changes, so it needs no witness.
+    async fn facts_for(&self, name: &PromotionName) -> Result<VersionFacts, Refusal> {
         let (model, reading) = (name.parent(), self.present());
         let (state, _) = self.load(&reading, &model).await?;
         state.name().map_err(|rejection| refused(CommandFault::Rejected(rejection), &model))?;
         match state.promotion(name.promotion()) {
-            Some(open) => self.evidence(&reading, &model, &open.moves).await,
-            // The command says why there is none.
-            None => Ok(Evidence::default()),
+            Some(open) => self.facts(&reading, &model, &open.moves).await,
+            // The command says why there are none.
+            None => Ok(VersionFacts::default()),
         }
     }
 
-    async fn evidence(&self, reading: &Reading, model: &ModelName, moves: &[Move]) -> Result<Evidence, Refusal> {
-        let mut evidence = BTreeMap::new();
+    async fn facts(&self, reading: &Reading, model: &ModelName, moves: &[Move]) -> Result<VersionFacts, Refusal> {
+        let mut facts = BTreeMap::new();
         for step in moves {
             let version = self.state::<Version>(reading, &model.version(step.version).stream()).await?;
-            evidence.insert(step.version, Arc::clone(&version.facts.metrics));
+            facts.insert(step.version, Arc::clone(&version.facts));
         }
-        Ok(Arc::new(evidence))
+        Ok(Arc::new(facts))
+    }
+
+    /// Carries out a command that may let a promotion happen, and gives what became of it.
+    ///
+    /// INVARIANT: whose signatures count is witnessed, so nothing moves by a key that is taken back meanwhile.
+    async fn decide_on(
+        &self,
+        call: &Call,
+        name: &PromotionName,
+        command: impl Fn(Option<Arc<Terms>>, Trust) -> Command + Clone + Send + Sync,
+    ) -> Result<Made<PromotionStatus>, Refusal> {
+        let model = name.parent();
+        let policies = model.signing_scopes();
+        let (_, position) = self.command_trusting(call, &model, Expected::Any, &policies, command).await?;
+        self.made_promotion(call, name, position).await
     }
 
     /// Carries out a command on a promotion that waits, and gives what became of it.

@@ -6,7 +6,7 @@ use cairn_service::Refusal;
 
 use super::{App, Call, Made, Reading};
 use crate::model::registered::Rejection;
-use crate::model::signing::{Command, Found, TrustedKey, judge};
+use crate::model::signing::{Command, Found, Trust, TrustedKey, judge};
 use crate::model::version::Facts;
 use crate::model::{ModelName, PolicyScope, SigningPolicy};
 
@@ -42,6 +42,16 @@ impl App {
             times = time(Revision(0)).await?.zip(time(last).await?);
         }
         Ok(Signing { scope: scope.clone(), policy: loaded.state, revision: loaded.revision, times })
+    }
+
+    /// Whose signatures count for a model then.
+    pub(super) async fn trust_in(&self, reading: &Reading, model: &ModelName) -> Result<Trust, Refusal> {
+        let mut policies = vec![];
+        for scope in model.signing_scopes() {
+            let loaded = self.loaded::<SigningPolicy>(reading, &scope.signing_stream()).await?;
+            policies.push((scope, loaded.state, loaded.revision));
+        }
+        Ok(Trust::by(policies))
     }
 
     /// Sets a policy as a whole, for versions that are registered from then on.
@@ -83,4 +93,14 @@ pub(super) async fn checked(
     let signature_check =
         judge(&policies, found).map_err(|rejection| CommandFault::Rejected(Rejection::from(rejection)))?;
     Ok(Arc::new(Facts { manifest: found.manifest.clone(), signature_check, ..Facts::clone(facts) }))
+}
+
+/// Whose signatures count by these policies at this moment, on which what is decided depends from then on.
+pub(super) async fn trust(work: &mut Work, scopes: &[PolicyScope]) -> Result<Trust, CommandFault<Rejection>> {
+    let mut policies = vec![];
+    for scope in scopes {
+        let loaded = work.witness::<SigningPolicy>(&scope.signing_stream()).await?;
+        policies.push((scope.clone(), loaded.state, loaded.revision));
+    }
+    Ok(Trust::by(policies))
 }

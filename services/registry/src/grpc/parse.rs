@@ -223,6 +223,7 @@ pub(super) fn policy(terms: proto::PromotionTerms) -> Result<Terms, Status> {
         approvals,
         roles,
         thresholds: terms.metric_thresholds.into_iter().map(threshold).collect::<Result<_, _>>()?,
+        needs_signature: terms.trusted_signature_required,
         calm: wait("terms.calm_period", terms.calm_period, Duration::ZERO)?,
         lifetime: wait("terms.request_lifetime", terms.request_lifetime, LIFETIME)?,
         programs_approve: terms.service_accounts_may_approve,

@@ -21,7 +21,7 @@ pub use model_name::NameClaim;
 pub use name::{ModelName, Number, PolicyScope, ProjectName, PromotionName, VersionName};
 pub use origin::Origin;
 pub use policy::DefaultPolicy;
-pub use promotion::{Approver, Evidence, Move, Promotion, Target, Unmet};
+pub use promotion::{Approver, CountedSignature, Evidence, Move, Promotion, Target, Uncounted, Unmet};
 pub use registered::Model;
 pub use signing::SigningPolicy;
 pub use stage::Stage;

@@ -21,6 +21,8 @@ pub struct Terms {
     /// Roles whose holders may approve.
     pub roles: BTreeSet<String>,
     pub thresholds: Vec<Threshold>,
+    /// Whether every version must be signed by a key that is trusted when it moves.
+    pub needs_signature: bool,
     /// How long nothing moves after it was asked for.
     pub calm: Duration,
     /// How long a promotion waits.
@@ -45,6 +47,7 @@ impl Default for Terms {
             approvals: 1,
             roles: APPROVERS.map(str::to_owned).into(),
             thresholds: vec![],
+            needs_signature: false,
             calm: Duration::ZERO,
             lifetime: LIFETIME,
             programs_approve: false,
@@ -75,6 +78,7 @@ impl Terms {
             && self.approvals >= other.approvals
             && self.roles.is_subset(&other.roles)
             && other.thresholds.iter().all(is_covered)
+            && (self.needs_signature || !other.needs_signature)
             && self.calm >= other.calm
             && self.lifetime <= other.lifetime
             && (other.programs_approve || !self.programs_approve)
@@ -106,6 +110,7 @@ mod tests {
             approvals: 2,
             roles: ["roles/manager".to_owned()].into(),
             thresholds: vec![Threshold { metric: "auc".into(), min: Some(0.9), max: None }],
+            needs_signature: true,
             calm: Duration::from_secs(60),
             ..Terms::default()
         }
@@ -123,6 +128,7 @@ mod tests {
             |terms| terms.thresholds[0].min = Some(0.8),
             |terms| terms.thresholds[0] = Threshold { metric: "auc".into(), min: None, max: Some(1.0) },
             |terms| terms.thresholds.clear(),
+            |terms| terms.needs_signature = false,
             |terms| terms.calm = Duration::ZERO,
             |terms| terms.lifetime *= 2,
             |terms| terms.programs_approve = true,

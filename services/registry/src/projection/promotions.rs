@@ -52,7 +52,9 @@ pub(super) fn apply(tx: &Connection, recorded: &Recorded, event: &Event) -> rusq
         Change::Withdrawn { promotion, principal, comment } => {
             end(tx, name, promotion, recorded, "WITHDRAWN", principal, comment)
         }
-        Change::Completed { promotion, principal } => end(tx, name, promotion, recorded, "COMPLETED", principal, ""),
+        Change::Completed { promotion, principal, .. } => {
+            end(tx, name, promotion, recorded, "COMPLETED", principal, "")
+        }
         _ => Ok(()),
     }
 }

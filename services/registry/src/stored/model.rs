@@ -6,6 +6,7 @@ use cairn_eventstore::{DecodeFault, Stored};
 use cairn_kernel::Position;
 use prost::Message;
 
+use super::signing::{decode_counted, encode_counted};
 use super::{kinds, malformed, name, read, terms};
 use crate::convert::{from_timestamp, timestamp};
 use crate::model::registered::{Change, Event};
@@ -122,8 +123,9 @@ impl Stored for Model {
                 let message = proto::PromotionWithdrawn { promotion: named(&promotion), principal, comment };
                 (WITHDRAWN, message.encode_to_vec().into())
             }
-            Change::Completed { promotion, principal } => {
-                let message = proto::PromotionCompleted { promotion: named(&promotion), principal };
+            Change::Completed { promotion, principal, signatures } => {
+                let signatures = signatures.iter().map(encode_counted).collect();
+                let message = proto::PromotionCompleted { promotion: named(&promotion), principal, signatures };
                 (COMPLETED, message.encode_to_vec().into())
             }
             Change::Bypassed { moves, principal, justification } => {
@@ -242,9 +244,11 @@ fn of_promotion(kind: &str, payload: &[u8]) -> Result<Event, DecodeFault> {
             (model, Change::Withdrawn { promotion, principal, comment })
         }
         COMPLETED => {
-            let proto::PromotionCompleted { promotion, principal } = read(payload)?;
+            let proto::PromotionCompleted { promotion, principal, signatures } = read(payload)?;
             let (model, promotion) = id(&promotion)?;
-            (model, Change::Completed { promotion, principal })
+            let signatures = signatures.into_iter().map(|counted| decode_counted(kind, counted));
+            let signatures = signatures.collect::<Result<_, _>>()?;
+            (model, Change::Completed { promotion, principal, signatures })
         }
         _ => return Err(DecodeFault::UnknownKind(kind.to_owned())),
     };
@@ -253,14 +257,26 @@ fn of_promotion(kind: &str, payload: &[u8]) -> Result<Event, DecodeFault> {
 
 #[cfg(test)]
 mod tests {
+    use cairn_kernel::Revision;
+
     use super::*;
+    use crate::model::{CountedSignature, PolicyScope};
 
     #[test]
     fn a_promotions_event_leads_back_to_its_model() {
         let model: ModelName = "projects/p/models/m".parse().unwrap();
-        let change = Change::Completed { promotion: "1".into(), principal: "users/ada".into() };
-        let event = Event { model, change };
-        let (kind, payload) = Model::encode(&event);
-        assert_eq!(Model::decode(kind, &payload).unwrap(), event);
+        let counted = |version, trusted_by| CountedSignature {
+            version: Number(version),
+            fingerprint: "f".into(),
+            trusted_by,
+            policy_revision: Revision(3),
+        };
+        let project = counted(1, PolicyScope::Project(model.parent()));
+        for signatures in [vec![], vec![project, counted(2, PolicyScope::Model(model.clone()))]] {
+            let change = Change::Completed { promotion: "1".into(), principal: "users/ada".into(), signatures };
+            let event = Event { model: model.clone(), change };
+            let (kind, payload) = Model::encode(&event);
+            assert_eq!(Model::decode(kind, &payload).unwrap(), event);
+        }
     }
 }

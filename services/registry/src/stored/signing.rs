@@ -4,11 +4,12 @@ use bytes::Bytes;
 use cairn_contract::cairn::registry::events::v1 as proto;
 use cairn_contract::cairn::registry::v1::SigningKey;
 use cairn_eventstore::{DecodeFault, Stored};
+use cairn_kernel::Revision;
 use prost::Message;
 
 use super::{kinds, malformed, name, read};
 use crate::model::signing::{Event, TrustedKey};
-use crate::model::{ModelName, PolicyScope, SigningPolicy};
+use crate::model::{CountedSignature, ModelName, Number, PolicyScope, SigningPolicy};
 
 kinds! {
     SET = SigningPolicySet;
@@ -28,10 +29,7 @@ impl Stored for SigningPolicy {
         match kind {
             SET => {
                 let proto::SigningPolicySet { scope, keys, required } = read(payload)?;
-                let scope = match scope.parse::<ModelName>() {
-                    Ok(model) => PolicyScope::Model(model),
-                    Err(_) => PolicyScope::Project(name(kind, &scope)?),
-                };
+                let scope = scope_of(kind, &scope)?;
                 let trusted = |key: SigningKey| {
                     let public = key.public_key_pem.parse().map_err(|fault| malformed(kind, fault))?;
                     Ok(TrustedKey { name: key.name, key: public })
@@ -42,6 +40,32 @@ impl Stored for SigningPolicy {
             _ => Err(DecodeFault::UnknownKind(kind.to_owned())),
         }
     }
+}
+
+/// Whose policy it is.
+fn scope_of(kind: &str, text: &str) -> Result<PolicyScope, DecodeFault> {
+    match text.parse::<ModelName>() {
+        Ok(model) => Ok(PolicyScope::Model(model)),
+        Err(_) => Ok(PolicyScope::Project(name(kind, text)?)),
+    }
+}
+
+pub(super) fn encode_counted(counted: &CountedSignature) -> proto::CountedSignature {
+    proto::CountedSignature {
+        version: counted.version.0,
+        key_fingerprint: counted.fingerprint.clone(),
+        trusted_by: counted.trusted_by.name().to_string(),
+        policy_revision: counted.policy_revision.0,
+    }
+}
+
+pub(super) fn decode_counted(kind: &str, message: proto::CountedSignature) -> Result<CountedSignature, DecodeFault> {
+    Ok(CountedSignature {
+        version: Number(message.version),
+        fingerprint: message.key_fingerprint,
+        trusted_by: scope_of(kind, &message.trusted_by)?,
+        policy_revision: Revision(message.policy_revision),
+    })
 }
 
 /// A key in the contract's words.

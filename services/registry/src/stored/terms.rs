@@ -54,6 +54,7 @@ pub fn encode(terms: &Terms) -> proto::PromotionTerms {
         calm_period: Some(duration(terms.calm)),
         request_lifetime: Some(duration(terms.lifetime)),
         service_accounts_may_approve: terms.programs_approve,
+        trusted_signature_required: terms.needs_signature,
     }
 }
 
@@ -70,6 +71,7 @@ pub fn decode(terms: proto::PromotionTerms) -> Terms {
         approvals: terms.approvals_required,
         roles: terms.approver_roles.into_iter().collect(),
         thresholds: terms.metric_thresholds.into_iter().map(threshold).collect(),
+        needs_signature: terms.trusted_signature_required,
         calm: terms.calm_period.map(from_duration).unwrap_or_default(),
         lifetime: terms.request_lifetime.map(from_duration).unwrap_or_default(),
         programs_approve: terms.service_accounts_may_approve,

@@ -3,16 +3,22 @@
 use std::sync::Arc;
 
 use cairn_contract::cairn::experiments::events::v1 as events;
-use cairn_kernel::{Code, Expected};
+use cairn_contract::cairn::registry::events::v1::{CountedSignature, PromotionCompleted, SigningPolicySet};
+use cairn_eventstore::{Direction, EventStore, Filter};
+use cairn_kernel::{Code, Expected, Position};
 use cairn_objects::{Digest, Expect, of_bytes};
 use cairn_registry::Config;
-use cairn_registry::app::{NewSigningPolicy, NewVersion};
+use cairn_registry::app::{NewSigningPolicy, NewVersion, PromotionStatus};
 use cairn_registry::model::signing::TrustedKey;
 use cairn_registry::model::version::{Artifact, Facts, Manifest, SignatureCheck};
-use cairn_registry::model::{ModelName, PolicyScope, VersionName};
+use cairn_registry::model::{
+    Alias, Approver, ModelName, Move, Number, PolicyScope, PromotionName, Target, Terms, VersionName,
+};
+use cairn_registry::query::PromotionState;
 use cairn_service::Refusal;
+use prost::{Message, Name};
 
-use crate::support::{Service, call, project, request};
+use crate::support::{Service, by, call, project, request};
 
 const SIGNATURE: &[u8] = include_bytes!("../fixtures/model.sig");
 const KEY: &str = include_str!("../fixtures/release.pub");
@@ -76,6 +82,53 @@ impl Service {
             }
         }
     }
+}
+
+/// What promotions that demand a signature wait for, after a model's two versions: one that is signed, one that is not.
+struct Guarded {
+    service: Service,
+    model: ModelName,
+}
+
+impl Guarded {
+    async fn new() -> Self {
+        let service = Service::signed().await;
+        service.trust(of_project(), true, false).await;
+        let model = service.model("m").await;
+        service.register(&model).await.unwrap();
+        service.version(&model, &[], &[]).await;
+        let terms = Terms { aliases: [champion()].into(), needs_signature: true, ..Terms::default() };
+        service.app.set_policy(&call(), &of_project(), Expected::Any, terms, false).await.unwrap();
+        Self { service, model }
+    }
+
+    async fn ask(&self, version: u32) -> PromotionStatus {
+        let moves = vec![Move { version: Number(version), target: Target::Alias(champion()) }];
+        self.service.app.request_promotion(&by("users/ada"), &self.model, moves, "").await.unwrap().value
+    }
+
+    async fn approve(&self, name: &PromotionName) -> Result<PromotionStatus, Refusal> {
+        let held = vec![("roles/manager".into(), Position(1))];
+        let bob = Approver { principal: "users/bob".into(), is_person: true, held };
+        Ok(self.service.app.approve_promotion(&by("users/bob"), name, bob, "").await?.value)
+    }
+
+    /// What a promotion lacks, for machines and for people.
+    async fn lacks(&self, name: &PromotionName) -> Vec<(&'static str, String)> {
+        let status = self.service.app.promotion(&call(), name).await.unwrap();
+        status.unmet.iter().map(|unmet| (unmet.kind(), unmet.to_string())).collect()
+    }
+
+    /// The events that a type has in the log, oldest first, each with its position.
+    async fn told<M: Message + Name + Default>(&self) -> Vec<(Position, M)> {
+        let page = self.service.store.read_all(Position(0), Direction::Forwards, &Filter::all(), 10_000).await.unwrap();
+        let of_it = page.events.into_iter().filter(|event| &*event.kind == M::full_name().as_str());
+        of_it.map(|event| (event.position, M::decode(event.payload.as_ref()).unwrap())).collect()
+    }
+}
+
+fn champion() -> Alias {
+    "champion".parse().unwrap()
 }
 
 fn of_project() -> PolicyScope {
@@ -191,4 +244,82 @@ async fn a_deleted_version_takes_its_list_of_files_with_it() {
     service.app.delete_version(&call(), &name, Expected::Any).await.unwrap();
     let refused = service.app.version_artifacts(&call(), &name, 10, "").await.unwrap_err();
     assert_eq!(refused.reason, "MODEL_VERSION_NOT_FOUND");
+}
+
+#[tokio::test]
+async fn a_promotion_that_demands_a_signature_moves_by_a_key_that_is_trusted_when_it_is_decided() {
+    let guarded = Guarded::new().await;
+    let unsigned = guarded.ask(2).await.record.name;
+    let approvals = ("APPROVALS", "0 of 1 approvals".to_owned());
+    let absent = ("SIGNATURE", "version 2 has no signature that counts: it is not signed".to_owned());
+    assert_eq!(guarded.lacks(&unsigned).await, [approvals.clone(), absent.clone()]);
+    assert_eq!(guarded.approve(&unsigned).await.unwrap().record.state, PromotionState::Pending);
+    assert_eq!(guarded.lacks(&unsigned).await, [absent]);
+
+    let signed = guarded.ask(1).await.record.name;
+    assert_eq!(guarded.lacks(&signed).await, [approvals]);
+    // The key is taken back between registration and decision: somebody's yes is noted, and nothing moves.
+    guarded.service.trust(of_project(), false, false).await;
+    assert_eq!(guarded.approve(&signed).await.unwrap().record.state, PromotionState::Pending);
+    let key = Digest::of(KEY.as_bytes());
+    let problem = format!("version 1 has no signature that counts: key release ({key}) is trusted no longer");
+    assert_eq!(guarded.lacks(&signed).await, [("SIGNATURE", problem.clone())]);
+    let refused = guarded.service.app.complete_promotion(&by("users/ada"), &signed).await.unwrap_err();
+    assert_eq!(refused.reason, "PROMOTION_CONDITIONS_UNMET");
+    assert!(refused.message.contains(&problem), "{}", refused.message);
+    // A policy of signatures is none of promotions: what waits is not void. The model trusts the key from now on.
+    guarded.service.trust(PolicyScope::Model(guarded.model.clone()), true, false).await;
+    let done = guarded.service.app.complete_promotion(&by("users/ada"), &signed).await.unwrap().value;
+    assert_eq!(done.record.state, PromotionState::Completed);
+    let [(_, completed)] = guarded.told::<PromotionCompleted>().await.try_into().unwrap();
+    let counted = CountedSignature {
+        version: 1,
+        key_fingerprint: key.to_string(),
+        trusted_by: guarded.model.to_string(),
+        policy_revision: 0,
+    };
+    assert_eq!(completed.signatures, [counted]);
+    // What was asked for another version is judged by its own.
+    assert_eq!(guarded.lacks(&unsigned).await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn however_withdrawal_and_decision_race_nothing_moves_by_a_key_that_the_log_no_longer_trusts() {
+    const TURNS: usize = 100;
+    let guarded = Arc::new(Guarded::new().await);
+    for turn in 0..TURNS {
+        // It waits for nothing but the key.
+        guarded.service.trust(of_project(), false, false).await;
+        let name = guarded.ask(1).await.record.name;
+        guarded.approve(&name).await.unwrap();
+        guarded.service.trust(of_project(), true, false).await;
+        let (one, other) = (Arc::clone(&guarded), Arc::clone(&guarded));
+        let complete = async move { one.service.app.complete_promotion(&by("users/ada"), &name).await.map(drop) };
+        let withdraw = async move { other.service.trust(of_project(), false, false).await };
+        // Who begins has the better chance.
+        let (completed, withdrawn) = match turn % 2 {
+            0 => (tokio::spawn(complete), tokio::spawn(withdraw)),
+            _ => {
+                let withdrawn = tokio::spawn(withdraw);
+                (tokio::spawn(complete), withdrawn)
+            }
+        };
+        withdrawn.await.unwrap();
+        if let Err(refused) = completed.await.unwrap() {
+            assert_eq!(refused.reason, "PROMOTION_CONDITIONS_UNMET");
+        }
+    }
+    // One policy after the other, and what was carried out while each was in force.
+    let mut is_trusted = false;
+    let mut told: Vec<(Position, Option<bool>)> = vec![];
+    told.extend(guarded.told::<SigningPolicySet>().await.into_iter().map(|(at, set)| (at, Some(!set.keys.is_empty()))));
+    told.extend(guarded.told::<PromotionCompleted>().await.into_iter().map(|(at, _)| (at, None)));
+    told.sort_by_key(|(at, _)| *at);
+    for (at, set) in &told {
+        match set {
+            Some(trusts) => is_trusted = *trusts,
+            None => assert!(is_trusted, "carried out at {at} by a key that was withdrawn"),
+        }
+    }
+    assert!(told.iter().any(|(_, set)| set.is_none()), "nothing was ever carried out");
 }

@@ -9,6 +9,8 @@ mod promote;
 #[cfg(test)]
 mod random;
 #[cfg(test)]
+mod signed;
+#[cfg(test)]
 mod spec;
 mod versions;
 
@@ -18,7 +20,9 @@ use std::sync::Arc;
 use cairn_kernel::{Aggregate, Position, Time};
 
 use super::entry::{ENTRIES_MAX, Pairs, changes, count_after};
-use super::{Alias, Approver, Evidence, ModelName, Move, Number, Origin, Promotion, Stage, Target, Terms};
+use super::{
+    Alias, Approver, CountedSignature, Evidence, ModelName, Move, Number, Origin, Promotion, Stage, Target, Terms,
+};
 
 pub use fault::{End, Rejection};
 
@@ -226,6 +230,8 @@ pub enum Change {
     Completed {
         promotion: String,
         principal: String,
+        /// Those that it rests on.
+        signatures: Vec<CountedSignature>,
     },
     Bypassed {
         moves: Vec<Move>,

@@ -141,7 +141,8 @@ impl Model {
         after.approvers.push(principal.clone());
         if self.unmet(&after, evidence, default.as_ref(), now).is_empty() {
             changes.extend(self.carried_out(&after.moves)?);
-            changes.push(Change::Completed { promotion: promotion.to_owned(), principal });
+            let signatures = after.signatures(evidence);
+            changes.push(Change::Completed { promotion: promotion.to_owned(), principal, signatures });
         }
         Ok(changes)
     }
@@ -160,7 +161,8 @@ impl Model {
             return Err(Rejection::Unmet { promotion: promotion.to_owned(), unmet });
         }
         let mut changes = self.carried_out(&open.moves)?;
-        changes.push(Change::Completed { promotion: promotion.to_owned(), principal });
+        let signatures = open.signatures(evidence);
+        changes.push(Change::Completed { promotion: promotion.to_owned(), principal, signatures });
         Ok(changes)
     }
 

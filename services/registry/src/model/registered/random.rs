@@ -2,8 +2,10 @@
 
 use proptest::prelude::*;
 
+use super::signed::{by_project, evidence, signed};
 use super::spec::{NOW, champion, create, strict};
 use super::*;
+use crate::model::version::Facts;
 
 /// What somebody tries. People and promotions are small numbers, so that they meet.
 #[derive(Clone, Debug)]
@@ -15,7 +17,13 @@ enum Try {
     Alias(u32),
     RemoveAlias,
     Stage(u32, usize),
-    Terms(u32, bool),
+    Terms {
+        approvals: u32,
+        needs_signature: bool,
+        may_relax: bool,
+    },
+    /// The key is trusted from now on, or no longer.
+    Trust(bool),
     Request(usize, u32),
     Approve(usize, usize),
     Reject(usize, usize),
@@ -40,7 +48,10 @@ fn tries() -> impl Strategy<Value = Try> {
         2 => (1..6u32).prop_map(Try::Alias),
         1 => Just(Try::RemoveAlias),
         2 => ((1..6u32), 0..4usize).prop_map(|(version, stage)| Try::Stage(version, stage)),
-        1 => ((1..3u32), any::<bool>()).prop_map(|(approvals, may_relax)| Try::Terms(approvals, may_relax)),
+        1 => ((1..3u32), any::<bool>(), any::<bool>()).prop_map(|(approvals, needs_signature, may_relax)| {
+            Try::Terms { approvals, needs_signature, may_relax }
+        }),
+        2 => any::<bool>().prop_map(Try::Trust),
         4 => ((0..PEOPLE), 1..6u32).prop_map(|(who, version)| Try::Request(who, version)),
         6 => ((0..PEOPLE), 0..6usize).prop_map(|(who, which)| Try::Approve(who, which)),
         1 => ((0..PEOPLE), 0..6usize).prop_map(|(who, which)| Try::Reject(who, which)),
@@ -61,17 +72,24 @@ struct World {
     roles: Vec<Option<Position>>,
     asked: Vec<String>,
     default: Option<Arc<Terms>>,
+    /// Since which event of its policy the project trusts the key, if it does.
+    trusted: Option<u64>,
 }
 
 impl World {
     fn command(&mut self, tried: &Try) -> Option<Command> {
         let (default, now) = (self.default.clone(), self.now);
         let which = |at: usize| self.asked.get(at % self.asked.len().max(1)).cloned().unwrap_or_default();
-        let evidence = Evidence::default();
+        let evidence = self.evidence();
         Some(match *tried {
             Try::Grant(who) => {
                 self.position += 1;
                 self.roles[who].get_or_insert(Position(self.position));
+                return None;
+            }
+            Try::Trust(is_trusted) => {
+                self.position += 1;
+                self.trusted = is_trusted.then_some(self.position);
                 return None;
             }
             Try::Later => {
@@ -88,8 +106,8 @@ impl World {
                 archive_existing: stage % 2 == 0,
                 default,
             },
-            Try::Terms(approvals, may_relax) => {
-                let terms = Arc::new(Terms { approvals, ..Terms::clone(&strict()) });
+            Try::Terms { approvals, needs_signature, may_relax } => {
+                let terms = Arc::new(Terms { approvals, needs_signature, ..Terms::clone(&strict()) });
                 Command::SetTerms { terms, default, may_relax }
             }
             Try::Request(who, version) => {
@@ -133,6 +151,14 @@ impl World {
         })
     }
 
+    /// Versions with even numbers are signed.
+    fn evidence(&self) -> Evidence {
+        let facts =
+            [1, 2, 3, 4, 5].map(|version| (version, if version % 2 == 0 { signed() } else { Facts::default() }));
+        let trusting: Vec<_> = self.trusted.map(|since| (by_project(), since)).into_iter().collect();
+        evidence(facts, &trusting)
+    }
+
     fn attempt(&mut self, tried: &Try) {
         let Some(command) = self.command(tried) else { return };
         let Ok(events) = self.model.decide(command) else { return };
@@ -155,21 +181,24 @@ impl World {
                     let numbers = self.history.iter().filter(|event| matches!(event.change, Change::Numbered { .. }));
                     assert_eq!(version.0 as usize, numbers.count() + 1, "a number is left out or given twice");
                 }
-                Change::Completed { promotion, .. } => self.judge_completed(promotion, events),
+                Change::Completed { promotion, signatures, .. } => {
+                    self.judge_completed(promotion, signatures, events);
+                }
                 _ => {}
             }
         }
     }
 
-    /// Enough people approved, none of them who asked, each by a role that they held when it was asked for.
-    fn judge_completed(&self, promotion: &str, events: &[Event]) {
+    /// Enough people approved, none of them who asked, each by a role that they held when it was asked for; and what had
+    /// to be signed is, by a key that is trusted now.
+    fn judge_completed(&self, promotion: &str, signatures: &[CountedSignature], events: &[Event]) {
         let asked = self.history.iter().find_map(|event| match &event.change {
-            Change::Requested { promotion: id, requester, terms, roles_position, .. } if id == promotion => {
-                Some((requester, terms, *roles_position))
+            Change::Requested { promotion: id, moves, requester, terms, roles_position, .. } if id == promotion => {
+                Some((moves, requester, terms, *roles_position))
             }
             _ => None,
         });
-        let (requester, terms, roles_position) = asked.expect("what is completed was asked for");
+        let (moves, requester, terms, roles_position) = asked.expect("what is completed was asked for");
         let mut approvers = BTreeSet::new();
         for event in self.history.iter().chain(events) {
             if let Change::Approved { promotion: id, approver, role_position, .. } = &event.change
@@ -184,6 +213,14 @@ impl World {
             }
         }
         assert!(approvers.len() >= terms.approvals as usize, "too few approved: {approvers:?}");
+        let counted: Vec<_> =
+            signatures.iter().map(|signature| (signature.version, Some(signature.policy_revision.0))).collect();
+        let demanded: Vec<_> = match terms.needs_signature {
+            true => moves.iter().map(|step| (step.version, self.trusted)).collect(),
+            false => vec![],
+        };
+        assert_eq!(counted, demanded, "a signature that does not count, or one that was not demanded");
+        assert!(demanded.iter().all(|(version, _)| version.0 % 2 == 0), "an unsigned version moved: {demanded:?}");
     }
 }
 
@@ -191,7 +228,9 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
     #[test]
-    fn in_no_history_does_a_requester_approve_or_a_later_role_count(tried in prop::collection::vec(tries(), 1..120)) {
+    fn in_no_history_does_a_requester_approve_or_a_later_role_or_a_withdrawn_key_count(
+        tried in prop::collection::vec(tries(), 1..120)
+    ) {
         let mut world = World {
             model: Model::default(),
             history: vec![],
@@ -200,6 +239,7 @@ proptest! {
             roles: vec![None; PEOPLE],
             asked: vec![],
             default: Some(strict()),
+            trusted: None,
         };
         world.attempt(&Try::Create);
         world.attempt(&Try::Number);

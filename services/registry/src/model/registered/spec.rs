@@ -3,11 +3,12 @@ use std::time::Duration;
 use cairn_testkit::given;
 
 use super::*;
+use crate::model::version::Facts;
 use crate::model::{Threshold, Unmet};
 
 pub(super) const NOW: Time = Time::from_millis(1_800_000_000_000);
-const ADA: &str = "users/ada";
-const BOB: &str = "users/bob";
+pub(super) const ADA: &str = "users/ada";
+pub(super) const BOB: &str = "users/bob";
 
 pub(super) fn name() -> ModelName {
     "projects/p/models/m".parse().unwrap()
@@ -25,7 +26,7 @@ pub(super) fn create() -> Command {
     Command::Create { name: name(), display_name: "m".into(), description: String::new(), tags: BTreeMap::new() }
 }
 
-fn numbered(versions: u32) -> Vec<Event> {
+pub(super) fn numbered(versions: u32) -> Vec<Event> {
     let numbers =
         (1..=versions).map(|number| event(Change::Numbered { version: Number(number), request: String::new() }));
     [created()].into_iter().chain(numbers).collect()
@@ -39,7 +40,7 @@ fn set_alias(version: u32, default: Option<Arc<Terms>>) -> Command {
     Command::SetAlias { alias: champion(), version: Number(version), default }
 }
 
-fn moved(from: Option<u32>, to: u32) -> Event {
+pub(super) fn moved(from: Option<u32>, to: u32) -> Event {
     event(Change::AliasMoved { alias: champion(), from: from.map(Number), to: Number(to) })
 }
 
@@ -56,7 +57,7 @@ pub(super) fn strict() -> Arc<Terms> {
     Arc::new(Terms { aliases: [champion()].into(), stages: [Stage::Production].into(), ..Terms::default() })
 }
 
-fn to_champion(version: u32) -> Vec<Move> {
+pub(super) fn to_champion(version: u32) -> Vec<Move> {
     vec![Move { version: Number(version), target: Target::Alias(champion()) }]
 }
 
@@ -72,7 +73,7 @@ fn request(moves: Vec<Move>, terms: &Arc<Terms>) -> Command {
     }
 }
 
-fn requested(moves: Vec<Move>, terms: &Arc<Terms>) -> Event {
+pub(super) fn requested(moves: Vec<Move>, terms: &Arc<Terms>) -> Event {
     event(Change::Requested {
         promotion: "1".into(),
         moves,
@@ -85,22 +86,25 @@ fn requested(moves: Vec<Move>, terms: &Arc<Terms>) -> Event {
     })
 }
 
-fn manager(principal: &str, since: u64) -> Approver {
+pub(super) fn manager(principal: &str, since: u64) -> Approver {
     Approver { principal: principal.into(), is_person: true, held: vec![("roles/manager".into(), Position(since))] }
 }
 
 fn approve(approver: Approver, terms: &Arc<Terms>, now: Time) -> Command {
-    Command::Approve {
-        promotion: "1".into(),
-        approver,
-        comment: String::new(),
-        evidence: Evidence::default(),
-        default: Some(Arc::clone(terms)),
-        now,
-    }
+    approve_with(Evidence::default(), approver, terms, now)
 }
 
-fn approved(principal: &str, since: u64) -> Event {
+pub(super) fn approve_with(evidence: Evidence, approver: Approver, terms: &Arc<Terms>, now: Time) -> Command {
+    let (promotion, comment) = ("1".into(), String::new());
+    Command::Approve { promotion, approver, comment, evidence, default: Some(Arc::clone(terms)), now }
+}
+
+pub(super) fn complete(evidence: Evidence, terms: &Arc<Terms>, now: Time) -> Command {
+    let (promotion, principal) = ("1".into(), ADA.into());
+    Command::Complete { promotion, principal, evidence, default: Some(Arc::clone(terms)), now }
+}
+
+pub(super) fn approved(principal: &str, since: u64) -> Event {
     event(Change::Approved {
         promotion: "1".into(),
         approver: principal.into(),
@@ -111,7 +115,7 @@ fn approved(principal: &str, since: u64) -> Event {
 }
 
 fn completed(principal: &str) -> Event {
-    event(Change::Completed { promotion: "1".into(), principal: principal.into() })
+    event(Change::Completed { promotion: "1".into(), principal: principal.into(), signatures: vec![] })
 }
 
 fn protected(target: Target) -> Rejection {
@@ -295,12 +299,10 @@ fn a_promotion_waits_for_every_condition_and_says_which_are_missing() {
     let thresholds = vec![Threshold { metric: "auc".into(), min: Some(0.9), max: None }];
     let terms = Arc::new(Terms { approvals: 2, calm, thresholds, ..Terms::clone(&strict()) });
     let history = || numbered(2).into_iter().chain([requested(to_champion(2), &terms)]);
-    let complete = |auc: f64, now: Time| Command::Complete {
-        promotion: "1".into(),
-        principal: ADA.into(),
-        evidence: Arc::new([(Number(2), Arc::new([("auc".to_owned(), auc)].into()))].into()),
-        default: Some(Arc::clone(&terms)),
-        now,
+    let complete = |auc: f64, now: Time| {
+        let facts = Facts { metrics: Arc::new([("auc".to_owned(), auc)].into()), ..Facts::default() };
+        let facts = Arc::new([(Number(2), Arc::new(facts))].into());
+        complete(Evidence { facts, ..Evidence::default() }, &terms, now)
     };
     let unmet = vec![
         Unmet::Approvals { have: 0, need: 2 },

@@ -4,6 +4,7 @@ mod fault;
 mod judge;
 #[cfg(test)]
 mod spec;
+mod trust;
 
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use super::{ModelName, PolicyScope, registered};
 
 pub use fault::Rejection;
 pub use judge::{Found, SignatureFile, judge};
+pub use trust::{Trust, TrustedBy};
 
 /// Most keys of one policy: a signature that names none is held against each.
 pub const KEYS_MAX: usize = 32;
