@@ -18,7 +18,7 @@ PROFILE_FOLDER = $(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 CAIRN = $(CARGO_TARGET_DIR)/$(PROFILE_FOLDER)/cairn
 CAIRN_DEBUG = $(CARGO_TARGET_DIR)/debug/cairn
 # Selected so that their dependencies have the features that the tests build them with, and nothing is compiled twice.
-PROGRAMS := --workspace --bins --example s3_server
+PROGRAMS := --workspace --bins --example s3_server --example s3_conformance
 
 .PHONY: help demo up build check test test-rust test-python fmt lint deny docs bench clean
 

@@ -32,6 +32,7 @@ mod privacy;
 mod projects;
 mod promotions;
 mod rebuild;
+mod register;
 mod run_logs;
 mod runs;
 mod session;
@@ -39,6 +40,7 @@ mod signing;
 mod transparency;
 mod up;
 mod verify;
+mod version_files;
 mod witness;
 
 use std::io::{Write, stderr, stdout};
