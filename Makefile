@@ -47,7 +47,7 @@ test-rust: ## All Rust tests (with cargo-nextest where it is installed).
 	fi
 
 test-python: $(VENV)/.ready ## The Python SDK; genuine clients against the real program, answer by answer beside a genuine MLflow server.
-	@echo "starting, each on free ports and in a temporary folder: Cairn, a genuine MLflow server, an S3 stand-in;"
+	@echo "starting, each on free ports and in a temporary folder: Cairn, a genuine MLflow server, stand-ins for S3;"
 	@echo "as root also small loop-back file systems, a control group, network and mount namespaces of the tests' own"
 	cargo build $(PROGRAMS)
 	cd libs/python && $(abspath $(VENV))/bin/python -m pytest -q -p no:cacheprovider

@@ -10,11 +10,10 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import quote
-from xml.etree import ElementTree
 
+import boto3
 import pytest
-import requests
+from botocore.config import Config
 
 from suite import Suite
 
@@ -35,9 +34,11 @@ threading.Event().wait()
 class Store:
     """A running S3 with one bucket."""
 
-    def __init__(self, endpoint: str, folder: Path | None = None):
+    def __init__(self, endpoint: str):
         self.endpoint = endpoint
-        self._folder = folder
+        path = Config(s3={"addressing_style": "path"})
+        self.s3 = boto3.client("s3", endpoint_url=endpoint, aws_access_key_id=KEY, aws_secret_access_key=SECRET,
+                               region_name="us-east-1", config=path)
 
     @property
     def settings(self) -> dict[str, str]:
@@ -46,21 +47,10 @@ class Store:
                 "MINIO_ACCESS_KEY": KEY, "MINIO_SECRET_KEY": SECRET}
 
     def objects(self) -> dict[str, bytes]:
-        """All that lies in the bucket, past Cairn and its way of asking."""
-        if self._folder:
-            root = self._folder / BUCKET
-            return {str(file.relative_to(root)): file.read_bytes() for file in root.rglob("*") if file.is_file()}
-        found, token = {}, None
-        while True:
-            more = {"continuation-token": token} if token else {}
-            listed = requests.get(f"{self.endpoint}/{BUCKET}", params={"list-type": "2", **more})
-            page = ElementTree.fromstring(listed.content)
-            space = {"s3": "http://s3.amazonaws.com/doc/2006-03-01/"}
-            for key in (entry.text for entry in page.iterfind("s3:Contents/s3:Key", space)):
-                found[key] = requests.get(f"{self.endpoint}/{BUCKET}/{quote(key)}").content
-            token = page.findtext("s3:NextContinuationToken", namespaces=space)
-            if not token:
-                return found
+        """All that lies in the bucket, asked for past Cairn."""
+        pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=BUCKET)
+        keys = [entry["Key"] for page in pages for entry in page.get("Contents", [])]
+        return {key: self.s3.get_object(Bucket=BUCKET, Key=key)["Body"].read() for key in keys}
 
 
 @contextmanager
@@ -70,15 +60,16 @@ def stand_in(cairn: Path, folder: Path) -> Iterator[Store]:
     if not server.exists():
         pytest.fail(f"{server} is missing: run `make test-python`")
     with started([server, folder / "store", BUCKET]) as endpoint:
-        yield Store(endpoint, folder / "store")
+        yield Store(endpoint)
 
 
 @contextmanager
 def moto(_cairn: Path, _folder: Path) -> Iterator[Store]:
     """moto in a process of its own, in memory."""
     with started([sys.executable, "-c", MOTO]) as endpoint:
-        assert requests.put(f"{endpoint}/{BUCKET}").ok
-        yield Store(endpoint)
+        store = Store(endpoint)
+        store.s3.create_bucket(Bucket=BUCKET)
+        yield store
 
 
 PEERS = {"stand-in": stand_in, "moto": moto}

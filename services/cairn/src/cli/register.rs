@@ -26,7 +26,7 @@ pub struct Command {
     #[arg(long, group = "origin")]
     run: Option<String>,
     /// Only what lies below this folder of the run, e.g. `model`.
-    #[arg(long, requires = "run", value_name = "ARTIFACT_PATH")]
+    #[arg(long, requires = "run", conflicts_with_all = ["files", "source"], value_name = "ARTIFACT_PATH")]
     path: Option<String>,
     /// Where its files are already, e.g. `models:/m-…`, `models:/fraud/3`, `runs:/…/model`, `s3://…`.
     #[arg(long, group = "origin", value_name = "URI")]
