@@ -130,6 +130,29 @@ def test_what_a_run_made_is_registered_by_the_runs_id_or_full_name(suite, root, 
     assert empty.returncode == DONE and f"nothing is stored under runs:/{id}/elsewhere" in empty.stderr
 
 
+def test_a_model_that_a_run_logged_is_registered_by_the_run_as_unmodified_clients_do(suite, root):
+    run = root.run("logs models")
+    parent = "projects/default/experiments/0/loggedModels"
+
+    def log(name: str, state: str = "LOGGED_MODEL_STATE_READY") -> str:
+        made = root.make(parent, {"display_name": name, "source_run": run})["name"]
+        assert root.put(f"{made}/files/MLmodel", data=made.encode()).status_code == 200
+        root.make(f"{made}:finalize", {"state": state})
+        return made.rsplit("/", 1)[1]
+
+    older, newer = log("model"), log("model")
+    log("model", "LOGGED_MODEL_STATE_FAILED")
+    register = ["models", "register", "logged", "--run", run.rsplit("/", 1)[1]]
+    made = suite.cli_json(*register, "--path", "model")
+    assert (made["source_run"], made["source_model"], made["source_uri"]) == (run, newer, f"models:/{newer}")
+    assert files(root, made) == {"MLmodel": sha256(f"{parent}/{newer}".encode())}
+    error = refused(suite, *register[2:], code=USAGE)
+    assert all(f"model ({id})" in error["message"] for id in (older, newer)), error
+    # What the run keeps itself goes first.
+    assert root.put(f"{run}/files/model/MLmodel", data=b"own").status_code == 200
+    assert files(root, suite.cli_json(*register, "--path", "model")) == {"MLmodel": sha256(b"own")}
+
+
 def test_what_lies_elsewhere_is_registered_by_its_address(suite, root, file):
     first = suite.cli_json("models", "register", "elsewhere", "--source", "s3://bucket/model")
     assert (first["version"], first["source_uri"]) == (1, "s3://bucket/model")

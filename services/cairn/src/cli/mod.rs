@@ -34,6 +34,7 @@ mod promotions;
 mod rebuild;
 mod register;
 mod run_logs;
+mod run_source;
 mod runs;
 mod session;
 mod signing;

@@ -7,9 +7,9 @@ use cairn_client::{Fault, Query};
 use serde_json::{Map, Value, json};
 
 use super::exit::{Missing, Unusable};
-use super::runs;
 use super::session::{Session, given, pairs};
 use super::version_files::{self, Kept};
+use super::{run_source, runs};
 
 const MODELS: &str = "registry.v1.RegisteredModelService";
 const VERSIONS: &str = "registry.v1.ModelVersionService";
@@ -22,10 +22,10 @@ pub struct Command {
     /// What to upload as the version's files: a file under its own name, a folder as all that is in it.
     #[arg(value_name = "FILE", group = "origin")]
     files: Vec<PathBuf>,
-    /// The run that made it, by its id or full name. The version's files are the run's.
+    /// The run that made it, by its id or full name. The version's files are the run's, or those of the model it logged.
     #[arg(long, group = "origin")]
     run: Option<String>,
-    /// Only what lies below this folder of the run, e.g. `model`.
+    /// Only what lies below this folder of the run, or the newest model of this name that it logged, e.g. `model`.
     #[arg(long, requires = "run", conflicts_with_all = ["files", "source"], value_name = "ARTIFACT_PATH")]
     path: Option<String>,
     /// Where its files are already, e.g. `models:/m-…`, `models:/fraud/3`, `runs:/…/model`, `s3://…`.
@@ -72,7 +72,7 @@ pub async fn run(session: &Session, command: Command) -> anyhow::Result<()> {
     };
     let source = match (&kept, run) {
         (Some(kept), _) => json!({"source_uri": kept.uri(), "source_model": kept.id()}),
-        (None, Some(run)) => of_run(&run, command.path.as_deref().unwrap_or_default()),
+        (None, Some(run)) => run_source::find(session, &run, command.path.as_deref().unwrap_or_default()).await?,
         (None, None) => of_uri(command.source.as_deref().unwrap_or_default()),
     };
     extend(&mut version, source);
@@ -236,14 +236,6 @@ fn signature(file: &Path) -> anyhow::Result<Value> {
     Ok(read)
 }
 
-/// A folder of a run, or all of it.
-fn of_run(run: &str, path: &str) -> Value {
-    let id = run.rsplit('/').next().unwrap_or(run);
-    let folder = path.trim_matches('/');
-    let uri = if folder.is_empty() { format!("runs:/{id}") } else { format!("runs:/{id}/{folder}") };
-    json!({"source_uri": uri, "source_run": run})
-}
-
 /// Of an address within a run the server wants to hear which run.
 fn of_uri(uri: &str) -> Value {
     match uri.strip_prefix("runs:").and_then(|path| path.trim_start_matches('/').split('/').next()) {
@@ -277,9 +269,6 @@ mod tests {
 
     #[test]
     fn a_run_is_named_beside_the_address_within_it() {
-        let run = "projects/p/experiments/1/runs/r";
-        assert_eq!(of_run(run, "/model/"), json!({"source_uri": "runs:/r/model", "source_run": run}));
-        assert_eq!(of_run(run, ""), json!({"source_uri": "runs:/r", "source_run": run}));
         assert_eq!(of_uri("runs:/r/model"), json!({"source_uri": "runs:/r/model", "source_run": "r"}));
         assert_eq!(of_uri("models:/m-1"), json!({"source_uri": "models:/m-1"}));
     }
