@@ -14,8 +14,13 @@ use super::{run_source, runs};
 const MODELS: &str = "registry.v1.RegisteredModelService";
 const VERSIONS: &str = "registry.v1.ModelVersionService";
 
+/// As it is typed: the parser's own usage would have the model behind the files.
+const USAGE: &str = "cairn models register [OPTIONS] <MODEL> <FILE>...
+       cairn models register [OPTIONS] <MODEL> --run <RUN> [--path <ARTIFACT_PATH>]
+       cairn models register [OPTIONS] <MODEL> --source <URI>";
+
 #[derive(Debug, clap::Args)]
-#[command(group = clap::ArgGroup::new("origin").required(true))]
+#[command(group = clap::ArgGroup::new("origin").required(true), override_usage = USAGE)]
 pub struct Command {
     /// What people call the model, its id, or its full name. If nothing is called so, it is made.
     model: String,
