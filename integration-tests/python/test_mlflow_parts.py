@@ -6,12 +6,12 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import requests
 
+from s3 import over_s3
 from suite import Suite
 
 MLFLOW = Path(__file__).parent.parent / "mlflow"
@@ -25,22 +25,6 @@ def s3(cairn, tmp_path_factory):
     """A suite that keeps its artifacts in an S3 of its own."""
     with over_s3(cairn, tmp_path_factory.mktemp("s3")) as running:
         yield running
-
-
-@contextmanager
-def over_s3(cairn: Path, folder: Path, **settings: str):
-    server = cairn.parent / "examples" / "s3_server"
-    if not server.exists():
-        pytest.fail(f"{server} is missing: run `make test-python`")
-    process = subprocess.Popen([server, folder / "store", "artifacts"], stdout=subprocess.PIPE, text=True)
-    try:
-        env = {"CAIRN__OBJECTS__URL": "s3://artifacts/cairn", "MINIO_ENDPOINT": process.stdout.readline().strip(),
-               "MINIO_ACCESS_KEY": "access", "MINIO_SECRET_KEY": "secret", **settings}
-        with Suite(cairn, folder / "data", env) as running:
-            yield running
-    finally:
-        process.kill()
-        process.wait()
 
 
 def told(suite: Suite, *args: str) -> dict[str, str]:

@@ -2,10 +2,8 @@
 
 import hashlib
 import json
-import os
 import pickle
 import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -22,6 +20,7 @@ from api import Api
 from cairn.registry import PromotionState, Stage
 from cairn.tauro import HooksManager, HookType, ModelRegistry, ModelStage
 from flaky import LOST, UNANSWERED, UNAVAILABLE, Flaky
+from loading import predicted
 from suite import Suite
 
 
@@ -121,13 +120,6 @@ def test_a_genuine_pytorch_model_is_registered_loaded_and_predicts_the_same_s3_6
     assert done.returncode == 0 and "the same 9 predictions" in done.stdout, done.stderr
 
 
-LOAD = """
-import mlflow, numpy, sys
-features = numpy.load(sys.argv[2])
-numpy.save(sys.argv[3], mlflow.pyfunc.load_model(sys.argv[1]).predict(features))
-"""
-
-
 def test_a_folder_is_for_an_unmodified_client_what_it_is_for_the_sdk(suite, client, data, tmp_path):
     features, target = data
     model = LogisticRegression(max_iter=5000).fit(features, target)
@@ -139,12 +131,7 @@ def test_a_folder_is_for_an_unmodified_client_what_it_is_for_the_sdk(suite, clie
     assert made.artifact_sha256 == hashlib.sha256(text.encode()).hexdigest()
     back = client.registry.download("folder", 1, tmp_path / "back")
     assert {path.relative_to(back) for path in back.rglob("*") if path.is_file()} == set(files)
-    np.save(tmp_path / "features.npy", features)
-    env = {**os.environ, "MLFLOW_TRACKING_URI": suite.url, "MLFLOW_TRACKING_TOKEN": suite.key, "GIT_PYTHON_REFRESH": "quiet"}
-    arguments = ["models:/folder/1", tmp_path / "features.npy", tmp_path / "predicted.npy"]
-    done = subprocess.run([sys.executable, "-c", LOAD, *arguments], env=env, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert np.array_equal(np.load(tmp_path / "predicted.npy"), model.predict(features))
+    assert np.array_equal(predicted(suite, "models:/folder/1", features, tmp_path), model.predict(features))
 
 
 def test_names_of_files_are_kept_however_odd_and_what_is_none_is_refused(client, tmp_path):

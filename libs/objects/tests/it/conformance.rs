@@ -11,11 +11,10 @@ const LARGE: u64 = 20 * 1024 * 1024 + 17;
 /// What S3 demands of every part but the last.
 const PART: usize = 5 * 1024 * 1024;
 
-/// Instantiates the suite for a store: `conformance!(open());`, where `open` gives the store and what keeps it alive.
-/// Rules that the stand-in for S3 does not know, although S3 does, are named by those that hold them.
-macro_rules! conformance {
-    ($open:expr) => {
-        $crate::conformance::conformance!(
+/// Hands the rules that hold for every store to another macro.
+macro_rules! every_store {
+    ($with:ident, $open:expr) => {
+        $with! {
             $open;
             what_is_put_can_be_read,
             a_large_body_streams_through_with_its_digest,
@@ -32,8 +31,28 @@ macro_rules! conformance {
             parts_that_arrived_are_told,
             parts_that_are_not_what_was_announced_become_no_object,
             an_abandoned_upload_is_gone
-        );
+        }
     };
+}
+pub(crate) use every_store;
+
+/// The same with rules that the stand-in for S3 does not know, although S3 does.
+macro_rules! beyond_the_stand_in {
+    ($with:ident, $open:expr) => {
+        $with! {
+            $open;
+            an_upload_belongs_to_its_key,
+            an_upload_that_is_not_there_says_so,
+            an_upload_left_alone_is_told,
+            a_folder_is_not_an_object_nor_is_there_one_below_an_object
+        }
+    };
+}
+pub(crate) use beyond_the_stand_in;
+
+/// Makes a test of each rule: `every_store!(tests, open());`, where `open` gives the store and what keeps it alive.
+#[cfg(test)]
+macro_rules! tests {
     ($open:expr; $($rule:ident),+) => {
         $(
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -44,7 +63,8 @@ macro_rules! conformance {
         )+
     };
 }
-pub(crate) use conformance;
+#[cfg(test)]
+pub(crate) use tests;
 
 fn key(text: &str) -> Key {
     text.parse().unwrap()

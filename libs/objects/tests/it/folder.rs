@@ -7,7 +7,7 @@ use cairn_objects::{Expect, Folder, Key, ObjectFault, ObjectStore, Signer, of_by
 use futures::stream::{self, StreamExt};
 use tempfile::TempDir;
 
-use crate::conformance::conformance;
+use crate::conformance::{beyond_the_stand_in, every_store, tests};
 
 fn signer() -> Signer {
     Signer::new(&[1; 32], "http://localhost:3001")
@@ -18,14 +18,8 @@ async fn open() -> (Folder, TempDir) {
     (Folder::open(root.path(), signer()).unwrap(), root)
 }
 
-conformance!(open());
-conformance!(
-    open();
-    an_upload_belongs_to_its_key,
-    an_upload_that_is_not_there_says_so,
-    an_upload_left_alone_is_told,
-    a_folder_is_not_an_object_nor_is_there_one_below_an_object
-);
+every_store!(tests, open());
+beyond_the_stand_in!(tests, open());
 
 fn key(text: &str) -> Key {
     text.parse().unwrap()

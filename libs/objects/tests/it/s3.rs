@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use crate::conformance::conformance;
+use crate::conformance::{every_store, tests};
 
 const BUCKET: &str = "cairn";
 
@@ -63,7 +63,7 @@ async fn open() -> (S3, Server) {
     (connect(&server, Some("tenants/one"), "secret").await, server)
 }
 
-conformance!(open());
+every_store!(tests, open());
 
 fn key(text: &str) -> Key {
     text.parse().unwrap()

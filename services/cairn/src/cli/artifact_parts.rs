@@ -62,8 +62,7 @@ pub async fn upload(
     let about = file.metadata().with_context(|| format!("cannot read {}", file.display()))?;
     let modified_ms = about.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64;
     let place = notes_file(session, parent, file, path)?;
-    let known = std::fs::read(&place).ok().and_then(|text| serde_json::from_slice::<Notes>(&text).ok());
-    let known = known.filter(|notes| (notes.size, notes.modified_ms) == (about.len(), modified_ms));
+    let known = read_notes(&place).filter(|notes| (notes.size, notes.modified_ms) == (about.len(), modified_ms));
     let is_known = known.is_some();
     let notes = match known {
         Some(notes) => notes,
@@ -80,6 +79,16 @@ pub async fn upload(
     };
     std::fs::remove_file(&place).with_context(|| format!("cannot remove {}", place.display()))?;
     Ok(stored)
+}
+
+/// Gives up an upload that was interrupted, if there is one: on the server and in the notes.
+pub async fn give_up(session: &Session, parent: &str, file: &Path, path: &str) -> anyhow::Result<()> {
+    // A file that is gone has no notes that could be found.
+    let Ok(place) = notes_file(session, parent, file, path) else { return Ok(()) };
+    let Some(notes) = read_notes(&place) else { return Ok(()) };
+    let request = json!({"parent": parent, "upload": notes.upload});
+    session.call(&format!("{SERVICE}/AbortArtifactUpload"), request).await?;
+    std::fs::remove_file(&place).with_context(|| format!("cannot remove {}", place.display()))
 }
 
 async fn begin(
@@ -202,7 +211,8 @@ fn size_of(part: &Value) -> u64 {
     part["size_bytes"].as_str().and_then(|size| size.parse().ok()).unwrap_or_default()
 }
 
-async fn digest(file: &Path) -> anyhow::Result<Digest> {
+/// SHA-256 of a file.
+pub async fn digest(file: &Path) -> anyhow::Result<Digest> {
     let file = file.to_owned();
     let digest = tokio::task::spawn_blocking(move || -> std::io::Result<Digest> {
         let (mut file, mut digester, mut buffer) = (std::fs::File::open(file)?, Digester::default(), vec![0; 1 << 20]);
@@ -214,6 +224,10 @@ async fn digest(file: &Path) -> anyhow::Result<Digest> {
         }
     });
     Ok(digest.await??)
+}
+
+fn read_notes(place: &Path) -> Option<Notes> {
+    std::fs::read(place).ok().and_then(|text| serde_json::from_slice(&text).ok())
 }
 
 /// One file of notes for each file, run and server.

@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use cairn_objects::Digest;
 use clap::Subcommand;
 use futures::StreamExt;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -171,7 +172,30 @@ fn files(from: &Path, to: &str) -> anyhow::Result<Vec<(PathBuf, String)>> {
     Ok(found)
 }
 
+/// Sends a file of which others may still write: what is there when it is read is stored.
 async fn upload(session: &Session, parent: &str, file: &Path, path: &str) -> anyhow::Result<Value> {
+    send(session, parent, file, path, None).await
+}
+
+/// Sends a file that must arrive as it is now: if it is written meanwhile, or damaged on its way, it is refused.
+pub async fn upload_exactly(session: &Session, parent: &str, file: &Path, path: &str) -> anyhow::Result<Value> {
+    // Large files are always sent so.
+    let is_large = file.metadata().is_ok_and(|about| about.len() >= artifact_parts::SIZE_MIN);
+    let digest = artifact_parts::digest(file);
+    let sha256 = match is_large {
+        true => None,
+        false => Some(digest.await.with_context(|| format!("cannot read {}", file.display()))?),
+    };
+    send(session, parent, file, path, sha256).await
+}
+
+async fn send(
+    session: &Session,
+    parent: &str,
+    file: &Path,
+    path: &str,
+    sha256: Option<Digest>,
+) -> anyhow::Result<Value> {
     let opened = File::open(file).await.with_context(|| format!("cannot read {}", file.display()))?;
     let size = opened.metadata().await?.len();
     let bar = bar(path, Some(size));
@@ -185,7 +209,10 @@ async fn upload(session: &Session, parent: &str, file: &Path, path: &str) -> any
         let bar = bar.clone();
         move |part| bar.inc(part.as_ref().map_or(0, |part| part.len() as u64))
     });
-    let url = format!("/api/v1/{parent}/files/{}", utf8_percent_encode(path, PATH));
+    let mut url = format!("/api/v1/{parent}/files/{}", utf8_percent_encode(path, PATH));
+    if let Some(sha256) = sha256 {
+        url.push_str(&format!("?sha256={sha256}"));
+    }
     let stored = session.client().put(&url, media_type.as_ref(), reqwest::Body::wrap_stream(parts)).await?;
     bar.finish_and_clear();
     Ok(stored)

@@ -32,13 +32,16 @@ mod privacy;
 mod projects;
 mod promotions;
 mod rebuild;
+mod register;
 mod run_logs;
+mod run_source;
 mod runs;
 mod session;
 mod signing;
 mod transparency;
 mod up;
 mod verify;
+mod version_files;
 mod witness;
 
 use std::io::{Write, stderr, stdout};

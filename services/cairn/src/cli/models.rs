@@ -3,10 +3,10 @@
 use clap::{Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
-use super::model_cards;
 use super::output::Column;
 use super::session::{Items, Session, given, pairs, query};
 use super::signing;
+use super::{model_cards, register};
 
 const MODELS: &str = "registry.v1.RegisteredModelService";
 const VERSIONS: &str = "registry.v1.ModelVersionService";
@@ -64,7 +64,7 @@ pub enum Command {
         #[arg(long, default_value_t = 200)]
         limit: usize,
     },
-    /// Registers a model.
+    /// Makes a model that has no version yet.
     Create {
         /// What people call it; unique in its project.
         title: String,
@@ -75,6 +75,8 @@ pub enum Command {
         #[arg(long = "tag", value_name = "KEY=VALUE")]
         tags: Vec<String>,
     },
+    /// Registers the next version of a model: files that are here, or what a run made, or what lies elsewhere.
+    Register(register::Command),
     /// Shows a model, or the version that an alias or stage stands for.
     Show {
         /// Its id, or full name.
@@ -172,6 +174,7 @@ pub async fn run(session: Session, command: Command) -> anyhow::Result<()> {
             let made = call(format!("{MODELS}/CreateRegisteredModel"), request).await?;
             session.output.done(&format!("registered {}", made["name"].as_str().unwrap_or_default()), &made)
         }
+        Command::Register(command) => register::run(&session, command).await,
         Command::Show { model, alias: None, stage: None } => {
             session.output.one(&call(format!("{MODELS}/GetRegisteredModel"), json!({"name": name(&model)})).await?)
         }
