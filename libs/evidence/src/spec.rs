@@ -166,7 +166,8 @@ fn fingerprint(pem: &str) -> String {
 #[derive(Clone)]
 struct Told {
     granted: RoleGranted,
-    policy: PromotionTerms,
+    /// What the project's promotions need, if it was ever said.
+    policy: Option<PromotionTerms>,
     version: ModelVersionCreated,
     asked: PromotionRequested,
     is_withdrawn: bool,
@@ -181,7 +182,7 @@ impl Default for Told {
     fn default() -> Self {
         Self {
             granted: granted(),
-            policy: terms(),
+            policy: Some(terms()),
             version: version(0.95),
             asked: asked(),
             is_withdrawn: false,
@@ -198,7 +199,7 @@ impl Told {
     fn signed() -> Self {
         let terms = PromotionTerms { trusted_signature_required: true, ..terms() };
         Self {
-            policy: terms.clone(),
+            policy: Some(terms.clone()),
             asked: PromotionRequested { terms: Some(terms), ..asked() },
             version: ModelVersionCreated { signature_check: Some(check()), ..version(0.95) },
             trusts: vec![trusting(&[]), trusting(&["pem"])],
@@ -210,9 +211,10 @@ impl Told {
     fn log(&self) -> Log {
         let mut log = Log::default();
         log.tell("auth.binding-bindings/b", 1, &self.granted);
-        let policy =
-            DefaultPolicySet { project: "projects/p".into(), terms: Some(self.policy.clone()), relaxed: false };
-        log.tell("registry.policy-projects/p", 2, &policy);
+        if self.policy.is_some() {
+            let policy = DefaultPolicySet { project: "projects/p".into(), terms: self.policy.clone(), relaxed: false };
+            log.tell("registry.policy-projects/p", 2, &policy);
+        }
         log.tell(MODEL_STREAM, 3, &ModelCreated { model: MODEL.into(), ..ModelCreated::default() });
         log.tell("registry.version-projects/p/models/m/versions/1", 4, &self.version);
         log.tell(MODEL_STREAM, 5, &self.asked);
@@ -266,7 +268,7 @@ fn every_broken_rule_is_found_whatever_the_registry_wrote() {
     assert_eq!(Told { approvals: vec![], ..told() }.broken(), ["enough have agreed"]);
     let two = PromotionTerms { approvals_required: 2, ..terms() };
     let asked_of_two = PromotionRequested { terms: Some(two.clone()), ..asked() };
-    let twice = Told { approvals: vec![approved(), approved()], policy: two, asked: asked_of_two, ..told() };
+    let twice = Told { approvals: vec![approved(), approved()], policy: Some(two), asked: asked_of_two, ..told() };
     assert_eq!(twice.broken(), ["enough have agreed"], "one person twice is one person");
 
     let held = ["users/bob held roles/manager when it was asked for"];
@@ -282,6 +284,10 @@ fn every_broken_rule_is_found_whatever_the_registry_wrote() {
     }
     let softer = PromotionRequested { terms: Some(PromotionTerms::default()), ..asked() };
     assert_eq!(Told { asked: softer, ..told() }.broken(), ["the request names the policy in force"]);
+    assert_eq!(Told { policy: None, ..told() }.broken(), Vec::<String>::new(), "one more person is what nobody said");
+    let alone = PromotionRequested { terms: Some(PromotionTerms::default()), ..asked() };
+    let alone = Told { policy: None, asked: alone, approvals: vec![], ..told() };
+    assert_eq!(alone.broken(), ["the request names the policy in force", "enough have agreed"]);
     let low = Told { version: version(0.5), ..told() };
     assert_eq!(low.broken(), ["projects/p/models/m/versions/1: auc is as the policy wants it"]);
     for moves_to in [None, Some(2)] {

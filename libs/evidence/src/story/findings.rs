@@ -62,7 +62,11 @@ fn policy(promotion: &Promotion, terms: &PromotionTerms, asked_at: u64, events: 
             let holds = in_force.unwrap_or_default() == *terms;
             finding(rule, holds, format!("set at position {} by {}", event.position, event.principal))
         }
-        None => finding(rule, true, "none had been set: one more person has to agree"),
+        // Whether one was left out of the pack, only the whole log can tell.
+        None => {
+            let holds = terms.approvals_required >= 1;
+            finding(rule, holds, "none is in the pack: one more person, at least, has to agree")
+        }
     }
 }
 

@@ -14,7 +14,7 @@ pub async fn show(session: &Session) -> anyhow::Result<()> {
     }
     line(&format!("origin  {} (epoch {})", text(&signing["origin"]), signing["epoch"]))?;
     for key in items(&signing["keys"]) {
-        let until = match text(&key["sign_until"]) {
+        let until = match text(&key["retire_time"]) {
             until if until.is_empty() => String::new(),
             until => format!(" until {until}"),
         };
@@ -51,7 +51,8 @@ fn items(list: &Value) -> impl Iterator<Item = &Value> {
 }
 
 pub async fn rotate(session: &Session, overlap_days: Option<u32>) -> anyhow::Result<()> {
-    let request = given(json!({"overlap_days": overlap_days}));
+    let overlap = overlap_days.map(|days| format!("{}s", u64::from(days) * 86_400));
+    let request = given(json!({"overlap": overlap}));
     let signing = session.call(&format!("{SERVICE}/RotateSigningKey"), request).await?;
     let newest = items(&signing["keys"]).last().map(|key| text(&key["verifying_key"])).unwrap_or_default();
     let sentence = format!("the log is signed with {newest} too; give it to everybody who verifies");

@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use cairn_contract::cairn::ledger::v1::signing_service_server::SigningService;
 use cairn_contract::cairn::ledger::v1::{
@@ -12,6 +13,7 @@ use crate::render::timestamp;
 use crate::signing::{Desk, DeskFault};
 use crate::tree::State;
 
+const DAY: Duration = Duration::from_secs(86_400);
 /// Longest reason for a new epoch.
 const REASON_CHARS_MAX: usize = 2_000;
 
@@ -28,7 +30,7 @@ impl SigningDesk {
         let signing = self.desk.secrets.signing(self.desk.clock.now());
         let key = |signs: crate::tree::Signs| SigningKey {
             verifying_key: signs.key.verifying().to_string(),
-            sign_until: signs.until.map(timestamp),
+            retire_time: signs.until.map(timestamp),
         };
         let mismatch = match &*self.desk.state.borrow() {
             State::Mismatch(why) => why.to_string(),
@@ -53,6 +55,12 @@ fn refused(fault: DeskFault) -> Status {
     })
 }
 
+/// How long older keys sign on.
+fn overlap(given: prost_types::Duration) -> Result<Duration, Status> {
+    let overlap = Duration::try_from(given).ok().filter(|overlap| *overlap <= DAY * OVERLAP_DAYS_MAX);
+    overlap.ok_or_else(|| refuse(Refusal::invalid("overlap", format!("must be 0 to {OVERLAP_DAYS_MAX} days"))))
+}
+
 /// The reason for an epoch: people will read it in years.
 fn reason(text: &str) -> Result<&str, Status> {
     let text = text.trim();
@@ -75,11 +83,8 @@ impl SigningService for SigningDesk {
 
     async fn rotate_signing_key(&self, request: Request<RotateSigningKeyRequest>) -> Reply<Signing> {
         let (ctx, request) = Ctx::accept(request)?;
-        let days = request.overlap_days.unwrap_or(self.overlap_days);
-        if days > OVERLAP_DAYS_MAX {
-            return Err(refuse(Refusal::invalid("overlap_days", format!("must be at most {OVERLAP_DAYS_MAX}"))));
-        }
-        let position = self.desk.rotate(&ctx.order(&request.request_id), days).await.map_err(refused)?;
+        let overlap = request.overlap.map(overlap).transpose()?.unwrap_or(DAY * self.overlap_days);
+        let position = self.desk.rotate(&ctx.order(&request.request_id), overlap).await.map_err(refused)?;
         Ok(ctx.reply(self.show().await?, position))
     }
 

@@ -25,7 +25,7 @@ use crate::entry::Entry;
 use crate::log;
 use crate::render::timestamp;
 use crate::signing::Desk;
-use crate::tree::{Signed, State, TreeFault, Unproven, consistency, proof_of, read_file};
+use crate::tree::{Proof, Signed, State, TreeFault, Unproven, consistency, number_of, proofs_of, read_file};
 
 /// When to ask again for a checkpoint that is being signed.
 const SIGNED_WITHIN: Duration = Duration::from_secs(1);
@@ -114,14 +114,13 @@ impl Transparency {
             position.ok_or_else(|| refuse(Refusal::invalid("position", "which event is to be proven is missing")))?;
         let event = self.events(ctx, &[position]).await?.remove(0);
         let signed = self.covering(ctx, position).await?;
-        let found = self.query(move |connection| proof_of(connection, position.0, &signed)).await?;
-        let none = || unproven(&Unproven::Event(position.0));
-        let found = found.ok_or_else(none)?;
+        let found = self.query(move |connection| proofs_of(connection, &[position.0], &signed)).await?;
+        let found = found.into_iter().flatten().next().ok_or_else(|| unproven(&Unproven::Event(position.0)))?;
         let (salt, payload) = self.data_of(&event);
         Ok(EventProof {
             position: position.0.to_string(),
             entry: String::from_utf8_lossy(&found.entry).into_owned(),
-            proof: found.bundle.ok_or_else(none)?.to_string(),
+            proof: found.bundle.to_string(),
             salt,
             payload,
         })
@@ -130,15 +129,13 @@ impl Transparency {
     /// A checkpoint that covers a position.
     async fn covering(&self, ctx: &Ctx, position: Position) -> Result<Arc<Signed>, Status> {
         self.view.reached(position, ctx.deadline()).await.map_err(refuse)?;
+        let number = self.query(move |connection| number_of(connection, position.0)).await?;
+        let number = number.ok_or_else(|| unproven(&Unproven::Event(position.0)))?;
         let mut signed = self.next(None, ctx).await?;
-        loop {
-            let under = Arc::clone(&signed);
-            let found = self.query(move |connection| proof_of(connection, position.0, &under)).await?;
-            if found.ok_or_else(|| unproven(&Unproven::Event(position.0)))?.bundle.is_some() {
-                return Ok(signed);
-            }
+        while signed.checkpoint.size <= number {
             signed = self.next(Some(&signed), ctx).await?;
         }
+        Ok(signed)
     }
 
     async fn prove_all(self, ctx: Ctx, positions: Vec<String>) -> Result<Proven, Status> {
@@ -171,19 +168,15 @@ impl Transparency {
     ) -> Result<Vec<ProvenEvent>, Status> {
         let events = self.events(ctx, &positions).await?;
         let wanted: Vec<u64> = positions.iter().map(|position| position.0).collect();
-        let proofs = self.query(move |connection| {
-            wanted.iter().map(|position| proof_of(connection, *position, &signed)).collect::<Result<Vec<_>, _>>()
-        });
+        let proofs = self.query(move |connection| proofs_of(connection, &wanted, &signed));
         let mut proven: Vec<ProvenEvent> = vec![];
         for ((event, proof), position) in events.iter().zip(proofs.await?).zip(positions) {
-            let none = || unproven(&Unproven::Event(position.0));
-            let proof = proof.ok_or_else(none)?;
-            let bundle = proof.bundle.ok_or_else(none)?;
+            let Proof { entry, bundle } = proof.ok_or_else(|| unproven(&Unproven::Event(position.0)))?;
             let (salt, payload) = self.data_of(event);
             proven.push(ProvenEvent {
                 checkpoint: String::new(),
                 position: position.0.to_string(),
-                entry: String::from_utf8_lossy(&proof.entry).into_owned(),
+                entry: String::from_utf8_lossy(&entry).into_owned(),
                 index: bundle.index.to_string(),
                 hashes: bundle.hashes.iter().map(ToString::to_string).collect(),
                 salt,

@@ -13,6 +13,11 @@ use crate::scope::Scope;
 /// Up to so many resources below a name, each is looked up by itself; more are met often enough when walking the log.
 const RESOURCES_MAX: usize = 256;
 
+/// A name at or below another.
+const BELOW: &str = "text = ? OR text > ? AND text < ?";
+/// A row whose resource is so.
+const EXISTS_BELOW: &str = "EXISTS (SELECT 1 FROM word WHERE id = entry.resource AND ({below}))";
+
 /// The `WHERE` of one search.
 #[derive(Clone, Default)]
 pub(super) struct Conditions {
@@ -118,8 +123,9 @@ impl Conditions {
         {
             self.equal("project", id);
         }
+        // Asked of each row that is met: a list of all names below would be made before the first row is looked at.
         let (low, high) = below(name.as_str());
-        self.sql.push("+resource IN (SELECT id FROM word WHERE text = ? OR text > ? AND text < ?)".to_owned());
+        self.sql.push(EXISTS_BELOW.replace("{below}", BELOW));
         self.values.extend([name.as_str().to_owned(), low, high].map(Value::Text));
         Ok(vec![self])
     }
@@ -161,8 +167,7 @@ impl Conditions {
         }
         let resources: Vec<_> = names.iter().filter_map(|name| name.resource.as_ref()).collect();
         if !resources.is_empty() {
-            let below_one = vec!["text = ? OR text > ? AND text < ?"; resources.len()].join(" OR ");
-            either.push(format!("EXISTS (SELECT 1 FROM word WHERE id = entry.resource AND ({below_one}))"));
+            either.push(EXISTS_BELOW.replace("{below}", &vec![BELOW; resources.len()].join(" OR ")));
             for resource in resources {
                 let (low, high) = below(resource.as_str());
                 self.values.extend([resource.as_str().to_owned(), low, high].map(Value::Text));

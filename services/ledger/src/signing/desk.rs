@@ -11,7 +11,6 @@ use super::{Announced, Command, Ended, Opened, Rejection, Rotated, told};
 use crate::blocking::blocking;
 use crate::tree::{Prepared, Secrets, SecretsFault, Signed, SignedCheckpoints, State, TreeFault, kept_size};
 
-const DAY: Duration = Duration::from_secs(86_400);
 /// Changes read at once.
 const PAGE_EVENTS: usize = 256;
 
@@ -77,11 +76,11 @@ impl Desk {
     }
 
     /// Makes another key. Gives where its event stands.
-    pub async fn rotate(&self, order: &Order, overlap_days: u32) -> Result<Position, DeskFault> {
+    pub async fn rotate(&self, order: &Order, overlap: Duration) -> Result<Position, DeskFault> {
         let _turn = self.turn().await?;
         let now = self.clock.now();
-        let older_until = now.after(DAY * overlap_days);
-        let signing = if overlap_days == 0 { 0 } else { self.secrets.signing(now).keys.len() };
+        let older_until = now.after(overlap);
+        let signing = if overlap.is_zero() { 0 } else { self.secrets.signing(now).keys.len() };
         let secrets = Arc::clone(&self.secrets);
         let prepared = blocking(move || secrets.prepare_key()).await?;
         let rotated = Rotated { origin: prepared.origin.clone(), key: prepared.key.to_string(), older_until };

@@ -20,7 +20,7 @@ impl Stored for Announced {
                 let stored = SigningKeyRotated {
                     origin: origin.clone(),
                     verifying_key: key.clone(),
-                    sign_until: Some(timestamp(*older_until)),
+                    retire_time: Some(timestamp(*older_until)),
                 };
                 (ROTATED, stored.encode_to_vec().into())
             }
@@ -45,8 +45,8 @@ impl Stored for Announced {
     fn decode(kind: &str, payload: &[u8]) -> Result<Event, DecodeFault> {
         match kind {
             ROTATED => {
-                let SigningKeyRotated { origin, verifying_key: key, sign_until } = read(payload)?;
-                let until = sign_until.unwrap_or_default();
+                let SigningKeyRotated { origin, verifying_key: key, retire_time } = read(payload)?;
+                let until = retire_time.unwrap_or_default();
                 let older_until = Time::from_seconds_and_nanos(until.seconds, until.nanos);
                 Ok(Event::Rotated(Rotated { origin, key, older_until }))
             }
@@ -85,7 +85,7 @@ pub fn told(recorded: &Recorded) -> Result<SigningChange, DecodeFault> {
     };
     Ok(match Announced::decode(&recorded.kind, &recorded.payload)? {
         Event::Rotated(Rotated { origin, key, older_until }) => {
-            SigningChange { origin, verifying_key: key, sign_until: Some(timestamp(older_until)), ..change }
+            SigningChange { origin, verifying_key: key, retire_time: Some(timestamp(older_until)), ..change }
         }
         Event::Opened(opened) => SigningChange {
             origin: opened.origin,

@@ -18,7 +18,7 @@ pub fn read_file(connection: &Connection, path: &str, size: u64) -> Result<Optio
     if is_bundle {
         return Ok(Some(bundle(connection, tile.number, tile.width)?));
     }
-    let mut hashes = StoredTiles(connection).tile(tile)?;
+    let mut hashes = StoredTiles::new(connection).tile(tile)?;
     hashes.truncate(tile.width.into());
     Ok(Some(hashes.iter().flat_map(|hash| hash.0).collect()))
 }

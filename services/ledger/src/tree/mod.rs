@@ -17,7 +17,7 @@ mod witnesses;
 
 pub use files::read_file;
 pub use projection::Tree;
-pub use proofs::{consistency, proof_of};
+pub use proofs::{Proof, consistency, number_of, proofs_of};
 pub use secrets::{Prepared, Secrets, SecretsFault, Signs};
 pub use signed::{Signed, SignedCheckpoints, SignedFault};
 pub use signer::{Signer, State, kept_size};

@@ -84,7 +84,7 @@ impl Projection for Tree {
     }
 
     fn apply(&self, tx: &Transaction<'_>, events: &[Arc<Recorded>]) -> Result<(), ProjectionFault> {
-        let tiles = StoredTiles(tx);
+        let tiles = StoredTiles::new(tx);
         let before = size(tx)?;
         let mut edge = Edge::of(&tiles, before).map_err(sql)?;
         let mut full = vec![];

@@ -5,27 +5,32 @@ use super::entries::entry_at;
 use super::signed::Signed;
 use super::tiles::{StoredTiles, TreeFault};
 
-/// An entry and the proof that it is under a checkpoint. `None`: the tree has no such entry, or the checkpoint does not
-/// cover it yet, which `number` tells.
-pub fn proof_of(connection: &Connection, position: u64, signed: &Signed) -> Result<Option<Proof>, TreeFault> {
-    let Some((number, entry)) = entry_at(connection, position)? else { return Ok(None) };
-    let size = signed.checkpoint.size;
-    if number >= size {
-        return Ok(Some(Proof { entry, bundle: None }));
-    }
-    let hashes = proof::inclusion(&StoredTiles(connection), number, size)?;
-    let bundle = Bundle { extra: None, index: number, hashes, checkpoint: signed.note.clone() };
-    Ok(Some(Proof { entry, bundle: Some(bundle) }))
-}
-
-/// What is known of an event.
+/// An entry, and the proof that it is under a checkpoint.
 pub struct Proof {
     pub entry: Vec<u8>,
-    /// `None`: it is in the tree, and no checkpoint covers it yet.
-    pub bundle: Option<Bundle>,
+    pub bundle: Bundle,
+}
+
+/// The number of an event's entry in the tree: checkpoints of a larger size cover it. `None`: the tree has no such entry.
+pub fn number_of(connection: &Connection, position: u64) -> Result<Option<u64>, TreeFault> {
+    Ok(entry_at(connection, position)?.map(|(number, _)| number))
+}
+
+/// Proves the entries of some events. `None`: the tree has no such entry, or the checkpoint does not cover it.
+pub fn proofs_of(connection: &Connection, positions: &[u64], signed: &Signed) -> Result<Vec<Option<Proof>>, TreeFault> {
+    let tiles = StoredTiles::new(connection);
+    let size = signed.checkpoint.size;
+    let prove = |position: &u64| {
+        let found = entry_at(connection, *position)?.filter(|(number, _)| *number < size);
+        let Some((number, entry)) = found else { return Ok(None) };
+        let hashes = proof::inclusion(&tiles, number, size)?;
+        let bundle = Bundle { extra: None, index: number, hashes, checkpoint: signed.note.clone() };
+        Ok(Some(Proof { entry, bundle }))
+    };
+    positions.iter().map(prove).collect()
 }
 
 /// That the tree of one size begins with that of another.
 pub fn consistency(connection: &Connection, small: u64, large: u64) -> Result<Vec<Hash>, TreeFault> {
-    proof::consistency(&StoredTiles(connection), small, large)
+    proof::consistency(&StoredTiles::new(connection), small, large)
 }

@@ -167,7 +167,7 @@ fn is_of(log: &str, origin: &str) -> bool {
 
 fn find(connection: &rusqlite::Connection, signed: Option<u64>) -> Result<Found, TreeFault> {
     let size = size(connection)?;
-    let tiles = StoredTiles(connection);
+    let tiles = StoredTiles::new(connection);
     let before = signed.filter(|signed| *signed <= size).map(|signed| tiles.root(signed)).transpose()?;
     Ok(Found { size, root: tiles.root(size)?, before })
 }
@@ -184,7 +184,7 @@ pub struct Kept {
 /// there under any larger size either.
 pub fn kept_size(connection: &rusqlite::Connection, signed: &[(u64, Hash)]) -> Result<Kept, TreeFault> {
     let size = size(connection)?;
-    let tiles = StoredTiles(connection);
+    let tiles = StoredTiles::new(connection);
     let (mut kept, mut lost) = (0, signed.len());
     while kept < lost {
         let middle = usize::midpoint(kept, lost);

@@ -1,3 +1,6 @@
+use std::cell::RefCell;
+use std::collections::HashMap;
+
 use cairn_tlog::{Frontier, Hash, Tile, Tiles};
 use rusqlite::{Connection, OptionalExtension};
 
@@ -10,16 +13,21 @@ pub enum TreeFault {
     Damaged(Tile),
 }
 
-/// The tiles of the view.
-pub struct StoredTiles<'c>(pub &'c Connection);
+/// The tiles of the view. A proof asks for the same few again and again: each is read once.
+pub struct StoredTiles<'c> {
+    connection: &'c Connection,
+    read: RefCell<HashMap<i64, Vec<Hash>>>,
+}
 
 impl Tiles for StoredTiles<'_> {
     type Fault = TreeFault;
 
     fn tile(&self, tile: Tile) -> Result<Vec<Hash>, TreeFault> {
-        let mut find = self.0.prepare_cached("SELECT hashes FROM tile WHERE id = ?1")?;
-        let bytes: Option<Vec<u8>> = find.query_row([id(&tile)], |row| row.get(0)).optional()?;
-        let hashes: Vec<Hash> = bytes.unwrap_or_default().as_chunks::<32>().0.iter().copied().map(Hash).collect();
+        let known = self.read.borrow().get(&id(&tile)).cloned();
+        let hashes = match known {
+            Some(hashes) => hashes,
+            None => self.find(&tile)?,
+        };
         if hashes.len() < usize::from(tile.width) {
             return Err(TreeFault::Damaged(tile));
         }
@@ -27,11 +35,24 @@ impl Tiles for StoredTiles<'_> {
     }
 }
 
-impl StoredTiles<'_> {
+impl<'c> StoredTiles<'c> {
+    pub fn new(connection: &'c Connection) -> Self {
+        Self { connection, read: RefCell::default() }
+    }
+
+    fn find(&self, tile: &Tile) -> Result<Vec<Hash>, rusqlite::Error> {
+        let mut find = self.connection.prepare_cached("SELECT hashes FROM tile WHERE id = ?1")?;
+        let bytes: Option<Vec<u8>> = find.query_row([id(tile)], |row| row.get(0)).optional()?;
+        let hashes: Vec<Hash> = bytes.unwrap_or_default().as_chunks::<32>().0.iter().copied().map(Hash).collect();
+        self.read.borrow_mut().insert(id(tile), hashes.clone());
+        Ok(hashes)
+    }
+
     /// Keeps a tile, in place of a narrower one.
     pub fn keep(&self, tile: &Tile, hashes: &[Hash]) -> Result<(), rusqlite::Error> {
         let bytes: Vec<u8> = hashes.iter().flat_map(|hash| hash.0).collect();
-        self.0
+        self.read.borrow_mut().remove(&id(tile));
+        self.connection
             .prepare_cached("INSERT OR REPLACE INTO tile (id, hashes) VALUES (?1, ?2)")?
             .execute((id(tile), bytes))?;
         Ok(())
