@@ -2,8 +2,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use cairn_contract::cairn::options::v1::Process;
 use cairn_contract::cairn::ledger::events::v1::{StrangerCount, StrangersRefused};
+use cairn_contract::cairn::options::v1::Process;
 use cairn_eventstore::{AppendFault, EventStore};
 use cairn_kernel::{Clock, Metadata, Name, Time};
 use parking_lot::Mutex;

@@ -138,8 +138,8 @@ impl App {
         let exists = self.inner.commands.load::<Experiment>(&name.stream()).await?.state.name().is_ok();
         if !exists {
             let new = NewExperiment { display_name, ..NewExperiment::default() };
-            let call = call.besides();
-            let made = Writer::Process(Process::DefaultExperiment).run(self.create(&call, &name, new, None)).await;
+            let order = call.besides();
+            let made = Writer::Process(Process::DefaultExperiment).run(self.create(&order, &name, new, None)).await;
             let position = match made {
                 // Somebody else was faster.
                 Err(refusal) if refusal.reason == "EXPERIMENT_EXISTS" => Position::START,
