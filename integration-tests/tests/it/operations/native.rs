@@ -261,7 +261,7 @@ async fn completed(caller: &Caller<'_>, asker: &str) {
     let experiment = json!({"display_name": "of the model"});
     let experiment = caller.make("experiments.ExperimentService/CreateExperiment", &[PROJECT], experiment).await;
     let run = caller.make("experiments.RunService/CreateRun", &[&experiment], json!({})).await;
-    let version = json!({"model_version": {"source_run": run}});
+    let version = json!({"model_version": {"source_run": run, "source_uri": "s3://bucket/model"}});
     caller.call("registry.ModelVersionService/CreateModelVersion", &[&name], version).await;
     let terms = json!({"terms": {"protected_aliases": ["champion"], "protected_stages": ["STAGE_PRODUCTION"],
                                  "metric_thresholds": [{"metric": "auc", "min": 0.5}]}});

@@ -8,7 +8,7 @@ use anyhow::{Context, anyhow};
 use cairn_access::{Access, Keyring};
 use cairn_auth::{Bootstrap, FirstKey};
 use cairn_contract::Contract;
-use cairn_eventstore::{Commands, EventStore};
+use cairn_eventstore::Commands;
 use cairn_experiments::artifacts;
 use cairn_kernel::{Clock, Position, SystemClock};
 use cairn_projection::View;
