@@ -255,25 +255,23 @@ async fn promotions(caller: &Caller<'_>) {
     caller.call("registry.RegisteredModelService/DeleteRegisteredModel", &[&gone], Value::Null).await;
 }
 
-/// Approved before its metric is as it should be, and therefore not carried out by that.
+/// Approved while another policy was in force, and therefore not carried out by that.
 async fn completed(caller: &Caller<'_>, asker: &str) {
-    let name = model(caller, "completed", 0).await;
-    let experiment = json!({"display_name": "of the model"});
-    let experiment = caller.make("experiments.ExperimentService/CreateExperiment", &[PROJECT], experiment).await;
-    let run = caller.make("experiments.RunService/CreateRun", &[&experiment], json!({})).await;
-    let version = json!({"model_version": {"source_run": run, "source_uri": "s3://bucket/model"}});
-    caller.call("registry.ModelVersionService/CreateModelVersion", &[&name], version).await;
-    let terms = json!({"terms": {"protected_aliases": ["champion"], "protected_stages": ["STAGE_PRODUCTION"],
-                                 "metric_thresholds": [{"metric": "auc", "min": 0.5}]}});
+    let name = model(caller, "completed", 1).await;
     let policy = format!("{name}/promotionPolicies/default");
-    caller.call("registry.PromotionService/UpdatePromotionPolicy", &[&policy], terms).await;
+    let set = async |lifetime: &str| {
+        let terms = json!({"protected_aliases": ["champion"], "protected_stages": ["STAGE_PRODUCTION"],
+                           "request_lifetime": lifetime});
+        caller.call("registry.PromotionService/UpdatePromotionPolicy", &[&policy], json!({"terms": terms})).await;
+    };
+    set("3600s").await;
     let moves = json!([{"version": 1, "alias": "champion"}, {"version": 1, "stage": "STAGE_PRODUCTION"}]);
     let asked = json!({"moves": moves});
     let asked = caller.call_with(asker, "registry.PromotionService/CreatePromotion", &[&name], asked).await;
     let asked = asked["name"].as_str().unwrap();
+    set("7200s").await;
     caller.call("registry.PromotionService/ApprovePromotion", &[asked], json!({})).await;
-    let metrics = json!({"metrics": [{"key": "auc", "value": 0.9}]});
-    caller.call("experiments.RunService/LogBatch", &[&run], metrics).await;
+    set("3600s").await;
     caller.call("registry.PromotionService/CompletePromotion", &[asked], json!({})).await;
 }
 
