@@ -255,23 +255,22 @@ async fn promotions(caller: &Caller<'_>) {
     caller.call("registry.RegisteredModelService/DeleteRegisteredModel", &[&gone], Value::Null).await;
 }
 
-/// Approved while another policy was in force, and therefore not carried out by that.
+/// Approved while its version stands where the move does not begin, and therefore not carried out by that.
 async fn completed(caller: &Caller<'_>, asker: &str) {
     let name = model(caller, "completed", 1).await;
-    let policy = format!("{name}/promotionPolicies/default");
-    let set = async |lifetime: &str| {
-        let terms = json!({"protected_aliases": ["champion"], "protected_stages": ["STAGE_PRODUCTION"],
-                           "request_lifetime": lifetime});
-        caller.call("registry.PromotionService/UpdatePromotionPolicy", &[&policy], json!({"terms": terms})).await;
+    let version = format!("{name}/versions/1");
+    let stand = async |stage: &str| {
+        let stage = json!({"stage": stage});
+        caller.call("registry.ModelVersionService/TransitionModelVersion", &[&version], stage).await;
     };
-    set("3600s").await;
-    let moves = json!([{"version": 1, "alias": "champion"}, {"version": 1, "stage": "STAGE_PRODUCTION"}]);
+    stand("STAGE_STAGING").await;
+    let moves = json!([{"version": 1, "alias": "champion"}, {"version": 1, "stage": "STAGE_NONE"}]);
     let asked = json!({"moves": moves});
     let asked = caller.call_with(asker, "registry.PromotionService/CreatePromotion", &[&name], asked).await;
     let asked = asked["name"].as_str().unwrap();
-    set("7200s").await;
+    stand("STAGE_ARCHIVED").await;
     caller.call("registry.PromotionService/ApprovePromotion", &[asked], json!({})).await;
-    set("3600s").await;
+    stand("STAGE_STAGING").await;
     caller.call("registry.PromotionService/CompletePromotion", &[asked], json!({})).await;
 }
 

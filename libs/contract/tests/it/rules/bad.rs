@@ -213,12 +213,12 @@ const CASES: &[(&str, &str, &str)] = &[
     ),
     (
         "option idempotency_level = NO_SIDE_EFFECTS;",
-        "",
+        "option (cairn.options.v1.writes) = { unwritten: UNWRITTEN_BESIDE };",
         "cairn.zoo.v1.ZooService.GetLion: is a GET, so it must say NO_SIDE_EFFECTS",
     ),
     (
-        "option (google.api.http) = { patch",
-        "option idempotency_level = NO_SIDE_EFFECTS; option (google.api.http) = { patch",
+        "option (cairn.options.v1.writes) = { unwritten: UNWRITTEN_BESIDE }; }\n  // Lets it go.",
+        "option idempotency_level = NO_SIDE_EFFECTS; }\n  // Lets it go.",
         "cairn.zoo.v1.ZooService.UpdateLion: says NO_SIDE_EFFECTS, but is a PATCH",
     ),
     (
@@ -349,7 +349,8 @@ service ZooService { option (cairn.options.v1.dialect) = DIALECT_MLFLOW;
     let shaped = dialect.replace("enum Order { UP = 1; } Order order = 3;", "string order = 3;");
     assert_eq!(violations(&load(&shaped).unwrap()), [""; 0]);
 
-    let unmarked = shaped.replace("option idempotency_level = NO_SIDE_EFFECTS;", "");
+    let writes = "option (cairn.options.v1.writes) = { unwritten: UNWRITTEN_BESIDE };";
+    let unmarked = shaped.replace("option idempotency_level = NO_SIDE_EFFECTS;", writes);
     let said = violations(&load(&unmarked).unwrap()).join("\n");
     assert!(said.contains("ListLions: is a GET, so it must say NO_SIDE_EFFECTS"), "{said}");
 }
