@@ -104,8 +104,6 @@ async fn logged_models(caller: &Caller<'_>, experiment: &str, run: &str) {
 async fn artifacts(caller: &Caller<'_>, experiment: &str, run: &str) {
     let at = format!("?run_uuid={run}&path=a.json");
     caller.call("mlflow.MlflowArtifactService/UploadArtifact", &[&at], json!("x")).await;
-    let address = json!({"run_id": run, "path": "a.json"});
-    caller.call("mlflow.MlflowArtifactService/CreatePresignedDownloadUrl", &[], address).await;
     let folder = format!("{experiment}/{run}/artifacts");
     let path = format!("{folder}/b.json");
     caller.call("mlflow.MlflowArtifactService/UploadProxiedArtifact", &[&path], json!("x")).await;
@@ -151,7 +149,7 @@ pub async fn registry(caller: &Caller<'_>) {
 
 async fn versions(caller: &Caller<'_>, named: &impl Fn(Value) -> Value) {
     for _ in 0..2 {
-        let version = named(json!({"source": "models:/x"}));
+        let version = named(json!({"source": "s3://bucket/model"}));
         caller.call("mlflow.MlflowModelVersionService/CreateModelVersion", &[], version).await;
     }
     let first = |fields: Value| {

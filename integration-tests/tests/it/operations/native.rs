@@ -179,8 +179,8 @@ pub async fn registry(caller: &Caller<'_>) {
     let old = caller.make("registry.ImportService/ImportRegisteredModel", &[PROJECT], import).await;
     let import = json!({"version": 3, "model_version": {}, "create_time": TIME, "source": "elsewhere"});
     caller.call("registry.ImportService/ImportModelVersion", &[&old], import).await;
-    let policy = json!({"required": false});
-    let scope = format!("{PROJECT}/signingPolicies/default");
+    let policy = json!({"required": true});
+    let scope = format!("{name}/signingPolicies/default");
     caller.call("registry.SigningPolicyService/UpdateSigningPolicy", &[&scope], policy).await;
     functions(caller).await;
     hooks(caller).await;
