@@ -7,6 +7,7 @@ mod as_of;
 mod contract;
 mod engines;
 mod history;
+mod operations;
 mod outage;
 mod suite;
 mod tidy;

@@ -29,6 +29,13 @@ impl Suite {
         Self::start_on("sqlite", &Engines::default()).await
     }
 
+    /// With settings of its own, by their names in the environment.
+    pub async fn start_with(settings: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let suite = Self::set(&folder.path().join("data"), "sqlite", &Engines::default(), settings).await;
+        Self { _folder: Some(folder), ..suite }
+    }
+
     /// Over a log in some engine.
     pub async fn start_on(engine: &str, engines: &Engines) -> Self {
         let folder = tempfile::tempdir().unwrap();
@@ -38,6 +45,10 @@ impl Suite {
 
     /// A suite on a folder that outlives it.
     pub async fn at(data: &Path, engine: &str, engines: &Engines) -> Self {
+        Self::set(data, engine, engines, &[]).await
+    }
+
+    async fn set(data: &Path, engine: &str, engines: &Engines, settings: &[(&str, &str)]) -> Self {
         let data = data.display().to_string();
         let environment = [
             ("API_HTTP_PORT", "0"),
@@ -51,6 +62,7 @@ impl Suite {
             ("CAIRN__ACCESS__WRITES_REFUSED_AFTER_MS", "600000"),
             ("CAIRN__ACCESS__EVERYTHING_REFUSED_AFTER_MS", "600000"),
         ];
+        let environment = environment.iter().chain(settings).copied();
         let loaded = config::registry().load(&Sources::new().with_environment(environment)).unwrap();
         let (metrics, _) = Metrics::new().unwrap();
         let running = Running::start(&loaded, engines, &metrics, Shutdown::new()).await.unwrap();
@@ -85,6 +97,13 @@ impl Suite {
             request = request.json(body);
         }
         request.send().await.unwrap()
+    }
+
+    /// Puts bytes at an address that was signed for that. Gives their etag.
+    pub async fn put(&self, address: &str, bytes: &'static str) -> String {
+        let answer = self.http.put(address).body(bytes).send().await.unwrap();
+        assert!(answer.status().is_success(), "{address}: {}", answer.status());
+        answer.headers()["etag"].to_str().unwrap().to_owned()
     }
 
     /// Asks whether a caller is let in, and changes nothing: no resource is at the state that the request names.

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use prost_reflect::DescriptorPool;
 
-use crate::{DESCRIPTORS, EventFault, EventType, Method, Reason};
+use crate::{DESCRIPTORS, EventFault, EventType, Method, Reason, writes};
 
 /// Every method of every service, with what the contract says of it.
 #[derive(Clone, Debug)]
@@ -48,17 +48,21 @@ impl Contract {
     /// Reads a descriptor set. Reports everything that is wrong with it at once.
     pub fn decode(descriptors: &[u8]) -> Result<Self, Violations> {
         let pool = DescriptorPool::decode(descriptors).map_err(|fault| Violations(vec![fault.to_string()]))?;
+        let events = pool.all_messages().filter_map(|message| EventType::read(&message));
+        let events = events.map(|event| (event.full_name.clone(), event)).collect();
         let mut faults = vec![];
         let mut methods = vec![];
         for service in pool.services() {
-            methods.extend(service.methods().filter_map(|method| Method::read(&method, &mut faults)));
+            methods.extend(service.methods().filter_map(|method| Method::read(&method, &events, &mut faults)));
+        }
+        // A method that does not load might be the one that writes an event.
+        if faults.is_empty() {
+            writes::check_all_are_written(&methods, &events, &mut faults);
         }
         if !faults.is_empty() {
             return Err(Violations(faults));
         }
         let by_path = methods.iter().enumerate().map(|(at, method)| (method.path.clone(), at)).collect();
-        let events = pool.all_messages().filter_map(|message| EventType::read(&message));
-        let events = events.map(|event| (event.full_name.clone(), event)).collect();
         let reasons = Reason::all(&pool);
         Ok(Self { pool, methods, by_path, events, reasons })
     }

@@ -1,7 +1,7 @@
 use prost_reflect::{DynamicMessage, MessageDescriptor, SerializeOptions};
 use serde_json::Value;
 
-use crate::cairn::options::v1::{Lineage, Stream};
+use crate::cairn::options::v1::{Lineage, Process, Stream};
 use crate::options::{Declared, message_option};
 use crate::redact::redact;
 
@@ -16,6 +16,8 @@ pub struct EventType {
     pub kept_max: Option<u64>,
     /// What it adds to the graph of what was made from what; nothing if it has no part in it.
     pub lineage: Option<Lineage>,
+    /// What writes it besides the operations that name it ([`Method::events`](crate::Method::events)).
+    pub by: Vec<Process>,
     /// The comment above it.
     pub comment: String,
     /// The message itself.
@@ -37,6 +39,7 @@ impl EventType {
         let stream = message_option::<Stream>(descriptor.parent_pool(), descriptor, "cairn.options.v1.stream")?;
         Some(Self {
             full_name: descriptor.full_name().to_owned(),
+            by: stream.by().collect(),
             category: stream.category,
             lineage: message_option(descriptor.parent_pool(), descriptor, "cairn.options.v1.lineage"),
             kept_max: (stream.kept_max > 0).then_some(stream.kept_max.into()),

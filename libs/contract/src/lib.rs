@@ -24,6 +24,7 @@ mod redact;
 mod resource;
 mod template;
 mod wire;
+mod writes;
 
 pub use contract::{Contract, Permission, Violations};
 pub use event::{EventFault, EventType};

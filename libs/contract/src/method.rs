@@ -1,11 +1,14 @@
+use std::collections::BTreeMap;
+
 use prost_reflect::{Kind, MessageDescriptor, MethodDescriptor};
 use prost_types::method_options::IdempotencyLevel;
 
-use crate::cairn::options::v1::{Access, Audit, Cursor, Dialect, Success};
+use crate::cairn::options::v1::{Access, Audit, Cursor, Dialect, Success, Unwritten};
 use crate::google::api::{HttpRule, http_rule::Pattern};
 use crate::options::{Declared, enum_option, message_option};
 use crate::resource::{Resource, ResourceFault};
 use crate::template::Template;
+use crate::{EventType, writes};
 
 /// One RPC and everything the contract says of it.
 #[derive(Clone, Debug)]
@@ -32,6 +35,10 @@ pub struct Method {
     pub is_filtered: bool,
     /// Whether it changes nothing (`idempotency_level = NO_SIDE_EFFECTS`).
     pub is_read: bool,
+    /// Full names of the events that it can write. Nothing else is written under it, except by the guard.
+    pub events: Vec<String>,
+    /// Of a change without events: why there are none.
+    pub unwritten: Unwritten,
     /// How its service speaks JSON.
     pub dialect: Dialect,
     /// How its success is told over HTTP.
@@ -80,7 +87,11 @@ impl Method {
     }
 
     /// Reads a method's options. The problems found are added to `faults`; a method with any does not load.
-    pub(crate) fn read(descriptor: &MethodDescriptor, faults: &mut Vec<String>) -> Option<Self> {
+    pub(crate) fn read(
+        descriptor: &MethodDescriptor,
+        events: &BTreeMap<String, EventType>,
+        faults: &mut Vec<String>,
+    ) -> Option<Self> {
         let (place, full_name) = (descriptor.place(), descriptor.full_name().to_owned());
         let before = faults.len();
         let mut fault = |message: &str| faults.push(format!("{place}: {full_name}: {message}"));
@@ -114,6 +125,7 @@ impl Method {
         {
             fault("has a cursor, but is no stream, or names a field that is neither text nor an unsigned number");
         }
+        let (events, unwritten) = writes::read(descriptor, is_read(descriptor), events, &mut fault);
         let resource_parts =
             Resource::parse(&access.resource, &descriptor.input(), dialect).unwrap_or_else(|problem| {
                 fault(&format!("its resource {:?} {problem}", access.resource));
@@ -147,6 +159,8 @@ impl Method {
             is_public: access.public,
             is_filtered: access.filtered,
             is_read: is_read(descriptor),
+            events,
+            unwritten,
             dialect,
             success,
             cursor,

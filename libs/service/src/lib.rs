@@ -15,6 +15,7 @@ pub mod past;
 mod refusal;
 pub mod shutdown;
 pub mod telemetry;
+mod writer;
 
 pub use cairn_kernel::settings;
 pub use ctx::Ctx;
@@ -22,3 +23,4 @@ pub use in_process::{InProcess, Listening};
 pub use mount::{Deps, Mounted};
 pub use past::{AsOfReads, Then, moment_of};
 pub use refusal::{Refusal, Reply, field, refuse};
+pub use writer::{Checked, Writer};

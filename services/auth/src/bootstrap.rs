@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use cairn_access::{ApiKey, Behind, KeyKind};
+use cairn_contract::cairn::options::v1::Process;
 use cairn_eventstore::{CommandFault, Order};
 use cairn_kernel::{Expected, Metadata, Name};
-use cairn_service::Deps;
+use cairn_service::{Deps, Writer};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
@@ -99,6 +100,10 @@ pub async fn bootstrap(deps: &Deps, how: &Bootstrap) -> Result<FirstKey, Bootstr
     if how.chosen_key.as_ref().is_some_and(|key| !is_fit(key)) {
         return Err(BootstrapFault::Unfit);
     }
+    Writer::Process(Process::Start).run(begin(deps, how)).await
+}
+
+async fn begin(deps: &Deps, how: &Bootstrap) -> Result<FirstKey, BootstrapFault> {
     catch_up(deps, how.patience).await?;
     begin_project(deps).await?;
     begin_administrator(deps).await?;

@@ -7,8 +7,10 @@ use std::time::Duration;
 use cairn_access::KeyUse;
 use cairn_contract::Contract;
 use cairn_contract::cairn::auth::events::v1::ApiKeyUsed;
+use cairn_contract::cairn::options::v1::Process;
 use cairn_eventstore::{DecodeFault, NewEvent, Retention, Write};
 use cairn_kernel::{Expected, Metadata, StreamName};
+use cairn_service::Writer;
 use prost::{Message, Name};
 use tokio::sync::mpsc;
 use tracing::warn;
@@ -54,7 +56,8 @@ async fn note(desk: &Arc<Desk>, used: KeyUse) -> Result<(), String> {
     };
     let (stream, store) = (StreamName::of(CATEGORY, &used.key), desk.commands.store());
     let write = Write::new(stream.clone(), Expected::Any, vec![event]);
-    store.append(vec![write]).await.map_err(|fault| fault.to_string())?;
+    let appended = Writer::Process(Process::KeyUse).run(async { store.append(vec![write]).await }).await;
+    appended.map_err(|fault| fault.to_string())?;
     // Each time: a stream that was begun before there was a limit gets it too.
     let retention = Retention { max_count: kept_max(), max_age: None };
     store.retain(&stream, retention).await.map_err(|fault| fault.to_string())

@@ -3,8 +3,10 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use cairn_contract::cairn::options::v1::Process;
 use cairn_eventstore::{Filter, Message, Order, Stored, Subscription};
 use cairn_kernel::{Aggregate, Expected, Metadata, Position};
+use cairn_service::Writer;
 use tokio::sync::watch;
 use tokio::time::sleep;
 use tracing::{error, info, warn};
@@ -85,7 +87,9 @@ async fn note_first_use(desk: Weak<Desk>, mut uses: watch::Receiver<Option<Strin
 async fn note(desk: &Desk, key: KeyName) -> Result<(), String> {
     let order = Order { metadata: Metadata::of_service("auth"), request: None };
     let command = Command { key: key.clone(), act: Act::NoteUse };
-    let done = desk.commands.execute::<Key>(&order, &stream::<Key>(&key), Expected::Any, command).await;
+    let stream = stream::<Key>(&key);
+    let act = desk.commands.execute::<Key>(&order, &stream, Expected::Any, command);
+    let done = Writer::Process(Process::KeyUse).run(act).await;
     done.map_err(|fault| fault.to_string())?;
     info!(%key, "the bootstrap key was used for the first time");
     Ok(())

@@ -7,7 +7,7 @@ use crate::inline::load;
 const EVENTS: &str = "
     // A lion moved into the zoo.
     message LionArrived {
-      option (cairn.options.v1.stream) = { category: 'zoo.lion' };
+      option (cairn.options.v1.stream) = { category: 'zoo.lion' by: PROCESS_START };
       string name = 1; int64 age = 2; string chip = 3 [debug_redact = true]; Vet vet = 4; repeated Vet vets = 5;
       map<string, Vet> by_name = 6; bytes dna = 7 [debug_redact = true];
     }

@@ -28,7 +28,12 @@ fn our_own_contract_loads_with_every_option() {
 fn a_method_that_states_nothing_does_not_load_and_all_that_is_wrong_is_listed() {
     assert_eq!(
         faults("rpc GetLion(Lion) returns (Lion);"),
-        ["has no (cairn.options.v1.access)", "has no (google.api.http)", "has no comment"]
+        [
+            "has no (cairn.options.v1.access)",
+            "changes something, and has no (cairn.options.v1.writes) that says what it writes",
+            "has no (google.api.http)",
+            "has no comment"
+        ]
     );
 }
 
@@ -62,6 +67,7 @@ fn access_must_be_complete_and_of_one_mind() {
     ] {
         let method = format!(
             "// Gets it.\nrpc GetLion(Lion) returns (Lion) {{
+               option idempotency_level = NO_SIDE_EFFECTS;
                option (google.api.http) = {{ get: '/api/v1/{{name=lions/*}}' }};
                option (cairn.options.v1.access) = {{ {access} }}; }}"
         );
@@ -74,6 +80,7 @@ fn a_stream_is_taken_up_again_only_where_its_fields_can_hold_a_place() {
     let method = |answer: &str, cursor: &str| {
         format!(
             "// Gets it.\nrpc GetLion(Lion) returns ({answer}) {{
+               option idempotency_level = NO_SIDE_EFFECTS;
                option (google.api.http) = {{ get: '/api/v1/{{name=lions/*}}' }};
                option (cairn.options.v1.access) = {{ public: true audit: AUDIT_NONE }};
                option (cairn.options.v1.cursor) = {{ {cursor} }}; }}"
@@ -89,6 +96,7 @@ fn a_stream_is_taken_up_again_only_where_its_fields_can_hold_a_place() {
 #[test]
 fn a_path_must_be_a_template() {
     let method = "// Gets it.\nrpc GetLion(Lion) returns (Lion) {
+        option idempotency_level = NO_SIDE_EFFECTS;
         option (google.api.http) = { get: '/api/v1/{name' additional_bindings { body: '*' } };
         option (cairn.options.v1.access) = { public: true audit: AUDIT_NONE }; }";
     assert_eq!(faults(method), ["has the path \"/api/v1/{name\": a '{' has no '}'", "has an HTTP rule without a path"]);
@@ -99,11 +107,78 @@ fn descriptors_that_lost_their_options_do_not_load() {
     // Typed descriptors drop custom options without a word. A build that went through them must not start.
     let whole = zoo(&with_method(
         "// Gets it.
-        rpc GetLion(Lion) returns (Lion) { option (google.api.http) = { get: '/api/v1/lions' };
+        rpc GetLion(Lion) returns (Lion) { option idempotency_level = NO_SIDE_EFFECTS; option (google.api.http) = { get: '/api/v1/lions' };
         option (cairn.options.v1.access) = { public: true audit: AUDIT_NONE }; }",
     ));
     assert!(Contract::decode(&whole).is_ok());
     let typed = prost_types::FileDescriptorSet::decode(whole.as_slice()).unwrap();
     let lost = Contract::decode(&typed.encode_to_vec()).expect_err("it loaded");
     assert_eq!(lost.0.len(), 2, "{lost}");
+}
+
+/// A contract with two events and one change, which writes something.
+fn change(writes: &str) -> String {
+    format!(
+        "// It ate.\nmessage LionFed {{ option (cairn.options.v1.stream) = {{ category: 'zoo.lion' }}; }}
+         // It slept.\nmessage LionSlept {{ option (cairn.options.v1.stream) = {{ category: 'zoo.lion' by: PROCESS_START }}; }}
+         {}",
+        with_method(&format!(
+            "// Feeds it.\nrpc GetLion(Lion) returns (Lion) {{
+               option (google.api.http) = {{ post: '/api/v1/{{name=lions/*}}:feed' body: '*' }};
+               option (cairn.options.v1.access) = {{ public: true audit: AUDIT_NONE }};
+               {writes} }}"
+        ))
+    )
+}
+
+#[test]
+fn a_change_names_its_events_or_says_why_it_has_none_and_every_event_has_a_writer_s3_57() {
+    let writes = |what: &str| format!("option (cairn.options.v1.writes) = {{ {what} }};");
+    let contract = load(&change(&writes("events: ['LionFed', 'zoo.v1.LionSlept']"))).unwrap();
+    assert_eq!(contract.methods()[0].events, ["cairn.zoo.v1.LionFed", "cairn.zoo.v1.LionSlept"]);
+
+    let method = "cairn.zoo.v1.ZooService.GetLion: ";
+    let either = "must have either events that it writes or a reason why there are none";
+    let read = "option idempotency_level = NO_SIDE_EFFECTS; ";
+    for (writes, expected) in [
+        (
+            String::new(),
+            vec![format!("{method}changes something, and has no (cairn.options.v1.writes) that says what it writes")],
+        ),
+        (writes(""), vec![format!("{method}{either}")]),
+        (writes("events: 'LionFed' unwritten: UNWRITTEN_BESIDE"), vec![format!("{method}{either}")]),
+        (writes("events: ['LionFed', 'LionFed']"), vec![format!("{method}writes LionFed, and says so twice")]),
+        (
+            writes("events: ['LionFed', 'Fed', 'Lion']"),
+            vec![format!("{method}writes Fed, which is no event"), format!("{method}writes Lion, which is no event")],
+        ),
+        (
+            format!("{read}{}", writes("events: 'LionFed'")),
+            vec![format!("{method}changes nothing, and yet has (cairn.options.v1.writes)")],
+        ),
+        (
+            writes("unwritten: UNWRITTEN_BESIDE"),
+            vec!["cairn.zoo.v1.LionFed: is an event that no operation and no process writes".into()],
+        ),
+        (read.into(), vec!["cairn.zoo.v1.LionFed: is an event that no operation and no process writes".into()]),
+    ] {
+        let faults = load(&change(&writes)).expect_err("it loaded").0;
+        let faults: Vec<&str> = faults.iter().filter_map(|fault| Some(fault.splitn(3, ':').nth(2)?.trim())).collect();
+        assert_eq!(faults, expected, "{writes}");
+    }
+}
+
+#[test]
+fn an_event_that_could_be_several_is_not_guessed_s3_57() {
+    let twice = change("option (cairn.options.v1.writes) = { events: ['Fed', 'LionFed', 'Cub.Fed'] };")
+        + "
+        // A cub.\nmessage Cub {
+          // It ate.\nmessage Fed { option (cairn.options.v1.stream) = { category: 'zoo.cub' }; } }
+        // Another.\nmessage Bear {
+          // It ate.\nmessage Fed { option (cairn.options.v1.stream) = { category: 'zoo.bear' by: PROCESS_START }; } }";
+    let faults = load(&twice).expect_err("it loaded").0;
+    assert_eq!(faults.len(), 1, "{faults:?}");
+    assert!(faults[0].contains("writes Fed, which could be any of"), "{faults:?}");
+    let named = twice.replace("'Fed', ", "");
+    assert_eq!(load(&named).unwrap().methods()[0].events, ["cairn.zoo.v1.LionFed", "cairn.zoo.v1.Cub.Fed"]);
 }

@@ -14,7 +14,8 @@ fn try_contract(resource: &str, dialect: &str) -> Result<Contract, Violations> {
          message Cub {{ string name = 2; Cub cub = 3; }}
          service ZooService {{ option (cairn.options.v1.dialect) = {dialect};
            // Gets it.
-           rpc GetLion(Lion) returns (Lion) {{ option (google.api.http) = {{ get: '/api/v1/lions' }};
+           rpc GetLion(Lion) returns (Lion) {{ option idempotency_level = NO_SIDE_EFFECTS;
+             option (google.api.http) = {{ get: '/api/v1/lions' }};
              option (cairn.options.v1.access) = {{ permission: 'zoo.lions.get' resource: '{resource}' audit: AUDIT_NONE }}; }} }}"
     ))
 }

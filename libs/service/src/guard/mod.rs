@@ -23,6 +23,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use cairn_contract::cairn::options::v1::Process;
 use cairn_contract::{Contract, Method, Violations};
 use cairn_eventstore::{AppendFault, EventStore};
 use cairn_kernel::{Clock, Code};
@@ -43,7 +44,7 @@ use self::outcome::Outcome;
 use self::strangers::Strangers;
 use self::tenants::{Tenants, in_place, is_in_place};
 use crate::telemetry::Traceparent;
-use crate::{Ctx, Deps, Refusal};
+use crate::{Ctx, Deps, Refusal, Writer};
 
 pub(crate) use self::admission::{denied, reach};
 pub(crate) use self::head::grpc_timeout;
@@ -220,7 +221,7 @@ impl Shared {
         // What a call in its place asks for runs in that place.
         let place = if is_nested { Ok(None) } else { self.tenants.enter(ctx).await };
         match place {
-            Ok(place) => in_place(place, run(routes, request)).await,
+            Ok(place) => in_place(place, Writer::Operation(ctx.method()).run(run(routes, request))).await,
             Err(refusal) => outcome::answer(refusal),
         }
     }
@@ -237,7 +238,8 @@ impl Shared {
             return Ok(());
         }
         let scope = ctx.project().unwrap_or(ctx.resource());
-        self.store.append(vec![record::write(scope, self.clock.now(), events)]).await.map(drop)
+        let write = record::write(scope, self.clock.now(), events);
+        Writer::Process(Process::Guard).run(async { self.store.append(vec![write]).await }).await.map(drop)
     }
 }
 

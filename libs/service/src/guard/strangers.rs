@@ -3,12 +3,14 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use cairn_contract::cairn::ledger::events::v1::{StrangerCount, StrangersRefused};
+use cairn_contract::cairn::options::v1::Process;
 use cairn_eventstore::{AppendFault, EventStore};
 use cairn_kernel::{Clock, Metadata, Name, Time};
 use parking_lot::Mutex;
 use tracing::warn;
 
 use super::record::{event, timestamp, write};
+use crate::Writer;
 
 /// How long refusals are counted before they are written down.
 const WINDOW: Duration = Duration::from_secs(60);
@@ -52,7 +54,8 @@ impl Strangers {
         let Some(start) = window.start else { return Ok(()) };
         let now = self.clock.now();
         let event = event(&window.event(start, now), &Metadata::of_service("guard"));
-        let appended = self.store.append(vec![write(&Name::ROOT, now, vec![event])]).await;
+        let write = write(&Name::ROOT, now, vec![event]);
+        let appended = Writer::Process(Process::Guard).run(async { self.store.append(vec![write]).await }).await;
         if appended.is_err() {
             let mut current = self.window.lock();
             current.start = Some(start);

@@ -46,11 +46,13 @@ service ZooService {
   rpc FeedLion(LionRequest) returns (Lion) {
     option (google.api.http) = { post: "/api/v1/{name=projects/*/lions/*}:feed" body: "*" };
     option (cairn.options.v1.access) = { permission: "experiments.runs.delete" resource: "{name}" audit: AUDIT_NONE };
+    option (cairn.options.v1.writes) = { unwritten: UNWRITTEN_BESIDE };
   }
   // Changes, and the request is recorded.
   rpc MoveLion(LionRequest) returns (Lion) {
     option (google.api.http) = { post: "/api/v1/{name=projects/*/lions/*}:move" body: "*" };
     option (cairn.options.v1.access) = { permission: "experiments.runs.delete" resource: "{name}" audit: AUDIT_REQUEST };
+    option (cairn.options.v1.writes) = { unwritten: UNWRITTEN_BESIDE };
   }
   // Streams.
   rpc WatchLion(LionRequest) returns (stream Lion) {
@@ -62,6 +64,7 @@ service ZooService {
   rpc PaintLion(stream LionRequest) returns (Lion) {
     option (google.api.http) = { post: "/api/v1/{name=projects/*/lions/*}:paint" body: "*" };
     option (cairn.options.v1.access) = { permission: "experiments.runs.delete" resource: "{name}" audit: AUDIT_NONE };
+    option (cairn.options.v1.writes) = { unwritten: UNWRITTEN_BESIDE };
   }
   // For everybody.
   rpc ShowPrices(LionRequest) returns (Lion) {

@@ -4,15 +4,16 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use cairn_access::{Access, Keyring};
 use cairn_auth::{Bootstrap, FirstKey};
+use cairn_contract::Contract;
 use cairn_eventstore::Commands;
 use cairn_experiments::artifacts;
 use cairn_kernel::{Clock, Position, SystemClock};
 use cairn_projection::View;
 use cairn_service::config::Loaded;
-use cairn_service::{Deps, Mounted, past};
+use cairn_service::{Checked, Deps, Mounted, past};
 
 use super::{Config, Engines, Folder};
 
@@ -30,7 +31,11 @@ impl Core {
         let folder = Folder::open(&config.data)
             .with_context(|| format!("cannot use the data folder {}", config.data.display()))?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let store = engines.open(loaded, &folder).await?;
+        let mut store = engines.open(loaded, &folder).await?;
+        if cfg!(debug_assertions) {
+            let contract = Contract::embedded().map_err(|violations| anyhow!("{violations}"))?;
+            store = Arc::new(Checked::new(contract, store));
+        }
         let keyring = Arc::new(Keyring::open(&folder.keyring())?);
         let deps = Deps {
             commands: Commands::new(Arc::clone(&store), Arc::clone(&clock), config.state_cache_bytes_max),

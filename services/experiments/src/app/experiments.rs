@@ -1,9 +1,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use cairn_contract::cairn::options::v1::Process;
 use cairn_eventstore::{CommandFault, Order};
 use cairn_kernel::{Expected, Position};
-use cairn_service::Refusal;
+use cairn_service::{Refusal, Writer};
 use uuid::Uuid;
 
 use super::{App, Call, Made, Reading};
@@ -137,7 +138,9 @@ impl App {
         let exists = self.inner.commands.load::<Experiment>(&name.stream()).await?.state.name().is_ok();
         if !exists {
             let new = NewExperiment { display_name, ..NewExperiment::default() };
-            let position = match self.create(&call.besides(), &name, new, None).await {
+            let order = call.besides();
+            let made = Writer::Process(Process::DefaultExperiment).run(self.create(&order, &name, new, None)).await;
+            let position = match made {
                 // Somebody else was faster.
                 Err(refusal) if refusal.reason == "EXPERIMENT_EXISTS" => Position::START,
                 outcome => outcome?,

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use cairn_eventstore::Order;
 use cairn_objects::{Action, Digest, Expect, Grant, Key, ObjectFault, PARTS_MAX, Part, UploadId, Written};
-use cairn_service::{Ctx, Refusal, refuse};
+use cairn_service::{Ctx, Refusal, Writer, refuse};
 use serde::{Deserialize, Serialize};
 use tonic::Status;
 
@@ -190,7 +190,9 @@ impl Artifacts {
     ) -> Result<ArtifactPath, Status> {
         let begun = self.begun_parts(owner, token)?;
         let (artifacts, ctx, owner) = (self.clone(), ctx.clone(), owner.clone());
-        let finished = tokio::spawn(async move { artifacts.finish_parts(&ctx, order, &owner, begun, parts).await });
+        let writer = Writer::Operation(ctx.method());
+        let finish = async move { artifacts.finish_parts(&ctx, order, &owner, begun, parts).await };
+        let finished = tokio::spawn(writer.run(finish));
         finished.await.map_err(|fault| refuse(Refusal::internal(fault)))?
     }
 

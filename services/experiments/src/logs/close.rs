@@ -3,9 +3,10 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use cairn_contract::cairn::experiments::events::v1 as events;
+use cairn_contract::cairn::options::v1::Process;
 use cairn_eventstore::{Filter, Message, NewEvent, Recorded, Stored, Subscription, Write};
 use cairn_kernel::{Aggregate, Expected, Metadata, StreamName};
-use cairn_service::Refusal;
+use cairn_service::{Refusal, Writer};
 use prost::{Message as _, Name as _};
 use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{error, info, warn};
@@ -29,7 +30,8 @@ impl RunLogs {
     pub(super) async fn close(&self, run: &RunName) -> Result<(), Refusal> {
         let Some(log) = self.inner.book.close(run.to_string()).await? else { return Ok(()) };
         let write = record(run, &log);
-        self.inner.store.append(vec![write]).await?;
+        let process = Writer::Process(Process::RunLogEnd);
+        process.run(async { self.inner.store.append(vec![write]).await }).await?;
         self.inner.changed.send_replace(());
         Ok(())
     }

@@ -5,13 +5,14 @@ use cairn_contract::{Contract, Declared, is_sensitive};
 use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
 
 use crate::markdown::{prose, table};
+use crate::operations;
 
 const HEAD: &str = "# Events
 
 Generated from `proto/cairn/*/events/` by `make docs`; do not edit.
 
 Everything that ever happened, by the streams it is kept in. A stream is named `<category>-<resource>`; an event's stored
-type is its full name. Fields are only ever added.
+type is its full name. Fields are only ever added. [operations.md](operations.md) has the same by operation.
 ";
 
 /// Every event with its fields, grouped by category.
@@ -26,6 +27,7 @@ pub fn page(contract: &Contract) -> String {
         let mut parts = BTreeMap::new();
         for event in events {
             let _ = write!(text, "\n### `{}`\n\n{}\n\n", event.full_name, prose(&event.comment));
+            let _ = write!(text, "Written by {}.\n\n", operations::writers(contract, event));
             text.push_str(&fields(&event.descriptor));
             collect_parts(&event.descriptor, &mut parts);
         }

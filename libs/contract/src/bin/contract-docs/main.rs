@@ -11,6 +11,7 @@ mod fixtures;
 mod markdown;
 mod names;
 mod openapi;
+mod operations;
 mod pages;
 mod status;
 mod table;

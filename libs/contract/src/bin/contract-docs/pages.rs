@@ -2,7 +2,7 @@ use std::error::Error;
 
 use cairn_contract::Contract;
 
-use crate::{File, errors, events, openapi, status, table};
+use crate::{File, errors, events, openapi, operations, status, table};
 
 /// Every generated reference.
 pub fn all(contract: &Contract) -> Result<Vec<File>, Box<dyn Error>> {
@@ -11,6 +11,7 @@ pub fn all(contract: &Contract) -> Result<Vec<File>, Box<dyn Error>> {
         ("docs/api/openapi.json", openapi::page(contract)),
         ("docs/errors.md", errors::page(contract)),
         ("docs/events.md", events::page(contract)),
+        ("docs/operations.md", operations::page(contract)),
         ("docs/status.md", status::page()?),
     ];
     Ok(pages.into_iter().map(|(path, text)| (path.to_owned(), text.into_bytes())).collect())

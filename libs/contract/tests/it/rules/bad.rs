@@ -39,19 +39,23 @@ service ZooService {
   // Changes a lion.
   rpc UpdateLion(UpdateLionRequest) returns (Lion) {
     option (google.api.http) = { patch: '/api/v1/{lion.name=lions/*}' body: 'lion' };
-    option (cairn.options.v1.access) = { permission: 'zoo.lions.update' resource: '{lion.name}' audit: AUDIT_NONE }; }
+    option (cairn.options.v1.access) = { permission: 'zoo.lions.update' resource: '{lion.name}' audit: AUDIT_NONE };
+    option (cairn.options.v1.writes) = { unwritten: UNWRITTEN_BESIDE }; }
   // Lets it go.
   rpc DeleteLion(DeleteLionRequest) returns (google.protobuf.Empty) {
     option (google.api.http) = { delete: '/api/v1/{name=lions/*}' };
-    option (cairn.options.v1.access) = { permission: 'zoo.lions.delete' resource: '{name}' audit: AUDIT_NONE }; }
+    option (cairn.options.v1.access) = { permission: 'zoo.lions.delete' resource: '{name}' audit: AUDIT_NONE };
+    option (cairn.options.v1.writes) = { unwritten: UNWRITTEN_BESIDE }; }
   // Feeds it.
   rpc FeedLion(FeedLionRequest) returns (Lion) {
     option (google.api.http) = { post: '/api/v1/{name=lions/*}:feed' body: '*' };
-    option (cairn.options.v1.access) = { permission: 'zoo.lions.feed' resource: '{name}' audit: AUDIT_NONE }; }
+    option (cairn.options.v1.access) = { permission: 'zoo.lions.feed' resource: '{name}' audit: AUDIT_NONE };
+    option (cairn.options.v1.writes) = { unwritten: UNWRITTEN_BESIDE }; }
   // Paints it.
   rpc PaintLion(stream PaintLionRequest) returns (Lion) {
     option (google.api.http) = { put: '/api/v1/{name=lions/*}/picture' body: 'picture' };
-    option (cairn.options.v1.access) = { permission: 'zoo.lions.paint' resource: '{name}' audit: AUDIT_NONE }; }
+    option (cairn.options.v1.access) = { permission: 'zoo.lions.paint' resource: '{name}' audit: AUDIT_NONE };
+    option (cairn.options.v1.writes) = { unwritten: UNWRITTEN_BESIDE }; }
 }";
 
 /// What is said when `from` in the good contract becomes `to`, each without its place.
@@ -209,12 +213,12 @@ const CASES: &[(&str, &str, &str)] = &[
     ),
     (
         "option idempotency_level = NO_SIDE_EFFECTS;",
-        "",
+        "option (cairn.options.v1.writes) = { unwritten: UNWRITTEN_BESIDE };",
         "cairn.zoo.v1.ZooService.GetLion: is a GET, so it must say NO_SIDE_EFFECTS",
     ),
     (
-        "option (google.api.http) = { patch",
-        "option idempotency_level = NO_SIDE_EFFECTS; option (google.api.http) = { patch",
+        "option (cairn.options.v1.writes) = { unwritten: UNWRITTEN_BESIDE }; }\n  // Lets it go.",
+        "option idempotency_level = NO_SIDE_EFFECTS; }\n  // Lets it go.",
         "cairn.zoo.v1.ZooService.UpdateLion: says NO_SIDE_EFFECTS, but is a PATCH",
     ),
     (
@@ -256,7 +260,7 @@ fn a_package_stands_in_its_directory_and_has_a_version() {
 
 #[test]
 fn an_event_is_a_fact_with_a_place() {
-    let stream = "option (cairn.options.v1.stream) = { category: 'zoo.lion' };";
+    let stream = "option (cairn.options.v1.stream) = { category: 'zoo.lion' by: PROCESS_START };";
     let fed = format!("// A meal.\nmessage LionFed {{ {stream} }}");
     for (path, package, body, expected) in [
         ("cairn/zoo/events/v1/lion.proto", "cairn.zoo.events.v1", fed.clone(), None),
@@ -345,7 +349,8 @@ service ZooService { option (cairn.options.v1.dialect) = DIALECT_MLFLOW;
     let shaped = dialect.replace("enum Order { UP = 1; } Order order = 3;", "string order = 3;");
     assert_eq!(violations(&load(&shaped).unwrap()), [""; 0]);
 
-    let unmarked = shaped.replace("option idempotency_level = NO_SIDE_EFFECTS;", "");
+    let writes = "option (cairn.options.v1.writes) = { unwritten: UNWRITTEN_BESIDE };";
+    let unmarked = shaped.replace("option idempotency_level = NO_SIDE_EFFECTS;", writes);
     let said = violations(&load(&unmarked).unwrap()).join("\n");
     assert!(said.contains("ListLions: is a GET, so it must say NO_SIDE_EFFECTS"), "{said}");
 }

@@ -38,6 +38,7 @@ pub fn describe(method: &Method, binding: &Binding, at: usize, path: &Path, sche
             "permission": method.permission,
             "resource": method.resource,
             "audit": method.audit.as_str_name().trim_start_matches("AUDIT_").to_lowercase(),
+            "events": method.events,
         },
     });
     if method.is_public {
