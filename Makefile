@@ -46,13 +46,8 @@ test-rust: ## All Rust tests (with cargo-nextest where it is installed).
 	  echo "cargo-nextest is not installed: running cargo test"; cargo test --workspace --all-targets; \
 	fi
 
-<<<<<<< HEAD
 test-python: $(VENV)/.ready torch ## The Python SDK; genuine clients against the real program, answer by answer beside a genuine MLflow server.
-	@echo "starting, each on free ports and in a temporary folder: Cairn, a genuine MLflow server, an S3 stand-in;"
-=======
-test-python: $(VENV)/.ready ## The Python SDK; genuine clients against the real program, answer by answer beside a genuine MLflow server.
 	@echo "starting, each on free ports and in a temporary folder: Cairn, a genuine MLflow server, stand-ins for S3;"
->>>>>>> s3reg
 	@echo "as root also small loop-back file systems, a control group, network and mount namespaces of the tests' own"
 	cargo build $(PROGRAMS)
 	cd libs/python && $(abspath $(VENV))/bin/python -m pytest -q -p no:cacheprovider
