@@ -6,6 +6,7 @@ use cairn_eventstore::{CommandFault, Commands, DecodeFault, Direction, Done, Ord
 use cairn_kernel::{Aggregate, Clock, Expected, Position, Revision, StreamName, Time};
 use cairn_projection::{QueryFault, ReadModel};
 use tokio::sync::{Mutex, MutexGuard, watch};
+use tracing::warn;
 
 use super::{Announced, Command, Ended, Opened, Rejection, Rotated, told};
 use crate::blocking::blocking;
@@ -60,24 +61,31 @@ impl Desk {
         Self { secrets, signed, model, commands, clock, state: watch::Sender::default(), turn: Mutex::default() }
     }
 
-    /// Waits for its turn to sign. What was told before a crash is adopted by then, and keys whose time is over are gone.
-    pub async fn turn(&self) -> Result<MutexGuard<'_, ()>, DeskFault> {
+    /// Waits for its turn to sign. While it cannot be known what became of a prepared key, those of before sign on.
+    pub async fn turn(&self) -> MutexGuard<'_, ()> {
         let turn = self.turn.lock().await;
-        let now = self.clock.now();
-        if let Some(prepared) = self.secrets.prepared() {
-            let announced = self.commands.load::<Announced>(&stream()).await?.state;
-            if let Some(older_until) = announced.key(&prepared.key.to_string()) {
-                self.adopt(prepared, older_until).await?;
-            }
+        if let Err(fault) = self.settle().await {
+            warn!(%fault, "the keys that sign the log stay as they are");
         }
-        let secrets = Arc::clone(&self.secrets);
+        turn
+    }
+
+    /// Adopts what was told before a crash, and destroys keys whose time is over.
+    async fn settle(&self) -> Result<(), DeskFault> {
+        let (secrets, now) = (Arc::clone(&self.secrets), self.clock.now());
         blocking(move || secrets.destroy_retired(now)).await?;
-        Ok(turn)
+        let Some(prepared) = self.secrets.prepared() else { return Ok(()) };
+        let announced = self.commands.load::<Announced>(&stream()).await?.state;
+        match announced.key(&prepared.key.to_string()) {
+            Some(older_until) => self.adopt(prepared, older_until).await,
+            None => Ok(()),
+        }
     }
 
     /// Makes another key. Gives where its event stands.
     pub async fn rotate(&self, order: &Order, overlap: Duration) -> Result<Position, DeskFault> {
-        let _turn = self.turn().await?;
+        let _turn = self.turn.lock().await;
+        self.settle().await?;
         let now = self.clock.now();
         let older_until = now.after(overlap);
         let signing = if overlap.is_zero() { 0 } else { self.secrets.signing(now).keys.len() };
@@ -89,7 +97,8 @@ impl Desk {
 
     /// Ends the epoch of this name, and begins another. Gives where its event stands.
     pub async fn open_epoch(&self, order: &Order, ended_origin: &str, reason: &str) -> Result<Position, DeskFault> {
-        let _turn = self.turn().await?;
+        let _turn = self.turn.lock().await;
+        self.settle().await?;
         let current = self.secrets.signing(self.clock.now()).origin;
         let ended = Ended { origin: ended_origin.to_owned(), ..self.ended(&current).await? };
         let secrets = Arc::clone(&self.secrets);

@@ -14,7 +14,7 @@ use super::signed::Signed;
 use super::tiles::{StoredTiles, TreeFault};
 use super::witnesses::{Contradiction, Witnesses};
 use crate::blocking::blocking;
-use crate::signing::{Desk, DeskFault};
+use crate::signing::Desk;
 
 /// No more than one checkpoint in so much time, however fast the log grows.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -49,8 +49,6 @@ enum SignFault {
     Query(#[from] QueryFault),
     #[error(transparent)]
     Tree(#[from] TreeFault),
-    #[error(transparent)]
-    Desk(#[from] DeskFault),
     #[error("signed checkpoints cannot be read or written: {0}")]
     Signed(rusqlite::Error),
     #[error("{0}")]
@@ -115,7 +113,7 @@ impl Signer {
     /// The newest checkpoint with the signatures of witnesses that could be reached. They are asked before anybody sees
     /// it, so that a log that was rolled back is found out before it goes on in another way.
     async fn vouched_for(&self) -> Result<Option<Arc<Signed>>, SignFault> {
-        let _turn = self.desk.turn().await?;
+        let _turn = self.desk.turn().await;
         let Some(signed) = self.sign().await? else { return Ok(None) };
         let note = self.witnesses.ask(&signed.note, signed.checkpoint.size).await;
         let note = note.map_err(|Contradiction(why)| SignFault::Mismatch(why))?;
