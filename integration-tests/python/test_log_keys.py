@@ -199,7 +199,12 @@ def test_an_epoch_tells_what_a_cut_log_has_lost(cairn, tmp_path):
     with Suite(cairn, data) as suite:
         assert eventually(lambda: signing(suite).get("mismatch"))
         ends = signing(suite)["origin"]
-        opened = suite.cli_json("audit", "open-epoch", "--ends", ends, "--reason", "a disk was lost")
+        body = {"ended_origin": ends, "reason": "a disk was lost", "request_id": str(uuid.uuid4())}
+        path = "/api/v1/audit/signing:openEpoch"
+        opened = Api(suite).request("POST", path, json=body).json()
+        ok(suite.cli("audit", "checkpoint"))
+        assert Api(suite).request("POST", path, json=body).json() == opened, "a repeat opens no other"
+        ok(suite.cli("audit", "checkpoint"))
         ended = opened["changes"][0]["ended"]
         assert int(ended["signed_size"]) >= lost > int(ended["kept_size"]) > 0
         assert tlog.checkpoint(ended["checkpoint"], key)[1] == int(ended["signed_size"])
