@@ -1,57 +1,55 @@
-//! Entries as the view keeps them: in chunks, which put together are the files of bundles (C2SP tlog-tiles: each entry
-//! after its length, 16 bits, the larger byte first).
+//! Entries as the view keeps them: each for itself until its bundle is full, then as the bundle's file (C2SP tlog-tiles:
+//! each entry after its length, 16 bits, the larger byte first).
 
 use cairn_tlog::TILE_WIDTH;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::entry;
 
-/// Entries that are to be kept.
+/// An entry, and the position of its event.
+type Placed = (u64, Vec<u8>);
+
+/// Keeps the entries of a batch.
 pub struct Keeper<'t> {
     tx: &'t Transaction<'t>,
     /// Number in the tree of the next entry.
     next: u64,
-    open: Option<Chunk>,
-}
-
-/// A chunk that is being made.
-struct Chunk {
-    position: u64,
-    number: u64,
-    count: u64,
-    entries: Vec<u8>,
+    /// The newest, of a bundle that is not full.
+    open: Vec<Placed>,
 }
 
 impl<'t> Keeper<'t> {
     pub fn new(tx: &'t Transaction<'t>, size: u64) -> Self {
-        Self { tx, next: size, open: None }
+        Self { tx, next: size, open: vec![] }
     }
 
     /// Keeps the next entry, that of the event at this position.
-    pub fn push(&mut self, position: u64, entry: &[u8]) -> Result<(), rusqlite::Error> {
-        let number = self.next;
-        let chunk = self.open.get_or_insert_with(|| Chunk { position, number, count: 0, entries: vec![] });
-        let length = u16::try_from(entry.len()).expect("an entry's texts are bounded");
-        chunk.entries.extend(length.to_be_bytes());
-        chunk.entries.extend(entry);
-        chunk.count += 1;
+    pub fn push(&mut self, position: u64, entry: Vec<u8>) -> Result<(), rusqlite::Error> {
+        self.open.push((position, entry));
         self.next += 1;
-        if self.next.is_multiple_of(TILE_WIDTH) {
-            self.finish()?;
+        match self.next.is_multiple_of(TILE_WIDTH) {
+            true => self.close(),
+            false => Ok(()),
         }
-        Ok(())
     }
 
-    /// Writes what is not written yet.
-    pub fn finish(&mut self) -> Result<(), rusqlite::Error> {
-        let Some(Chunk { position, number, count, entries }) = self.open.take() else { return Ok(()) };
-        let values = params![position.cast_signed(), number.cast_signed(), count.cast_signed(), entries];
-        let sql = "INSERT INTO chunk (position, number, count, entries) VALUES (?1, ?2, ?3, ?4)";
-        self.tx.prepare_cached(sql)?.execute(values)?;
-        if number.is_multiple_of(TILE_WIDTH) {
-            let sql = "INSERT INTO bundle (number, position) VALUES (?1, ?2)";
-            let values = params![(number / TILE_WIDTH).cast_signed(), position.cast_signed()];
-            self.tx.prepare_cached(sql)?.execute(values)?;
+    /// Writes the bundle that is full now, in place of its entries.
+    fn close(&mut self) -> Result<(), rusqlite::Error> {
+        let mut entries = alone(self.tx, TILE_WIDTH as u16)?;
+        self.tx.prepare_cached("DELETE FROM entry")?.execute([])?;
+        entries.append(&mut self.open);
+        let number = self.next / TILE_WIDTH - 1;
+        let values = params![number.cast_signed(), entries[0].0.cast_signed(), file(&entries)];
+        let sql = "INSERT INTO bundle (number, position, entries) VALUES (?1, ?2, ?3)";
+        self.tx.prepare_cached(sql)?.execute(values).map(drop)
+    }
+
+    /// Writes what is in no full bundle.
+    pub fn finish(self) -> Result<(), rusqlite::Error> {
+        let first = self.next - self.open.len() as u64;
+        let mut insert = self.tx.prepare_cached("INSERT INTO entry (position, number, bytes) VALUES (?1, ?2, ?3)")?;
+        for (number, (position, bytes)) in (first..).zip(self.open) {
+            insert.execute(params![position.cast_signed(), number.cast_signed(), bytes])?;
         }
         Ok(())
     }
@@ -59,46 +57,61 @@ impl<'t> Keeper<'t> {
 
 /// How many entries the tree has.
 pub fn size(connection: &Connection) -> Result<u64, rusqlite::Error> {
-    let mut last = connection.prepare_cached("SELECT number + count FROM chunk ORDER BY position DESC LIMIT 1")?;
-    Ok(last.query_row([], |row| row.get(0)).optional()?.unwrap_or(0))
+    let mut last = connection.prepare_cached("SELECT number + 1 FROM entry ORDER BY position DESC LIMIT 1")?;
+    if let Some(size) = last.query_row([], |row| row.get(0)).optional()? {
+        return Ok(size);
+    }
+    let mut last = connection.prepare_cached("SELECT number + 1 FROM bundle ORDER BY number DESC LIMIT 1")?;
+    let bundles: Option<u64> = last.query_row([], |row| row.get(0)).optional()?;
+    Ok(bundles.unwrap_or(0) * TILE_WIDTH)
 }
 
 /// The entry of the event at a position, and its number in the tree.
 pub fn entry_at(connection: &Connection, position: u64) -> Result<Option<(u64, Vec<u8>)>, rusqlite::Error> {
-    let sql = "SELECT number, entries FROM chunk WHERE position <= ?1 ORDER BY position DESC LIMIT 1";
+    let mut find = connection.prepare_cached("SELECT number, bytes FROM entry WHERE position = ?1")?;
+    let found = find.query_row([position.cast_signed()], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+    if found.is_some() {
+        return Ok(found);
+    }
+    let sql = "SELECT number, entries FROM bundle WHERE position <= ?1 ORDER BY position DESC LIMIT 1";
     let mut find = connection.prepare_cached(sql)?;
-    let found = find.query_row([position.cast_signed()], |row| Ok((row.get(0)?, row.get::<_, Vec<u8>>(1)?)));
-    let Some((first, entries)) = found.optional()? else { return Ok(None) };
-    let found = (first..).zip(each(&entries)).find(|(_, entry)| entry::position(entry) == Some(position));
+    let found = find.query_row([position.cast_signed()], |row| Ok((row.get::<_, u64>(0)?, row.get::<_, Vec<u8>>(1)?)));
+    let Some((bundle, entries)) = found.optional()? else { return Ok(None) };
+    let mut numbered = (bundle * TILE_WIDTH..).zip(each(&entries));
+    let found = numbered.find(|(_, entry)| entry::position(entry) == Some(position));
     Ok(found.map(|(number, entry)| (number, entry.to_vec())))
 }
 
 /// The file of a bundle, of its first `width` entries.
 pub fn bundle(connection: &Connection, number: u64, width: u16) -> Result<Vec<u8>, rusqlite::Error> {
-    let sql = "SELECT count, entries FROM chunk WHERE position >= (SELECT position FROM bundle WHERE number = ?1)
-               ORDER BY position";
-    let mut find = connection.prepare_cached(sql)?;
-    let mut rows = find.query([number.cast_signed()])?;
-    let (mut file, mut left) = (vec![], u64::from(width));
-    while left > 0 {
-        let Some(row) = rows.next()? else { break };
-        let (count, entries): (u64, Vec<u8>) = (row.get(0)?, row.get(1)?);
-        match count <= left {
-            true => file.extend(entries),
-            false => {
-                let wanted: usize = each(&entries).take(left as usize).map(|entry| LENGTH + entry.len()).sum();
-                file.extend(&entries[..wanted]);
-            }
-        }
-        left -= count.min(left);
-    }
-    Ok(file)
+    let mut find = connection.prepare_cached("SELECT entries FROM bundle WHERE number = ?1")?;
+    let full: Option<Vec<u8>> = find.query_row([number.cast_signed()], |row| row.get(0)).optional()?;
+    let Some(mut entries) = full else { return Ok(file(&alone(connection, width)?)) };
+    let wanted = each(&entries).take(width.into()).map(|entry| LENGTH + entry.len()).sum();
+    entries.truncate(wanted);
+    Ok(entries)
+}
+
+/// The first of the entries whose bundle is not full.
+fn alone(connection: &Connection, count: u16) -> Result<Vec<Placed>, rusqlite::Error> {
+    let mut find = connection.prepare_cached("SELECT position, bytes FROM entry ORDER BY position LIMIT ?1")?;
+    find.query_map([count], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
 }
 
 /// Bytes that tell how long an entry is.
 const LENGTH: usize = 2;
 
-/// Each entry of a chunk.
+fn file(entries: &[Placed]) -> Vec<u8> {
+    let mut file = vec![];
+    for (_, entry) in entries {
+        let length = u16::try_from(entry.len()).expect("an entry's texts are bounded");
+        file.extend(length.to_be_bytes());
+        file.extend(entry);
+    }
+    file
+}
+
+/// Each entry of a file.
 fn each(entries: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = entries;
     std::iter::from_fn(move || {
@@ -125,7 +138,7 @@ mod tests {
             let first = size(&tx).unwrap();
             let mut keeper = Keeper::new(&tx, first);
             for number in first..first + batch {
-                keeper.push(position(number), &text(number)).unwrap();
+                keeper.push(position(number), text(number)).unwrap();
             }
             keeper.finish().unwrap();
             tx.commit().unwrap();
@@ -142,13 +155,22 @@ mod tests {
             .into_bytes()
     }
 
-    fn file(numbers: std::ops::Range<u64>) -> Vec<u8> {
-        numbers.map(text).flat_map(|entry| [&(entry.len() as u16).to_be_bytes()[..], &entry].concat()).collect()
+    fn expected(numbers: std::ops::Range<u64>) -> Vec<u8> {
+        file(&numbers.map(|number| (position(number), text(number))).collect::<Vec<_>>())
     }
+
+    /// Every row there is.
+    fn rows(connection: &Connection) -> Vec<(u64, u64, Vec<u8>)> {
+        let sql = "SELECT number, position, entries FROM bundle UNION ALL SELECT number, position, bytes FROM entry";
+        let mut rows = connection.prepare(sql).unwrap();
+        rows.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap().map(Result::unwrap).collect()
+    }
+
+    const BATCHES: &[&[u64]] = &[&[600], &[1, 1, 1, 253, 1, 255, 88], &[255, 2, 343], &[256, 256, 88]];
 
     #[test]
     fn entries_are_found_however_they_came() {
-        for batches in [&[600][..], &[1, 1, 1, 253, 1, 255, 88], &[255, 2, 343], &[256, 256, 88]] {
+        for batches in BATCHES {
             let connection = kept(batches);
             assert_eq!(size(&connection).unwrap(), 600);
             for number in [0, 1, 2, 254, 255, 256, 257, 511, 512, 599] {
@@ -159,18 +181,20 @@ mod tests {
             assert_eq!(entry_at(&connection, 9).unwrap(), None);
             for (number, width) in [(0, 256), (1, 256), (2, 88), (2, 1), (1, 3), (0, 255)] {
                 let first = number * TILE_WIDTH;
-                let expected = file(first..first + u64::from(width));
+                let expected = expected(first..first + u64::from(width));
                 assert_eq!(bundle(&connection, number, width).unwrap(), expected, "{batches:?} {number} {width}");
             }
         }
     }
 
     #[test]
-    fn a_row_never_reaches_beyond_its_bundle() {
-        let connection = kept(&[1000, 24, 1]);
-        let mut rows = connection.prepare("SELECT number, count FROM chunk ORDER BY position").unwrap();
-        let rows = rows.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
-        let rows: Vec<(u64, u64)> = rows.collect::<Result<_, _>>().unwrap();
-        assert_eq!(rows, [(0, 256), (256, 256), (512, 256), (768, 232), (1000, 24), (1024, 1)]);
+    fn what_is_kept_does_not_tell_how_it_came() {
+        let whole = rows(&kept(&[600]));
+        assert_eq!(whole.len(), 2 + 88);
+        for batches in BATCHES {
+            assert_eq!(rows(&kept(batches)), whole, "{batches:?}");
+        }
+        assert_eq!(size(&kept(&[512])).unwrap(), 512);
+        assert_eq!(size(&kept(&[])).unwrap(), 0);
     }
 }

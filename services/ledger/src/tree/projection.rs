@@ -61,17 +61,17 @@ struct Leaf {
 impl Projection for Tree {
     const NAME: &'static str = "ledger.tree.v2";
 
-    // Chunks are entries as they came in one batch: never written again, and never beyond the end of their bundle.
+    // Entries stand alone until their bundle is full: what is kept depends on the log alone, not on how it came.
     const SCHEMA: &'static str = "
-        CREATE TABLE chunk (
-            position INTEGER PRIMARY KEY,
-            number INTEGER NOT NULL,
-            count INTEGER NOT NULL,
-            entries BLOB NOT NULL
-        ) STRICT;
         CREATE TABLE bundle (
             number INTEGER PRIMARY KEY,
-            position INTEGER NOT NULL
+            position INTEGER NOT NULL UNIQUE,
+            entries BLOB NOT NULL
+        ) STRICT;
+        CREATE TABLE entry (
+            position INTEGER PRIMARY KEY,
+            number INTEGER NOT NULL,
+            bytes BLOB NOT NULL
         ) STRICT;
         CREATE TABLE tile (
             id INTEGER PRIMARY KEY,
@@ -92,7 +92,7 @@ impl Projection for Tree {
         let kept: Vec<_> = events.iter().filter(|event| !self.trimmed.contains(event.stream.category())).collect();
         for leaf in self.leaves(&kept) {
             edge.push(leaf.hash, &mut full);
-            keeper.push(leaf.position, &leaf.entry)?;
+            keeper.push(leaf.position, leaf.entry)?;
         }
         keeper.finish()?;
         for (tile, hashes) in &full {
