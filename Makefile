@@ -60,7 +60,7 @@ torch:
 	  :; \
 	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	  echo "installing Debian's python3-torch and python3-requests (150 MB)"; \
-	  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive timeout 900 apt-get install -y -qq --no-install-recommends \
+	  { timeout 120 apt-get update -qq && DEBIAN_FRONTEND=noninteractive timeout 900 apt-get install -y -qq --no-install-recommends \
 	    python3-torch python3-requests >/dev/null; } || echo "that failed: the test with PyTorch is skipped"; \
 	else \
 	  echo "no python3-torch and python3-requests, and no right to install them: the test with PyTorch is skipped"; \
