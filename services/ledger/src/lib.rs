@@ -88,7 +88,11 @@ pub fn mount(deps: &Deps, config: &Config, data_folder: &Path) -> Result<Mounted
             datasets_max: config.openlineage_datasets_max,
         },
     };
-    let signing = SigningDesk { desk: Arc::clone(&transparency.desk), overlap_days: config.signing_overlap_days };
+    let signing = SigningDesk {
+        desk: Arc::clone(&transparency.desk),
+        view: transparency.view.clone(),
+        overlap_days: config.signing_overlap_days,
+    };
     let routes = Routes::new(LedgerServiceServer::new(grpc))
         .add_service(SigningServiceServer::new(signing))
         .add_service(TransparencyServiceServer::new(transparency))

@@ -5,6 +5,7 @@ use cairn_contract::cairn::ledger::v1::signing_service_server::SigningService;
 use cairn_contract::cairn::ledger::v1::{
     GetSigningRequest, OpenEpochRequest, RotateSigningKeyRequest, Signing, SigningKey,
 };
+use cairn_projection::View;
 use cairn_service::{Ctx, Refusal, Reply, refuse};
 use tonic::{Request, Response, Status};
 
@@ -21,6 +22,8 @@ const REASON_CHARS_MAX: usize = 2_000;
 #[derive(Clone)]
 pub struct SigningDesk {
     pub desk: Arc<Desk>,
+    /// The tree that is signed.
+    pub view: View,
     pub overlap_days: u32,
 }
 
@@ -95,6 +98,9 @@ impl SigningService for SigningDesk {
             let problem = "is missing: name the epoch that ends, as `origin` of the signing of today";
             return Err(refuse(Refusal::invalid("ended_origin", problem)));
         }
+        // What the event will say of the log for ever is said of all of it, not of a tree that is still being built.
+        let head = *self.desk.commands.store().head().borrow();
+        self.view.reached(head, ctx.deadline()).await.map_err(refuse)?;
         let order = ctx.order(&request.request_id);
         let position = self.desk.open_epoch(&order, &request.ended_origin, reason).await.map_err(refused)?;
         Ok(ctx.reply(self.show().await?, position))
