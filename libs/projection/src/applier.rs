@@ -21,6 +21,8 @@ use crate::view::Limits;
 
 /// First and longest pause after a failed write.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(2));
+/// A view that is so many events behind has enough of them for a batch.
+const LINGER_LAG_MAX: u64 = 256;
 
 /// The thread of one view: the only writer of its tables.
 pub(crate) struct Applier {
@@ -38,6 +40,8 @@ pub(crate) struct Applier {
     pub stop: CancellationToken,
     /// What is in the file. `position` runs ahead of it over events that were not wanted.
     pub checkpoint: Checkpoint,
+    /// When events were last folded in.
+    pub committed: Option<Instant>,
 }
 
 /// The view cannot go on.
@@ -70,9 +74,23 @@ impl Applier {
             Feed::Log { news: News::NewFile, .. } => self.reread(),
             Feed::Log { news: News::OtherHistory(why), .. } => self.start_over(&why),
             Feed::Log { news: News::Events(..) | News::Nothing(_), .. } => {
+                self.linger();
                 let batch = self.gather(feed, waiting);
                 self.advance(batch)
             }
+        }
+    }
+
+    /// Lets events come together before a commit that nobody waits for: it costs the same for one as for many. A view
+    /// that was idle goes on at once, and so does one that is far behind.
+    fn linger(&self) {
+        let Some(until) = self.committed.map(|committed| committed + self.limits.linger) else { return };
+        while self.status.lag() < LINGER_LAG_MAX && !self.status.is_awaited() && !self.stop.is_cancelled() {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            std::thread::park_timeout(left);
         }
     }
 
@@ -143,6 +161,7 @@ impl Applier {
                     self.status.writes();
                     self.report(&committed.poison);
                     self.checkpoint = committed.checkpoint;
+                    self.committed = Some(Instant::now());
                     self.position.send_replace(batch.to);
                     self.status.applied(batch.events.len(), began.elapsed());
                     return Ok(());

@@ -12,6 +12,8 @@ pub(crate) struct Status {
     view: &'static str,
     head: watch::Receiver<Position>,
     position: watch::Receiver<Position>,
+    /// Readers that wait for what is not in the view yet.
+    waiting: AtomicU64,
     quarantined: AtomicU64,
     trouble: Mutex<Trouble>,
 }
@@ -23,9 +25,19 @@ struct Trouble {
     writing: Option<String>,
 }
 
+/// A reader that waits.
+pub(crate) struct Waiting<'a>(&'a AtomicU64);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
 impl Status {
     pub fn new(view: &'static str, head: watch::Receiver<Position>, position: watch::Receiver<Position>) -> Self {
-        Self { view, head, position, quarantined: AtomicU64::new(0), trouble: Mutex::default() }
+        let (waiting, quarantined) = (AtomicU64::new(0), AtomicU64::new(0));
+        Self { view, head, position, waiting, quarantined, trouble: Mutex::default() }
     }
 
     pub fn position(&self) -> Position {
@@ -34,6 +46,17 @@ impl Status {
 
     pub fn lag(&self) -> u64 {
         self.head.borrow().0.saturating_sub(self.position().0)
+    }
+
+    /// A reader waits until this is dropped.
+    pub fn wait(&self) -> Waiting<'_> {
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+        Waiting(&self.waiting)
+    }
+
+    /// Whether a reader waits for what is not in the view yet.
+    pub fn is_awaited(&self) -> bool {
+        self.waiting.load(Ordering::SeqCst) > 0
     }
 
     pub fn quarantined(&self) -> u64 {

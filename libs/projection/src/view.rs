@@ -31,6 +31,9 @@ pub struct Limits {
     pub unwanted_events_max: u64,
     /// A view that starts from nothing is built beside its file, all at once, if the log has at least so many events.
     pub beside_events_min: u64,
+    /// Commits are at least so far apart while nobody waits for one, so that events that come one by one under load
+    /// are folded in together.
+    pub linger: Duration,
 }
 
 /// Why a reader did not get to see its position.
@@ -94,6 +97,7 @@ impl Default for Limits {
             batch_bytes_max: 8 << 20,
             unwanted_events_max: 10_000,
             beside_events_min: 10_000,
+            linger: Duration::from_millis(20),
         }
     }
 }
@@ -159,6 +163,7 @@ impl View {
             generation: generation.clone(),
             stop: stop.clone(),
             checkpoint,
+            committed: None,
         };
         let thread = thread::Builder::new().name(format!("view {name}")).spawn(move || applier.run());
         let thread = thread.map_err(|fault| {
@@ -185,6 +190,8 @@ impl View {
         if *seen.borrow() >= position {
             return Ok(());
         }
+        let _waiting = self.inner.status.wait();
+        self.inner.thread.unpark();
         match tokio::time::timeout_at(deadline, seen.wait_for(|at| *at >= position)).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(_)) => Err(WaitFault::Stopped { view: self.name() }),

@@ -4,7 +4,7 @@ use std::time::Duration;
 use cairn_eventstore::{EventStore, Filter, Memory, Recorded};
 use cairn_kernel::Position;
 use cairn_projection::rusqlite::{Connection, Transaction};
-use cairn_projection::{Projection, ProjectionFault, QueryFault, ReadModel, View, WaitFault};
+use cairn_projection::{Limits, Projection, ProjectionFault, QueryFault, ReadModel, View, WaitFault};
 use tokio::time::Instant;
 
 use crate::support::{Kinds, Words, counted, model, said, say, soon, stop, words};
@@ -20,6 +20,30 @@ async fn a_reader_that_waits_for_its_position_sees_its_write() {
         assert_eq!(counted(&model).await, 2 * (round + 1));
     }
     assert_eq!(view.lag(), 0);
+}
+
+#[tokio::test]
+async fn events_come_together_until_a_reader_waits_for_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, model) = (Memory::new(), model(folder.path()));
+    let limits = Limits { linger: Duration::from_secs(3600), ..Limits::default() };
+    let view = View::start_with(store.clone(), &model, Words, limits).unwrap();
+    let first = say(&store, "words-a", &["one"]).await;
+    view.reached(first, soon()).await.unwrap();
+
+    say(&store, "words-a", &["two"]).await;
+    let last = say(&store, "words-a", &["three"]).await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(view.position(), first, "nobody waits");
+    view.reached(last, soon()).await.unwrap();
+    assert_eq!(said(&model).await, ["one", "two", "three"]);
+
+    say(&store, "words-a", &["four"]).await;
+    stop(view).await;
+    assert_eq!(said(&model).await.len(), 3, "and is folded in after the next start");
+    let view = words(&store, &model);
+    view.reached(Position(last.0 + 1), soon()).await.unwrap();
+    assert_eq!(said(&model).await.len(), 4);
 }
 
 #[tokio::test]
