@@ -56,7 +56,7 @@ impl Ground {
             store,
             clock,
         };
-        let mounted = mount(&deps, self.folder.path()).unwrap();
+        let mounted = mount(&deps, self.folder.path(), &cairn_auth::Config::default()).unwrap();
         let guard = GuardLayer::new(&deps, Limits::default()).unwrap();
         let process = InProcess::new(guard, [mounted.routes]);
         Suite { ground: self.clone(), deps, process }
