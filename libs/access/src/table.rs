@@ -269,3 +269,5 @@ pub fn closed(world: &World, permission: &str, resource: &Name) -> Option<Name> 
 
 #[cfg(test)]
 mod spec;
+#[cfg(test)]
+mod tenants;
