@@ -27,8 +27,8 @@ use std::time::Duration;
 
 use cairn_contract::cairn::ledger::v1::ledger_service_server::LedgerServiceServer;
 use cairn_contract::cairn::ledger::v1::lineage_service_server::LineageServiceServer;
-use cairn_contract::cairn::ledger::v1::signing_service_server::SigningServiceServer;
 use cairn_contract::cairn::ledger::v1::organization_log_service_server::OrganizationLogServiceServer;
+use cairn_contract::cairn::ledger::v1::signing_service_server::SigningServiceServer;
 use cairn_contract::cairn::ledger::v1::transparency_service_server::TransparencyServiceServer;
 use cairn_contract::cairn::openlineage::v1::open_lineage_service_server::OpenLineageServiceServer;
 use cairn_contract::{Contract, Violations};

@@ -25,9 +25,7 @@ use crate::entry::Entry;
 use crate::log;
 use crate::render::timestamp;
 use crate::signing::Desk;
-use crate::tree::{
-    Of, Proof, Signed, State, TreeFault, Unproven, Whose, consistency, number_of, proofs_of, read_file,
-};
+use crate::tree::{Of, Proof, Signed, State, TreeFault, Unproven, Whose, consistency, number_of, proofs_of, read_file};
 
 /// When to ask again for a checkpoint that is being signed.
 const SIGNED_WITHIN: Duration = Duration::from_secs(1);

@@ -152,8 +152,10 @@ impl Signer {
         let epoch = self.desk.secrets.signing(self.desk.clock.now()).origin;
         for (name, size) in grown {
             let whose = Whose::Organization(name.clone());
-            let is_signed = |state: &State| matches!(state, State::Signed(signed)
-                if signed.checkpoint.size == size && signed.checkpoint.origin == whose.origin(&epoch));
+            let is_signed = |state: &State| {
+                matches!(state, State::Signed(signed)
+                if signed.checkpoint.size == size && signed.checkpoint.origin == whose.origin(&epoch))
+            };
             if self.desk.organizations.borrow().get(&name).is_some_and(is_signed) {
                 continue;
             }
