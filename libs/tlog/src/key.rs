@@ -1,5 +1,6 @@
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use aws_lc_rs::rand;
 use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
@@ -35,7 +36,7 @@ pub struct VerifyingKey {
 /// A key that signs. Its secret is never printed.
 pub struct SigningKey {
     verifying: VerifyingKey,
-    pair: Ed25519KeyPair,
+    pair: Arc<Ed25519KeyPair>,
 }
 
 /// Why a text is no key or no name of one.
@@ -153,7 +154,12 @@ impl SigningKey {
     pub fn from_seed(name: KeyName, kind: Kind, seed: &[u8; 32]) -> Self {
         let pair = Ed25519KeyPair::from_seed_unchecked(seed).expect("any 32 bytes are a seed");
         let public = pair.public_key().as_ref().try_into().expect("a public key has 32 bytes");
-        Self { verifying: VerifyingKey { name, kind, public }, pair }
+        Self { verifying: VerifyingKey { name, kind, public }, pair: Arc::new(pair) }
+    }
+
+    /// The same secret under another name: what it signs is told apart from what it signs under its own.
+    pub fn named(&self, name: KeyName) -> Self {
+        Self { verifying: VerifyingKey { name, ..self.verifying.clone() }, pair: Arc::clone(&self.pair) }
     }
 
     pub fn verifying(&self) -> &VerifyingKey {

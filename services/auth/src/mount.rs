@@ -4,7 +4,8 @@ use std::sync::Arc;
 use cairn_projection::{QueryFault, ReadModel, View};
 use cairn_service::{AsOfReads, Deps, Mounted};
 
-use crate::desk::Desk;
+use crate::config::Config;
+use crate::desk::{Desk, Limits};
 use crate::grpc::routes;
 use crate::people::{People, PeopleFault};
 use crate::projection::Directory;
@@ -26,7 +27,7 @@ pub enum MountFault {
 /// Auth, ready to be put behind the guard. Must be called on a tokio runtime.
 ///
 /// `data_folder` is where the table of people is kept: not among the views, which may be dropped at any time.
-pub fn mount(deps: &Deps, data_folder: &Path) -> Result<Mounted, MountFault> {
+pub fn mount(deps: &Deps, data_folder: &Path, config: &Config) -> Result<Mounted, MountFault> {
     let people = People::open(&data_folder.join("auth-people.sqlite"))?;
     let model = ReadModel::open(&deps.views_folder.join("auth.sqlite"), READERS)?;
     let view = View::start(Arc::clone(&deps.store), &model, Directory)?;
@@ -40,6 +41,8 @@ pub fn mount(deps: &Deps, data_folder: &Path) -> Result<Mounted, MountFault> {
         query: Query::new(model),
         past,
         people,
+        limits: Limits::of(config),
+        turn: tokio::sync::Mutex::new(()),
     });
     reactor::start(&desk);
     views.push(view);

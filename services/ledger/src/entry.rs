@@ -16,6 +16,14 @@ pub fn is_call(event: &Recorded) -> bool {
     event.stream.category() == CALLS
 }
 
+/// What an event happened to; the root for what lies nowhere in particular, and for what does not read.
+pub fn resource(event: &Recorded, metadata: Metadata) -> Name {
+    match is_call(event) {
+        true => Entry::of_call(event, metadata).map_or(Name::ROOT, |entry| entry.resource),
+        false => changed(&event.stream, &metadata.resource),
+    }
+}
+
 /// One event as a record: who, what, on what, and how it ended.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entry {

@@ -27,6 +27,7 @@ use std::time::Duration;
 
 use cairn_contract::cairn::ledger::v1::ledger_service_server::LedgerServiceServer;
 use cairn_contract::cairn::ledger::v1::lineage_service_server::LineageServiceServer;
+use cairn_contract::cairn::ledger::v1::organization_log_service_server::OrganizationLogServiceServer;
 use cairn_contract::cairn::ledger::v1::signing_service_server::SigningServiceServer;
 use cairn_contract::cairn::ledger::v1::transparency_service_server::TransparencyServiceServer;
 use cairn_contract::cairn::openlineage::v1::open_lineage_service_server::OpenLineageServiceServer;
@@ -95,6 +96,7 @@ pub fn mount(deps: &Deps, config: &Config, data_folder: &Path) -> Result<Mounted
     };
     let routes = Routes::new(LedgerServiceServer::new(grpc))
         .add_service(SigningServiceServer::new(signing))
+        .add_service(OrganizationLogServiceServer::new(transparency.clone()))
         .add_service(TransparencyServiceServer::new(transparency))
         .add_service(LineageServiceServer::new(lineage))
         .add_service(OpenLineageServiceServer::new(open_lineage));

@@ -2,9 +2,12 @@
 //! read is judged: history obeys older rules.
 
 mod administrators;
-mod binding;
+pub(crate) mod binding;
+mod group;
 mod key;
+pub(crate) mod organization;
 mod project;
+mod role;
 mod service_account;
 mod user;
 

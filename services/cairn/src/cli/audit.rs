@@ -66,12 +66,16 @@ pub enum Command {
     },
     /// Prints the newest signed checkpoint of the log. Keep it: `cairn audit verify --known` holds later ones against it.
     Checkpoint {
+        #[command(flatten)]
+        whose: transparency::Whose,
         /// Print the keys that verify the log instead, one on each line.
         #[arg(long)]
         keys: bool,
     },
     /// Writes the proof that an event is in the log: one file, to be verified by anybody without asking us.
     Prove {
+        #[command(flatten)]
+        whose: transparency::Whose,
         /// Where the event stands in the log, as lists show it.
         position: u64,
         /// The file. By itself: `<position>.tlog-proof`.
@@ -80,6 +84,8 @@ pub enum Command {
     },
     /// Copies the whole log into a folder, in the form of C2SP tlog-tiles. Goes on where an earlier copy ended.
     Pull {
+        #[command(flatten)]
+        whose: transparency::Whose,
         /// Where to.
         folder: PathBuf,
     },
@@ -153,9 +159,9 @@ pub async fn run(session: Session, command: Command) -> anyhow::Result<()> {
             session.show(rpc, filter.request(), Items::new(COLUMNS), limit).await
         }
         Command::Export { filter, format, after } => export(&session, filter.request(), format, after).await,
-        Command::Checkpoint { keys } => transparency::checkpoint(&session, keys).await,
-        Command::Prove { position, to } => transparency::prove(&session, position, to).await,
-        Command::Pull { folder } => transparency::pull(&session, &folder).await,
+        Command::Checkpoint { whose, keys } => transparency::checkpoint(&session, &whose, keys).await,
+        Command::Prove { whose, position, to } => transparency::prove(&session, &whose, position, to).await,
+        Command::Pull { whose, folder } => transparency::pull(&session, &whose, &folder).await,
         Command::Signing => log_keys::show(&session).await,
         Command::RotateKey { overlap_days } => log_keys::rotate(&session, overlap_days).await,
         Command::OpenEpoch { ends, reason } => log_keys::open_epoch(&session, &ends, &reason).await,

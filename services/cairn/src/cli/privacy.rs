@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::output::text;
 use super::session::{Session, given};
-use super::transparency;
+use super::transparency::{self, Whose};
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -39,7 +39,7 @@ pub async fn run(session: Session, command: Command) -> anyhow::Result<()> {
     let mut found = session.stream("ledger.v1.LedgerService/TailEvents", asked).await.with_context(cannot)?;
     let event = found.next().await.with_context(cannot)?.with_context(cannot)?;
     let position = text(&event["position"]).parse().with_context(cannot)?;
-    transparency::write_proof(&session, position, &certificate).await?;
+    transparency::write_proof(&session, &Whose::default(), position, &certificate).await?;
     let sentence = format!("erased {name}; {} certifies it", certificate.display());
     let answer = json!({"name": name, "position": position.to_string(), "certificate": certificate});
     session.output.done(&sentence, &answer)

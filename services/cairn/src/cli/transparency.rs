@@ -13,12 +13,41 @@ use super::output::line;
 use super::session::Session;
 use super::verify::Told;
 
-const SERVICE: &str = "ledger.v1.TransparencyService";
-/// Where the gateway serves the files of the log.
-const FILES: &str = "/api/v1/audit/log";
+/// Whose log: everybody's, or that of an organization.
+#[derive(Debug, Default, clap::Args)]
+pub struct Whose {
+    /// The log of this organization alone: every event of its projects and its own, in a tree that is signed for it.
+    #[arg(long, value_name = "ORGANIZATION")]
+    organization: Option<String>,
+}
 
-pub async fn checkpoint(session: &Session, is_keys: bool) -> anyhow::Result<()> {
-    let found = session.call(&format!("{SERVICE}/GetCheckpoint"), json!({})).await?;
+impl Whose {
+    fn name(&self) -> Option<String> {
+        self.organization.as_deref().map(|given| match given.starts_with("organizations/") {
+            true => given.to_owned(),
+            false => format!("organizations/{given}"),
+        })
+    }
+
+    async fn call(&self, session: &Session, everybodys: &str, one: &str, mut request: Value) -> anyhow::Result<Value> {
+        let method = match self.name() {
+            None => format!("ledger.v1.TransparencyService/{everybodys}"),
+            Some(name) => {
+                request["organization"] = name.into();
+                format!("ledger.v1.OrganizationLogService/{one}")
+            }
+        };
+        session.call(&method, request).await
+    }
+
+    /// Where the gateway serves the files of the log.
+    fn files(&self) -> String {
+        self.name().map_or_else(|| "/api/v1/audit/log".to_owned(), |name| format!("/api/v1/{name}/audit/log"))
+    }
+}
+
+pub async fn checkpoint(session: &Session, whose: &Whose, is_keys: bool) -> anyhow::Result<()> {
+    let found = whose.call(session, "GetCheckpoint", "GetOrganizationCheckpoint", json!({})).await?;
     if session.output.is_json {
         return session.output.json(&found);
     }
@@ -29,17 +58,17 @@ pub async fn checkpoint(session: &Session, is_keys: bool) -> anyhow::Result<()> 
     line(found["note"].as_str().unwrap_or_default().trim_end())
 }
 
-pub async fn prove(session: &Session, position: u64, to: Option<PathBuf>) -> anyhow::Result<()> {
+pub async fn prove(session: &Session, whose: &Whose, position: u64, to: Option<PathBuf>) -> anyhow::Result<()> {
     let to = to.unwrap_or_else(|| PathBuf::from(format!("{position}.tlog-proof")));
-    write_proof(session, position, &to).await?;
+    write_proof(session, whose, position, &to).await?;
     let sentence = format!("wrote {}; verify it with `cairn audit verify {0} --key KEY`", to.display());
     session.output.done(&sentence, &json!({"file": to, "position": position.to_string()}))
 }
 
 /// Asks for a proof and writes it with what it is about, so that the file is all that it takes.
-pub async fn write_proof(session: &Session, position: u64, to: &Path) -> anyhow::Result<()> {
+pub async fn write_proof(session: &Session, whose: &Whose, position: u64, to: &Path) -> anyhow::Result<()> {
     let request = json!({"position": position.to_string()});
-    let proof = session.call(&format!("{SERVICE}/ProveEvent"), request).await?;
+    let proof = whose.call(session, "ProveEvent", "ProveOrganizationEvent", request).await?;
     let text = |field: &str| proof[field].as_str().unwrap_or_default().to_owned();
     let mut bundle: Bundle = text("proof").parse().context("the answer is no proof")?;
     let told = Told { entry: text("entry"), salt: text("salt"), payload: text("payload") };
@@ -48,18 +77,19 @@ pub async fn write_proof(session: &Session, position: u64, to: &Path) -> anyhow:
 }
 
 /// Copies the tiles and bundles of entries that are not in the folder yet, then the checkpoint over them.
-pub async fn pull(session: &Session, folder: &Path) -> anyhow::Result<()> {
-    let note = String::from_utf8(get(session, "checkpoint").await?).context("the checkpoint is no text")?;
+pub async fn pull(session: &Session, whose: &Whose, folder: &Path) -> anyhow::Result<()> {
+    let files = whose.files();
+    let note = String::from_utf8(get(session, &files, "checkpoint").await?).context("the checkpoint is no text")?;
     let checkpoint: Checkpoint = note.parse::<Note>().context("the answer is no note")?.text.parse()?;
     same_epoch(folder, &checkpoint)?;
     let tiles = tiles(checkpoint.size);
     let bar = ProgressBar::new(tiles.len() as u64);
     let mut fetched = 0;
     for tile in &tiles {
-        fetched += u64::from(copy(session, folder, &tile.to_string()).await?);
+        fetched += u64::from(copy(session, &files, folder, &tile.to_string()).await?);
         if tile.level == 0 {
             let entries = tile.to_string().replace("tile/0/", "tile/entries/");
-            fetched += u64::from(copy(session, folder, &entries).await?);
+            fetched += u64::from(copy(session, &files, folder, &entries).await?);
         }
         bar.inc(1);
     }
@@ -97,12 +127,12 @@ fn tiles(size: u64) -> Vec<Tile> {
 }
 
 /// Whether the file was missing: full ones never change.
-async fn copy(session: &Session, folder: &Path, path: &str) -> anyhow::Result<bool> {
+async fn copy(session: &Session, files: &str, folder: &Path, path: &str) -> anyhow::Result<bool> {
     let to = folder.join(path);
     if to.is_file() {
         return Ok(false);
     }
-    write(&to, &get(session, path).await?)?;
+    write(&to, &get(session, files, path).await?)?;
     // A tile that has become full takes the place of all that it was before.
     match fs::remove_dir_all(folder.join(format!("{path}.p"))) {
         Err(fault) if fault.kind() != std::io::ErrorKind::NotFound => Err(fault.into()),
@@ -110,8 +140,8 @@ async fn copy(session: &Session, folder: &Path, path: &str) -> anyhow::Result<bo
     }
 }
 
-async fn get(session: &Session, path: &str) -> anyhow::Result<Vec<u8>> {
-    let (_, parts) = session.client().get(&format!("{FILES}/{path}")).await?;
+async fn get(session: &Session, files: &str, path: &str) -> anyhow::Result<Vec<u8>> {
+    let (_, parts) = session.client().get(&format!("{files}/{path}")).await?;
     let mut parts = std::pin::pin!(parts);
     let mut file = vec![];
     while let Some(part) = parts.next().await {

@@ -56,7 +56,7 @@ impl Core {
         };
         let experiments = cairn_experiments::Settings { experiments: loaded.get(), run_logs: loaded.get(), storage };
         let mounted = vec![
-            cairn_auth::mount(&deps, folder.path())?,
+            cairn_auth::mount(&deps, folder.path(), &loaded.get())?,
             cairn_experiments::mount(&deps, experiments, folder.path())?,
             cairn_registry::mount(&deps, registry, folder.path())?,
             cairn_ledger::mount(&deps, &loaded.get(), folder.path())?,

@@ -4,6 +4,7 @@ mod export;
 mod lineage;
 mod lineage_export;
 mod openlineage;
+mod organization_log;
 mod request;
 mod signing;
 mod tail;

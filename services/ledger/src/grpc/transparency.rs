@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +17,6 @@ use cairn_eventstore::{EventStore, Recorded};
 use cairn_kernel::{Name, Position};
 use cairn_projection::{ReadModel, View};
 use cairn_service::{Ctx, Refusal, Reply, refuse};
-use cairn_tlog::VerifyingKey;
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use tonic::{Request, Response, Status};
 
@@ -25,7 +25,7 @@ use crate::entry::Entry;
 use crate::log;
 use crate::render::timestamp;
 use crate::signing::Desk;
-use crate::tree::{Proof, Signed, State, TreeFault, Unproven, consistency, number_of, proofs_of, read_file};
+use crate::tree::{Of, Proof, Signed, State, TreeFault, Unproven, Whose, consistency, number_of, proofs_of, read_file};
 
 /// When to ask again for a checkpoint that is being signed.
 const SIGNED_WITHIN: Duration = Duration::from_secs(1);
@@ -48,26 +48,39 @@ pub struct Transparency {
 }
 
 impl Transparency {
-    /// The newest checkpoint.
-    fn newest(&self) -> Result<Arc<Signed>, Status> {
-        match &*self.desk.state.borrow() {
-            State::Signed(signed) => Ok(Arc::clone(signed)),
-            State::Nothing => Err(pending()),
-            State::Mismatch(_) => Err(unproven(&Unproven::Mismatch)),
-        }
-    }
-
     /// Waits for a checkpoint other than this one, or for any.
-    async fn next(&self, than: Option<&Signed>, ctx: &Ctx) -> Result<Arc<Signed>, Status> {
-        let mut state = self.desk.state.subscribe();
+    async fn next(&self, whose: &Whose, than: Option<&Signed>, ctx: &Ctx) -> Result<Arc<Signed>, Status> {
         let is_new = |state: &State| match state {
             State::Signed(signed) => than.is_none_or(|than| than.checkpoint.size < signed.checkpoint.size),
             State::Mismatch(_) => true,
             State::Nothing => false,
         };
-        let waited = tokio::time::timeout_at(ctx.deadline(), state.wait_for(is_new)).await;
-        drop(waited.map_err(|_| pending())?.map_err(|_| pending())?);
-        self.newest()
+        let Whose::Organization(name) = whose else {
+            let mut state = self.desk.state.subscribe();
+            return within(ctx, state.wait_for(is_new)).await.and_then(|state| newest(&state));
+        };
+        if let State::Mismatch(_) = &*self.desk.state.borrow() {
+            return Err(unproven(&Unproven::Mismatch));
+        }
+        self.tree(whose, |_, _| Ok(())).await?;
+        let mut states = self.desk.organizations.subscribe();
+        let is_there = |states: &BTreeMap<Name, State>| states.get(name).is_some_and(is_new);
+        within(ctx, states.wait_for(is_there)).await.and_then(|states| newest(&states[name]))
+    }
+
+    /// Reads something of a tree.
+    async fn tree<T: Send + 'static>(
+        &self,
+        whose: &Whose,
+        read: impl FnOnce(&rusqlite::Connection, Of) -> Result<T, TreeFault> + Send + 'static,
+    ) -> Result<T, Status> {
+        let asked = whose.clone();
+        let look = move |connection: &rusqlite::Connection| match asked.find(connection)? {
+            Some(of) => read(connection, of).map(Some),
+            None => Ok(None),
+        };
+        let found = self.query(look).await?;
+        found.ok_or_else(|| unproven(&Unproven::Organization(whose.to_string())))
     }
 
     async fn query<T: Send + 'static>(
@@ -78,18 +91,15 @@ impl Transparency {
         answer.map_err(|fault| refuse(Refusal::internal(fault)))
     }
 
-    fn verifying_keys(&self) -> Vec<VerifyingKey> {
-        self.desk.secrets.signing(self.desk.clock.now()).verifying_keys()
-    }
-
-    fn shown(&self, signed: &Signed) -> Checkpoint {
+    fn shown(&self, whose: &Whose, signed: &Signed) -> Checkpoint {
+        let verifying_keys = self.desk.secrets.signing(self.desk.clock.now()).verifying_keys(whose);
         Checkpoint {
-            log: self.desk.secrets.log(),
+            log: whose.origin(&self.desk.secrets.log()),
             origin: signed.checkpoint.origin.clone(),
             size: signed.checkpoint.size.to_string(),
             root: signed.checkpoint.root.to_string(),
             note: signed.note.to_string(),
-            verifying_keys: self.verifying_keys().iter().map(ToString::to_string).collect(),
+            verifying_keys: verifying_keys.iter().map(ToString::to_string).collect(),
             sign_time: Some(timestamp(signed.time)),
         }
     }
@@ -108,13 +118,17 @@ impl Transparency {
         shown.collect()
     }
 
-    async fn prove(&self, ctx: &Ctx, asked: &ProveEventRequest) -> Result<EventProof, Status> {
-        let position = request::position("position", &asked.position)?;
+    pub(super) async fn checkpoint(&self, ctx: &Ctx, whose: &Whose) -> Result<Checkpoint, Status> {
+        self.next(whose, None, ctx).await.map(|signed| self.shown(whose, &signed))
+    }
+
+    pub(super) async fn prove(&self, ctx: &Ctx, whose: &Whose, position: &str) -> Result<EventProof, Status> {
+        let position = request::position("position", position)?;
         let position =
             position.ok_or_else(|| refuse(Refusal::invalid("position", "which event is to be proven is missing")))?;
         let event = self.events(ctx, &[position]).await?.remove(0);
-        let signed = self.covering(ctx, position).await?;
-        let found = self.query(move |connection| proofs_of(connection, &[position.0], &signed)).await?;
+        let signed = self.covering(ctx, whose, position).await?;
+        let found = self.tree(whose, move |connection, of| proofs_of(connection, of, &[position.0], &signed)).await?;
         let found = found.into_iter().flatten().next().ok_or_else(|| unproven(&Unproven::Event(position.0)))?;
         let (salt, payload) = self.data_of(&event);
         Ok(EventProof {
@@ -127,13 +141,13 @@ impl Transparency {
     }
 
     /// A checkpoint that covers a position.
-    async fn covering(&self, ctx: &Ctx, position: Position) -> Result<Arc<Signed>, Status> {
+    async fn covering(&self, ctx: &Ctx, whose: &Whose, position: Position) -> Result<Arc<Signed>, Status> {
         self.view.reached(position, ctx.deadline()).await.map_err(refuse)?;
-        let number = self.query(move |connection| number_of(connection, position.0)).await?;
+        let number = self.tree(whose, move |connection, of| number_of(connection, of, position.0)).await?;
         let number = number.ok_or_else(|| unproven(&Unproven::Event(position.0)))?;
-        let mut signed = self.next(None, ctx).await?;
+        let mut signed = self.next(whose, None, ctx).await?;
         while signed.checkpoint.size <= number {
-            signed = self.next(Some(&signed), ctx).await?;
+            signed = self.next(whose, Some(&signed), ctx).await?;
         }
         Ok(signed)
     }
@@ -148,7 +162,7 @@ impl Transparency {
         };
         let positions = positions.iter().map(position).collect::<Result<Vec<_>, _>>()?;
         let last = positions.iter().max().copied().unwrap_or_default();
-        let signed = self.covering(&ctx, last).await?;
+        let signed = self.covering(&ctx, &Whose::Everybodys, last).await?;
         let mut checkpoint = Some(signed.note.to_string());
         let pages: Vec<Vec<Position>> = positions.chunks(PROVEN_AT_ONCE).map(<[_]>::to_vec).collect();
         let pages = stream::iter(pages).then(move |page| {
@@ -168,7 +182,7 @@ impl Transparency {
     ) -> Result<Vec<ProvenEvent>, Status> {
         let events = self.events(ctx, &positions).await?;
         let wanted: Vec<u64> = positions.iter().map(|position| position.0).collect();
-        let proofs = self.query(move |connection| proofs_of(connection, &wanted, &signed));
+        let proofs = self.query(move |connection| proofs_of(connection, Of::LOG, &wanted, &signed));
         let mut proven: Vec<ProvenEvent> = vec![];
         for ((event, proof), position) in events.iter().zip(proofs.await?).zip(positions) {
             let Proof { entry, bundle } = proof.ok_or_else(|| unproven(&Unproven::Event(position.0)))?;
@@ -199,8 +213,14 @@ impl Transparency {
         }
     }
 
-    async fn prove_consistency(&self, ctx: &Ctx, asked: ProveConsistencyRequest) -> Result<ConsistencyProof, Status> {
-        let signed = self.next(None, ctx).await?;
+    pub(super) async fn consistency(
+        &self,
+        ctx: &Ctx,
+        whose: &Whose,
+        from_size: &str,
+        to_size: &str,
+    ) -> Result<ConsistencyProof, Status> {
+        let signed = self.next(whose, None, ctx).await?;
         let size = |field: &'static str, text: &str| {
             let size = text.parse().ok().filter(|size| *size <= signed.checkpoint.size);
             size.ok_or_else(|| {
@@ -208,25 +228,25 @@ impl Transparency {
                 refuse(Refusal::invalid(field, problem))
             })
         };
-        let from: u64 = size("from_size", &asked.from_size)?;
-        let to = match asked.to_size.is_empty() {
+        let from: u64 = size("from_size", from_size)?;
+        let to = match to_size.is_empty() {
             true => signed.checkpoint.size,
-            false => size("to_size", &asked.to_size)?,
+            false => size("to_size", to_size)?,
         };
         if from > to {
             return Err(refuse(Refusal::invalid("from_size", format!("{from} is larger than to_size, {to}"))));
         }
-        let hashes = self.query(move |connection| consistency(connection, from, to)).await?;
+        let hashes = self.tree(whose, move |connection, of| consistency(connection, of, from, to)).await?;
         Ok(ConsistencyProof {
             from_size: from.to_string(),
             to_size: to.to_string(),
             hashes: hashes.iter().map(ToString::to_string).collect(),
-            checkpoint: Some(self.shown(&signed)),
+            checkpoint: Some(self.shown(whose, &signed)),
         })
     }
 
-    async fn read(&self, ctx: &Ctx, path: String) -> Result<HttpBody, Status> {
-        let signed = self.next(None, ctx).await?;
+    pub(super) async fn read(&self, ctx: &Ctx, whose: &Whose, path: String) -> Result<HttpBody, Status> {
+        let signed = self.next(whose, None, ctx).await?;
         if path == "checkpoint" {
             let note = signed.note.to_string().into_bytes();
             return Ok(HttpBody {
@@ -236,10 +256,25 @@ impl Transparency {
             });
         }
         let (wanted, size) = (path.clone(), signed.checkpoint.size);
-        let file = self.query(move |connection| read_file(connection, &wanted, size)).await?;
+        let file = self.tree(whose, move |connection, of| read_file(connection, of, &wanted, size)).await?;
         let data = file.ok_or_else(|| unproven(&Unproven::File(path)))?.into();
         Ok(HttpBody { content_type: "application/octet-stream".into(), data, ..HttpBody::default() })
     }
+}
+
+/// The newest checkpoint of one tree.
+fn newest(state: &State) -> Result<Arc<Signed>, Status> {
+    match state {
+        State::Signed(signed) => Ok(Arc::clone(signed)),
+        State::Nothing => Err(pending()),
+        State::Mismatch(_) => Err(unproven(&Unproven::Mismatch)),
+    }
+}
+
+/// Waits as long as the caller does.
+async fn within<T, E>(ctx: &Ctx, waiting: impl Future<Output = Result<T, E>>) -> Result<T, Status> {
+    let waited = tokio::time::timeout_at(ctx.deadline(), waiting).await;
+    waited.map_err(|_| pending())?.map_err(|_| pending())
 }
 
 fn unproven(why: &Unproven) -> Status {
@@ -254,12 +289,12 @@ fn pending() -> Status {
 impl TransparencyService for Transparency {
     async fn get_checkpoint(&self, request: Request<GetCheckpointRequest>) -> Reply<Checkpoint> {
         let (ctx, _) = Ctx::accept(request)?;
-        self.next(None, &ctx).await.map(|signed| Response::new(self.shown(&signed)))
+        self.checkpoint(&ctx, &Whose::Everybodys).await.map(Response::new)
     }
 
     async fn prove_event(&self, request: Request<ProveEventRequest>) -> Reply<EventProof> {
         let (ctx, request) = Ctx::accept(request)?;
-        self.prove(&ctx, &request).await.map(Response::new)
+        self.prove(&ctx, &Whose::Everybodys, &request.position).await.map(Response::new)
     }
 
     type ProveEventsStream = Proven;
@@ -271,11 +306,12 @@ impl TransparencyService for Transparency {
 
     async fn prove_consistency(&self, request: Request<ProveConsistencyRequest>) -> Reply<ConsistencyProof> {
         let (ctx, request) = Ctx::accept(request)?;
-        self.prove_consistency(&ctx, request).await.map(Response::new)
+        let whose = &Whose::Everybodys;
+        self.consistency(&ctx, whose, &request.from_size, &request.to_size).await.map(Response::new)
     }
 
     async fn read_log(&self, request: Request<ReadLogRequest>) -> Reply<HttpBody> {
         let (ctx, request) = Ctx::accept(request)?;
-        self.read(&ctx, request.path).await.map(Response::new)
+        self.read(&ctx, &Whose::Everybodys, request.path).await.map(Response::new)
     }
 }

@@ -1,9 +1,10 @@
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use cairn_contract::cairn::ledger::v1::SigningChange;
 use cairn_eventstore::{CommandFault, Commands, DecodeFault, Direction, Done, Order, ReadFault};
-use cairn_kernel::{Aggregate, Clock, Expected, Position, Revision, StreamName, Time};
+use cairn_kernel::{Aggregate, Clock, Expected, Name, Position, Revision, StreamName, Time};
 use cairn_projection::{QueryFault, ReadModel};
 use tokio::sync::{Mutex, MutexGuard, watch};
 use tracing::warn;
@@ -27,6 +28,8 @@ pub struct Desk {
     pub clock: Arc<dyn Clock>,
     /// What was signed last.
     pub state: watch::Sender<State>,
+    /// And for whom.
+    pub organizations: watch::Sender<BTreeMap<Name, State>>,
     /// Held by whoever signs, and by whoever changes what is signed with.
     turn: Mutex<()>,
 }
@@ -58,7 +61,8 @@ impl Desk {
         commands: Commands,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { secrets, signed, model, commands, clock, state: watch::Sender::default(), turn: Mutex::default() }
+        let (state, organizations) = Default::default();
+        Self { secrets, signed, model, commands, clock, state, organizations, turn: Mutex::default() }
     }
 
     /// Waits for its turn to sign. While it cannot be known what became of a prepared key, those of before sign on.
@@ -115,6 +119,7 @@ impl Desk {
         if self.secrets.signing(self.clock.now()).origin != before {
             // Whoever asks now waits for the first checkpoint of the new epoch.
             self.state.send_replace(State::Nothing);
+            self.organizations.send_replace(BTreeMap::new());
         }
         Ok(position)
     }

@@ -102,8 +102,13 @@ fn alone(connection: &Connection, count: u16) -> Result<Vec<Placed>, rusqlite::E
 const LENGTH: usize = 2;
 
 fn file(entries: &[Placed]) -> Vec<u8> {
+    pack(entries.iter().map(|(_, entry)| entry.as_slice()))
+}
+
+/// Entries as a file of them.
+pub fn pack<'e>(entries: impl Iterator<Item = &'e [u8]>) -> Vec<u8> {
     let mut file = vec![];
-    for (_, entry) in entries {
+    for entry in entries {
         let length = u16::try_from(entry.len()).expect("an entry's texts are bounded");
         file.extend(length.to_be_bytes());
         file.extend(entry);

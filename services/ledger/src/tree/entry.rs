@@ -45,8 +45,7 @@ struct Entry<'a> {
 }
 
 /// The entry of an event. The address a request came from is personal and left out.
-pub fn entry(event: &Recorded, salt: &Salt) -> Vec<u8> {
-    let metadata: Metadata = event.metadata();
+pub fn entry(event: &Recorded, metadata: &Metadata, salt: &Salt) -> Vec<u8> {
     let entry = Entry {
         v: VERSION,
         position: event.position.0,
@@ -124,7 +123,7 @@ mod tests {
             source_address: Some("192.0.2.1".into()),
             ..Metadata::default()
         };
-        let text = String::from_utf8(entry(&event(&metadata), &[1; 16])).unwrap();
+        let text = String::from_utf8(entry(&event(&metadata), &metadata, &[1; 16])).unwrap();
         assert_eq!(
             text,
             concat!(
@@ -136,7 +135,7 @@ mod tests {
             )
         );
         assert_eq!(position(text.as_bytes()), Some(12));
-        let least = String::from_utf8(entry(&event(&Metadata::default()), &[1; 16])).unwrap();
+        let least = String::from_utf8(entry(&event(&Metadata::default()), &Metadata::default(), &[1; 16])).unwrap();
         assert!(least.contains(r#""principal":"","payload_sha256""#), "{least}");
     }
 
@@ -152,6 +151,6 @@ mod tests {
             decision_id: Some("\u{1}".repeat(TEXT_BYTES_MAX)),
             ..Metadata::default()
         };
-        assert!(u16::try_from(entry(&event(&metadata), &[1; 16]).len()).is_ok());
+        assert!(u16::try_from(entry(&event(&metadata), &metadata, &[1; 16]).len()).is_ok());
     }
 }

@@ -1,11 +1,13 @@
 use cairn_tlog::{TILE_WIDTH, Tile, Tiles};
 use rusqlite::Connection;
 
-use super::entries::bundle;
+use super::entries::{bundle, entry_at, pack};
+use super::organizations::Of;
+use super::places::Places;
 use super::tiles::{StoredTiles, TreeFault};
 
 /// A tile of the tree or a bundle of entries, by its path (C2SP tlog-tiles). `None`: there is none in a log of this size.
-pub fn read_file(connection: &Connection, path: &str, size: u64) -> Result<Option<Vec<u8>>, TreeFault> {
+pub fn read_file(connection: &Connection, of: Of, path: &str, size: u64) -> Result<Option<Vec<u8>>, TreeFault> {
     let (is_bundle, tile) = match path.strip_prefix("tile/entries/") {
         Some(number) => (true, format!("tile/0/{number}")),
         None => (false, path.to_owned()),
@@ -16,9 +18,23 @@ pub fn read_file(connection: &Connection, path: &str, size: u64) -> Result<Optio
         return Ok(None);
     }
     if is_bundle {
-        return Ok(Some(bundle(connection, tile.number, tile.width)?));
+        return match of {
+            Of::LOG => Ok(Some(bundle(connection, tile.number, tile.width)?)),
+            _ => picked(connection, of, tile).map(Some),
+        };
     }
-    let mut hashes = StoredTiles::new(connection).tile(tile)?;
+    let mut hashes = StoredTiles::new(connection, of).tile(tile)?;
     hashes.truncate(tile.width.into());
     Ok(Some(hashes.iter().flat_map(|hash| hash.0).collect()))
+}
+
+/// The entries of an organization beside a tile, picked out of the log's.
+fn picked(connection: &Connection, of: Of, tile: Tile) -> Result<Vec<u8>, TreeFault> {
+    let positions = Places::new(connection, of).positions(tile.number, tile.width)?;
+    let entry = |position: &u64| match entry_at(connection, *position)? {
+        Some((_, entry)) => Ok(entry),
+        None => Err(TreeFault::Damaged(tile)),
+    };
+    let entries = positions.iter().map(entry).collect::<Result<Vec<_>, TreeFault>>()?;
+    Ok(pack(entries.iter().map(Vec::as_slice)))
 }

@@ -5,16 +5,21 @@ use std::thread;
 
 use cairn_contract::Contract;
 use cairn_eventstore::{Filter, Recorded};
+use cairn_kernel::Name;
 use cairn_projection::{Projection, ProjectionFault};
 use cairn_tlog::{Edge, Hash};
 use rusqlite::Transaction;
 
 use super::entries::{Keeper, size};
 use super::entry::entry;
+use super::organizations::Of;
 use super::secrets::Secrets;
+use super::shares::Shares;
 use super::tiles::{StoredTiles, TreeFault};
+use crate::entry::resource;
 
-/// Every event of the log as an entry of a tree, in the order of positions.
+/// Every event of the log as an entry of a tree, in the order of positions; and of a tree of its organization, if it
+/// happened to something of one.
 ///
 /// Streams of which only the newest events are kept are left out: a tree over them could not be made again.
 pub struct Tree {
@@ -29,8 +34,9 @@ impl Tree {
     }
 
     fn leaf(&self, event: &Recorded) -> Leaf {
-        let entry = entry(event, &self.secrets.salt(event));
-        Leaf { position: event.position.0, hash: Hash::leaf(&entry), entry }
+        let metadata = event.metadata();
+        let entry = entry(event, &metadata, &self.secrets.salt(event));
+        Leaf { position: event.position.0, hash: Hash::leaf(&entry), entry, resource: resource(event, metadata) }
     }
 
     /// The leaves of a batch. Making them is most of the work of a tree that is built anew, and no leaf needs another.
@@ -56,12 +62,15 @@ struct Leaf {
     position: u64,
     entry: Vec<u8>,
     hash: Hash,
+    /// What it happened to.
+    resource: Name,
 }
 
 impl Projection for Tree {
-    const NAME: &'static str = "ledger.tree.v2";
+    const NAME: &'static str = "ledger.tree.v3";
 
     // Entries stand alone until their bundle is full: what is kept depends on the log alone, not on how it came.
+    // Tree 0 is that of the whole log. The others have tiles and places, and no entries of their own.
     const SCHEMA: &'static str = "
         CREATE TABLE bundle (
             number INTEGER PRIMARY KEY,
@@ -74,9 +83,28 @@ impl Projection for Tree {
             bytes BLOB NOT NULL
         ) STRICT;
         CREATE TABLE tile (
-            id INTEGER PRIMARY KEY,
-            hashes BLOB NOT NULL
+            tree INTEGER NOT NULL,
+            id INTEGER NOT NULL,
+            hashes BLOB NOT NULL,
+            PRIMARY KEY (tree, id)
+        ) STRICT, WITHOUT ROWID;
+        CREATE TABLE organization (
+            tree INTEGER PRIMARY KEY,
+            name TEXT NOT NULL UNIQUE,
+            size INTEGER NOT NULL
         ) STRICT;
+        CREATE TABLE project (
+            name TEXT PRIMARY KEY,
+            tree INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID;
+        CREATE TABLE place (
+            tree INTEGER NOT NULL,
+            chunk INTEGER NOT NULL,
+            position INTEGER NOT NULL,
+            positions BLOB NOT NULL,
+            PRIMARY KEY (tree, chunk),
+            UNIQUE (tree, position)
+        ) STRICT, WITHOUT ROWID;
     ";
 
     fn filter(&self) -> Filter {
@@ -84,24 +112,21 @@ impl Projection for Tree {
     }
 
     fn apply(&self, tx: &Transaction<'_>, events: &[Arc<Recorded>]) -> Result<(), ProjectionFault> {
-        let tiles = StoredTiles::new(tx);
+        let tiles = StoredTiles::new(tx, Of::LOG);
         let before = size(tx)?;
         let mut edge = Edge::of(&tiles, before).map_err(sql)?;
         let mut full = vec![];
         let mut keeper = Keeper::new(tx, before);
+        let mut shares = Shares::new(tx);
         let kept: Vec<_> = events.iter().filter(|event| !self.trimmed.contains(event.stream.category())).collect();
-        for leaf in self.leaves(&kept) {
+        for (event, leaf) in kept.iter().zip(self.leaves(&kept)) {
             edge.push(leaf.hash, &mut full);
+            shares.push(event, &leaf.resource, leaf.hash)?;
             keeper.push(leaf.position, leaf.entry)?;
         }
         keeper.finish()?;
-        for (tile, hashes) in &full {
-            tiles.keep(tile, hashes)?;
-        }
-        for (tile, hashes) in edge.grown() {
-            tiles.keep(&tile, hashes)?;
-        }
-        Ok(())
+        tiles.keep_all(&full, &edge)?;
+        shares.finish().map_err(sql)
     }
 }
 

@@ -2,6 +2,8 @@ use cairn_tlog::{Bundle, Hash, proof};
 use rusqlite::Connection;
 
 use super::entries::entry_at;
+use super::organizations::Of;
+use super::places::Places;
 use super::signed::Signed;
 use super::tiles::{StoredTiles, TreeFault};
 
@@ -12,17 +14,29 @@ pub struct Proof {
 }
 
 /// The number of an event's entry in the tree: checkpoints of a larger size cover it. `None`: the tree has no such entry.
-pub fn number_of(connection: &Connection, position: u64) -> Result<Option<u64>, TreeFault> {
-    Ok(entry_at(connection, position)?.map(|(number, _)| number))
+pub fn number_of(connection: &Connection, of: Of, position: u64) -> Result<Option<u64>, TreeFault> {
+    match of {
+        Of::LOG => Ok(entry_at(connection, position)?.map(|(number, _)| number)),
+        _ => Ok(Places::new(connection, of).number_of(position)?),
+    }
 }
 
 /// Proves the entries of some events. `None`: the tree has no such entry, or the checkpoint does not cover it.
-pub fn proofs_of(connection: &Connection, positions: &[u64], signed: &Signed) -> Result<Vec<Option<Proof>>, TreeFault> {
-    let tiles = StoredTiles::new(connection);
+pub fn proofs_of(
+    connection: &Connection,
+    of: Of,
+    positions: &[u64],
+    signed: &Signed,
+) -> Result<Vec<Option<Proof>>, TreeFault> {
+    let tiles = StoredTiles::new(connection, of);
     let size = signed.checkpoint.size;
     let prove = |position: &u64| {
-        let found = entry_at(connection, *position)?.filter(|(number, _)| *number < size);
-        let Some((number, entry)) = found else { return Ok(None) };
+        let Some((in_log, entry)) = entry_at(connection, *position)? else { return Ok(None) };
+        let number = match of {
+            Of::LOG => Some(in_log),
+            _ => Places::new(connection, of).number_of(*position)?,
+        };
+        let Some(number) = number.filter(|number| *number < size) else { return Ok(None) };
         let hashes = proof::inclusion(&tiles, number, size)?;
         let bundle = Bundle { extra: None, index: number, hashes, checkpoint: signed.note.clone() };
         Ok(Some(Proof { entry, bundle }))
@@ -31,6 +45,6 @@ pub fn proofs_of(connection: &Connection, positions: &[u64], signed: &Signed) ->
 }
 
 /// That the tree of one size begins with that of another.
-pub fn consistency(connection: &Connection, small: u64, large: u64) -> Result<Vec<Hash>, TreeFault> {
-    proof::consistency(&StoredTiles::new(connection), small, large)
+pub fn consistency(connection: &Connection, of: Of, small: u64, large: u64) -> Result<Vec<Hash>, TreeFault> {
+    proof::consistency(&StoredTiles::new(connection, of), small, large)
 }

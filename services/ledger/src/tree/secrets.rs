@@ -7,10 +7,11 @@ use std::sync::Arc;
 use aws_lc_rs::{hmac, rand};
 use cairn_eventstore::Recorded;
 use cairn_kernel::Time;
-use cairn_tlog::{SigningKey, VerifyingKey};
+use cairn_tlog::{KeyName, SigningKey, VerifyingKey};
 use parking_lot::RwLock;
 
 use super::key_file::{self, Held, KeyFile, Next};
+use super::organizations::Whose;
 
 /// What a digest of an event's data begins with.
 pub type Salt = [u8; 16];
@@ -56,9 +57,15 @@ pub struct Signs {
 }
 
 impl Signing {
-    /// What others verify the log with.
-    pub fn verifying_keys(&self) -> Vec<VerifyingKey> {
-        self.keys.iter().map(|signs| signs.key.verifying().clone()).collect()
+    /// What the log signs with, under its own name or an organization's.
+    pub fn keys_for(&self, whose: &Whose) -> Vec<SigningKey> {
+        let name = whose.origin(&self.origin).parse::<KeyName>().expect("an origin has no space and no plus sign");
+        self.keys.iter().map(|signs| signs.key.named(name.clone())).collect()
+    }
+
+    /// What others verify that with.
+    pub fn verifying_keys(&self, whose: &Whose) -> Vec<VerifyingKey> {
+        self.keys_for(whose).iter().map(|key| key.verifying().clone()).collect()
     }
 }
 
@@ -182,7 +189,7 @@ mod tests {
     const DAY: Duration = Duration::from_secs(86_400);
 
     fn names(secrets: &Secrets, now: Time) -> Vec<String> {
-        secrets.signing(now).verifying_keys().iter().map(ToString::to_string).collect()
+        secrets.signing(now).verifying_keys(&Whose::Everybodys).iter().map(ToString::to_string).collect()
     }
 
     #[test]

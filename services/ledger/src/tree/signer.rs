@@ -10,6 +10,8 @@ use tokio::time::{Instant, sleep};
 use tracing::{error, warn};
 
 use super::entries::size;
+use super::organizations::{Of, Whose, organizations};
+use super::places::Places;
 use super::signed::Signed;
 use super::tiles::{StoredTiles, TreeFault};
 use super::witnesses::{Contradiction, Witnesses};
@@ -107,7 +109,14 @@ impl Signer {
             }
         };
         gauge!("cairn_ledger_tree_mismatch").set(if is_mismatch { 1.0 } else { 0.0 });
-        true
+        if is_mismatch {
+            return true;
+        }
+        let signed = {
+            let _turn = self.desk.turn().await;
+            self.sign_organizations().await
+        };
+        signed.inspect_err(|fault| warn!(%fault, "the logs of organizations were not signed")).is_ok()
     }
 
     /// The newest checkpoint with the signatures of witnesses that could be reached. They are asked before anybody sees
@@ -128,16 +137,54 @@ impl Signer {
 
     /// The newest checkpoint, signed now if need be. `None`: the log is empty.
     async fn sign(&self) -> Result<Option<Arc<Signed>>, SignFault> {
-        let (log, time) = (self.desk.secrets.log(), self.desk.clock.now());
-        let signing = self.desk.secrets.signing(time);
-        let (signed, origin) = (self.desk.signed.clone(), signing.origin.clone());
-        let kept = blocking(move || Ok((signed.newest(&origin)?, signed.origins()?))).await;
-        let (last, origins) = kept.map_err(SignFault::Signed)?;
+        let log = self.desk.secrets.log();
+        let signed = self.desk.signed.clone();
+        let origins = blocking(move || signed.origins()).await.map_err(SignFault::Signed)?;
         if let Some(foreign) = origins.iter().find(|origin| !is_of(&log, origin)) {
             return Err(SignFault::Mismatch(format!("the checkpoints are of {foreign}, the key file is of {log}")));
         }
-        let signed_size = last.as_ref().map(|last| last.checkpoint.size);
-        let found = self.desk.model.query(move |connection| Ok(find(connection, signed_size))).await??;
+        self.sign_one(&Whose::Everybodys).await
+    }
+
+    /// Signs the trees of organizations that have grown, each for itself: if one is not what it was, the others go on.
+    async fn sign_organizations(&self) -> Result<(), SignFault> {
+        let grown = self.desk.model.query(organizations).await?;
+        let epoch = self.desk.secrets.signing(self.desk.clock.now()).origin;
+        for (name, size) in grown {
+            let whose = Whose::Organization(name.clone());
+            let is_signed = |state: &State| {
+                matches!(state, State::Signed(signed)
+                if signed.checkpoint.size == size && signed.checkpoint.origin == whose.origin(&epoch))
+            };
+            if self.desk.organizations.borrow().get(&name).is_some_and(is_signed) {
+                continue;
+            }
+            let state = match self.sign_one(&whose).await {
+                Ok(Some(signed)) => State::Signed(signed),
+                Ok(None) => State::Nothing,
+                Err(SignFault::Mismatch(why)) => {
+                    error!(organization = %name, why, "THE LOG OF AN ORGANIZATION IS NOT WHAT WAS SIGNED BEFORE");
+                    State::Mismatch(why.as_str().into())
+                }
+                Err(fault) => return Err(fault),
+            };
+            self.desk.organizations.send_modify(|states| drop(states.insert(name, state)));
+        }
+        Ok(())
+    }
+
+    /// The newest checkpoint of one tree, signed now if it has grown. `None`: it is empty.
+    async fn sign_one(&self, whose: &Whose) -> Result<Option<Arc<Signed>>, SignFault> {
+        let time = self.desk.clock.now();
+        let signing = self.desk.secrets.signing(time);
+        let origin = whose.origin(&signing.origin);
+        let (signed, name) = (self.desk.signed.clone(), origin.clone());
+        let last = blocking(move || signed.newest(&name)).await.map_err(SignFault::Signed)?;
+        let (signed_size, asked) = (last.as_ref().map(|last| last.checkpoint.size), whose.clone());
+        let look = move |connection: &rusqlite::Connection| {
+            Ok(asked.find(connection)?.map(|of| find(connection, of, signed_size)).transpose())
+        };
+        let found = self.desk.model.query(look).await??.unwrap_or_else(Found::nothing);
         if let Some(last) = last {
             hold_against(&last.checkpoint, &found)?;
             if last.checkpoint.size == found.size {
@@ -147,14 +194,20 @@ impl Signer {
         if found.size == 0 {
             return Ok(None);
         }
-        let checkpoint = Checkpoint { origin: signing.origin, size: found.size, root: found.root };
+        let checkpoint = Checkpoint { origin, size: found.size, root: found.root };
         let text = checkpoint.to_string();
         // A log does not say when it signed; its witnesses do.
-        let signatures = signing.keys.iter().map(|signs| signs.key.sign(&text, 0)).collect();
+        let signatures = signing.keys_for(whose).iter().map(|key| key.sign(&text, 0)).collect();
         let made = Signed { checkpoint, note: Note { text, signatures }, time };
         let (signed, kept) = (self.desk.signed.clone(), made.clone());
         blocking(move || signed.keep(&kept)).await.map_err(SignFault::Signed)?;
         Ok(Some(Arc::new(made)))
+    }
+}
+
+impl Found {
+    fn nothing() -> Self {
+        Self { size: 0, root: Hash::empty(), before: None }
     }
 }
 
@@ -163,9 +216,12 @@ fn is_of(log: &str, origin: &str) -> bool {
     origin.strip_prefix(log).is_some_and(|epoch| epoch.is_empty() || epoch.starts_with('/'))
 }
 
-fn find(connection: &rusqlite::Connection, signed: Option<u64>) -> Result<Found, TreeFault> {
-    let size = size(connection)?;
-    let tiles = StoredTiles::new(connection);
+fn find(connection: &rusqlite::Connection, of: Of, signed: Option<u64>) -> Result<Found, TreeFault> {
+    let size = match of {
+        Of::LOG => size(connection)?,
+        _ => Places::new(connection, of).size()?,
+    };
+    let tiles = StoredTiles::new(connection, of);
     let before = signed.filter(|signed| *signed <= size).map(|signed| tiles.root(signed)).transpose()?;
     Ok(Found { size, root: tiles.root(size)?, before })
 }
@@ -182,7 +238,7 @@ pub struct Kept {
 /// there under any larger size either.
 pub fn kept_size(connection: &rusqlite::Connection, signed: &[(u64, Hash)]) -> Result<Kept, TreeFault> {
     let size = size(connection)?;
-    let tiles = StoredTiles::new(connection);
+    let tiles = StoredTiles::new(connection, Of::LOG);
     let (mut kept, mut lost) = (0, signed.len());
     while kept < lost {
         let middle = usize::midpoint(kept, lost);

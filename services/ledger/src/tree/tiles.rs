@@ -1,8 +1,10 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 
-use cairn_tlog::{Frontier, Hash, Tile, Tiles};
+use cairn_tlog::{Edge, Frontier, Hash, Tile, Tiles};
 use rusqlite::{Connection, OptionalExtension};
+
+use super::organizations::Of;
 
 /// Why the tree cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -13,9 +15,10 @@ pub enum TreeFault {
     Damaged(Tile),
 }
 
-/// The tiles of the view. A proof asks for the same few again and again: each is read once.
+/// The tiles of one tree of the view. A proof asks for the same few again and again: each is read once.
 pub struct StoredTiles<'c> {
     connection: &'c Connection,
+    of: Of,
     read: RefCell<HashMap<i64, Vec<Hash>>>,
 }
 
@@ -36,26 +39,32 @@ impl Tiles for StoredTiles<'_> {
 }
 
 impl<'c> StoredTiles<'c> {
-    pub fn new(connection: &'c Connection) -> Self {
-        Self { connection, read: RefCell::default() }
+    pub fn new(connection: &'c Connection, of: Of) -> Self {
+        Self { connection, of, read: RefCell::default() }
     }
 
     fn find(&self, tile: &Tile) -> Result<Vec<Hash>, rusqlite::Error> {
-        let mut find = self.connection.prepare_cached("SELECT hashes FROM tile WHERE id = ?1")?;
-        let bytes: Option<Vec<u8>> = find.query_row([id(tile)], |row| row.get(0)).optional()?;
+        let mut find = self.connection.prepare_cached("SELECT hashes FROM tile WHERE tree = ?1 AND id = ?2")?;
+        let bytes: Option<Vec<u8>> = find.query_row((self.of.0, id(tile)), |row| row.get(0)).optional()?;
         let hashes: Vec<Hash> = bytes.unwrap_or_default().as_chunks::<32>().0.iter().copied().map(Hash).collect();
         self.read.borrow_mut().insert(id(tile), hashes.clone());
         Ok(hashes)
     }
 
     /// Keeps a tile, in place of a narrower one.
-    pub fn keep(&self, tile: &Tile, hashes: &[Hash]) -> Result<(), rusqlite::Error> {
+    fn keep(&self, tile: &Tile, hashes: &[Hash]) -> Result<(), rusqlite::Error> {
         let bytes: Vec<u8> = hashes.iter().flat_map(|hash| hash.0).collect();
         self.read.borrow_mut().remove(&id(tile));
         self.connection
-            .prepare_cached("INSERT OR REPLACE INTO tile (id, hashes) VALUES (?1, ?2)")?
-            .execute((id(tile), bytes))?;
+            .prepare_cached("INSERT OR REPLACE INTO tile (tree, id, hashes) VALUES (?1, ?2, ?3)")?
+            .execute((self.of.0, id(tile), bytes))?;
         Ok(())
+    }
+
+    /// Keeps what a batch has added to an edge.
+    pub fn keep_all(&self, full: &[(Tile, Vec<Hash>)], edge: &Edge) -> Result<(), rusqlite::Error> {
+        full.iter().try_for_each(|(tile, hashes)| self.keep(tile, hashes))?;
+        edge.grown().try_for_each(|(tile, hashes)| self.keep(&tile, hashes))
     }
 
     /// The root of the tree when it had this size.

@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 use tracing::warn;
 
+use super::organizations::Of;
 use super::proofs::consistency;
 
 /// A witness that did not answer is left alone for so long.
@@ -140,7 +141,7 @@ impl Witnesses {
 
     async fn offer(&self, asked: &Asked, note: &Note, old_size: u64, size: u64) -> Result<Answer, Silence> {
         let failed = |why: &dyn std::fmt::Display| Silence::Failed(why.to_string());
-        let proof = self.model.query(move |connection| Ok(consistency(connection, old_size, size))).await;
+        let proof = self.model.query(move |connection| Ok(consistency(connection, Of::LOG, old_size, size))).await;
         let proof = proof.map_err(|why| failed(&why))?.map_err(|why| failed(&why))?;
         let offer = Offer { old_size, proof, checkpoint: note.clone() };
         let sent = self.client.post(asked.witness.url.clone()).body(offer.to_string()).send().await;

@@ -7,6 +7,7 @@ use cairn_contract::cairn::auth::events::v1::{ProjectCreated, RoleGranted, RoleW
 use cairn_contract::cairn::experiments::events::v1::{RunCreated, RunFinished};
 use cairn_contract::cairn::ledger::v1::ledger_service_client::LedgerServiceClient;
 use cairn_contract::cairn::ledger::v1::lineage_service_client::LineageServiceClient;
+use cairn_contract::cairn::ledger::v1::organization_log_service_client::OrganizationLogServiceClient;
 use cairn_contract::cairn::ledger::v1::transparency_service_client::TransparencyServiceClient;
 use cairn_contract::cairn::ledger::v1::{AuditRecord, ListAuditRecordsRequest};
 use cairn_contract::cairn::openlineage::v1::open_lineage_service_client::OpenLineageServiceClient;
@@ -156,6 +157,10 @@ impl House {
 
     pub fn transparency(&self) -> TransparencyServiceClient<InProcess> {
         TransparencyServiceClient::new(self.channel.clone())
+    }
+
+    pub fn organization_log(&self) -> OrganizationLogServiceClient<InProcess> {
+        OrganizationLogServiceClient::new(self.channel.clone())
     }
 
     pub fn lineage(&self) -> LineageServiceClient<InProcess> {

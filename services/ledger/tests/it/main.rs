@@ -8,5 +8,6 @@ mod export;
 mod house;
 mod lineage;
 mod openlineage;
+mod organizations;
 mod tail;
 mod transparency;
