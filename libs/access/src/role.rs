@@ -51,6 +51,8 @@ const MANAGING: &[&str] = &[
     "registry.promotions.approve",
     "registry.policies.protect",
     "registry.hooks.administer",
+    "config.secrets.access",
+    "config.secrets.destroy",
 ];
 
 /// What everybody may see of the ground they stand on.

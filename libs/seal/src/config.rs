@@ -82,7 +82,9 @@ impl Config {
                     let path = self.key_file.clone().unwrap_or_else(|| folder.join("sealing-keys.json"));
                     Arc::new(KeyFile::open(&path, may_be_made)?)
                 }
-                KeeperKind::Environment => Arc::new(Environment::read(self.keys.as_ref().unwrap_or(&Secret::default()))?),
+                KeeperKind::Environment => {
+                    Arc::new(Environment::read(self.keys.as_ref().unwrap_or(&Secret::default()))?)
+                }
                 KeeperKind::Vault => Arc::new(Transit::new(TransitSettings {
                     address: self.vault_address.clone().unwrap_or_default(),
                     mount: self.vault_mount.clone(),

@@ -51,7 +51,7 @@ mod xaes;
 pub use config::{Config, KeeperKind};
 pub use data_key::DataKey;
 pub use fault::{KeeperFault, SealFault};
-pub use keeper::{Environment, Keeper, KeyFile, Kept, Transit, TransitSettings, Wrapped};
+pub use keeper::{Environment, Keeper, Kept, KeyFile, Transit, TransitSettings, Wrapped};
 pub use sealed::{KeyId, Sealed};
 pub use sealer::{Rewrapped, Sealer, Standing};
 pub use sensitive::Sensitive;

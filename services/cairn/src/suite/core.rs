@@ -37,6 +37,8 @@ impl Core {
             store = Arc::new(Checked::new(contract, store));
         }
         let keyring = Arc::new(Keyring::open(&folder.keyring())?);
+        let sealing = loaded.get::<cairn_seal::Config>();
+        let sealer = sealing.start(folder.path(), keyring.deployment()).await.context("cannot open what is sealed")?;
         let deps = Deps {
             commands: Commands::new(Arc::clone(&store), Arc::clone(&clock), config.state_cache_bytes_max),
             access: Access::start(Arc::clone(&store), Arc::clone(&clock), keyring, &loaded.get()),
@@ -59,6 +61,7 @@ impl Core {
             cairn_auth::mount(&deps, folder.path())?,
             cairn_experiments::mount(&deps, experiments, folder.path())?,
             cairn_registry::mount(&deps, registry, folder.path())?,
+            cairn_config::mount(&deps, sealer)?,
             cairn_ledger::mount(&deps, &loaded.get(), folder.path())?,
         ];
         Ok(Self { folder, deps, mounted })
