@@ -39,7 +39,7 @@ def ok(done: subprocess.CompletedProcess) -> str:
 
 
 def reason(answer) -> str:
-    return next(detail["reason"] for detail in answer.json()["error"]["details"] if "reason" in detail)
+    return answer.json()["error"]["reason"]
 
 
 def key_of(api, role: str, resource: str) -> str:

@@ -55,6 +55,7 @@ impl Core {
             hooks: loaded.get(),
             functions: loaded.get(),
             objects: Arc::clone(&storage.objects),
+            sealer: sealer.clone(),
         };
         let experiments = cairn_experiments::Settings { experiments: loaded.get(), run_logs: loaded.get(), storage };
         let mounted = vec![
