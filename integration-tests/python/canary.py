@@ -21,12 +21,23 @@ def disguises(text: str) -> set[bytes]:
 
 def sightings(content: bytes, *texts: str) -> list[bytes]:
     """The disguises in which a text is found in some bytes."""
-    needles = set().union(*(disguises(text) for text in texts))
-    return [needle for needle in needles if needle in content]
+    return _found(content, set().union(*(disguises(text) for text in texts)))
 
 
 def traces(folder: Path, *texts: str) -> list[str]:
     """Files in which a text is found, as raw bytes: free pages, journals and write-ahead logs included."""
+    needles = set().union(*(disguises(text) for text in texts))
     files = [path for path in folder.rglob("*") if path.is_file()]
     assert len(files) > 5
-    return [f"{path.relative_to(folder)}: {needle!r}" for path in files for needle in sightings(path.read_bytes(), *texts)]
+    return [f"{path.relative_to(folder)}: {needle!r}" for path in files for needle in _found(_content(path), needles)]
+
+
+def _found(content: bytes, needles: set[bytes]) -> list[bytes]:
+    return [needle for needle in needles if needle in content]
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return b""  # A running suite removes what it no longer needs.

@@ -44,6 +44,7 @@ def planted():
 @pytest.fixture
 def suite(cairn, tmp_path, planted):
     env = {"RUST_LOG": "trace", "CAIRN_API_KEY": planted["the operator's key"],
+           "CAIRN__OBJECTS__S3_ACCESS_KEY": "somebody",
            "CAIRN__OBJECTS__S3_SECRET_KEY": planted["the password of a store, in a setting"],
            "CAIRN__HOOKS__ALLOWED_PRIVATE": "127.0.0.1/32", "CAIRN__HOOKS__BACKOFF_MS": "20"}
     running = Suite(cairn, tmp_path / "data", env)

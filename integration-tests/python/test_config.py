@@ -75,7 +75,7 @@ def test_the_command_line_takes_values_from_standard_input_or_a_file_and_rotates
     ok(cli(suite, "secrets", "create", "bank-key", "--description", "for the bank", stdin="from a pipe\n"))
     ok(cli(suite, "secrets", "add", "bank-key", "--value-file", str(file)))
     assert ok(cli(suite, "secrets", "access", "bank-key")) == "from a file"
-    assert ok(cli(suite, "secrets", "access", "bank-key", "--version", "1")) == "from a pipe"
+    assert ok(cli(suite, "secrets", "access", "bank-key", "1")) == "from a pipe"
     kept = tmp_path / "kept"
     ok(cli(suite, "secrets", "access", "bank-key", "--to", str(kept)))
     assert kept.read_text() == "from a file" and kept.stat().st_mode & 0o777 == 0o600
@@ -91,7 +91,7 @@ def test_the_command_line_takes_values_from_standard_input_or_a_file_and_rotates
     assert ok(cli(suite, "secrets", "access", "bank-key")) == "from a pipe"
     ok(cli(suite, "secrets", "enable", "bank-key", "2"))
     ok(cli(suite, "secrets", "destroy", "bank-key", "1", "--reason", "old"))
-    refused = cli(suite, "secrets", "access", "bank-key", "--version", "1")
+    refused = cli(suite, "secrets", "access", "bank-key", "1")
     assert refused.returncode != 0 and "SECRET_VERSION_DESTROYED" in refused.stderr
 
 

@@ -69,8 +69,7 @@ pub enum Command {
         /// The secret's id, or full name.
         id: String,
         /// The number of the version; otherwise the newest that is enabled.
-        #[arg(long)]
-        version: Option<u32>,
+        number: Option<u32>,
         /// What it is needed for.
         #[arg(long)]
         reason: Option<String>,
@@ -83,21 +82,21 @@ pub enum Command {
         /// The secret's id, or full name.
         id: String,
         /// The number of the version.
-        version: u32,
+        number: u32,
     },
     /// Gives the value of a disabled version again.
     Enable {
         /// The secret's id, or full name.
         id: String,
         /// The number of the version.
-        version: u32,
+        number: u32,
     },
     /// Destroys the value of a version, wherever the log was copied to. There is no way back.
     Destroy {
         /// The secret's id, or full name.
         id: String,
         /// The number of the version.
-        version: u32,
+        number: u32,
         /// Why. On record for ever.
         #[arg(long)]
         reason: Option<String>,
@@ -171,8 +170,8 @@ pub async fn run(session: Session, command: Command) -> anyhow::Result<()> {
             let request = json!({"parent": name(&id)});
             session.show(&format!("{SERVICE}/ListSecretVersions"), request, Items::new(VERSION_COLUMNS), limit).await
         }
-        Command::Access { id, version, reason, to } => {
-            let version = version.map_or("latest".to_owned(), |version| version.to_string());
+        Command::Access { id, number, reason, to } => {
+            let version = number.map_or("latest".to_owned(), |version| version.to_string());
             let request = json!({"name": format!("{}/versions/{version}", name(&id)), "reason": reason});
             let answer = call("AccessSecretVersion", request).await?;
             match to {
@@ -186,18 +185,18 @@ pub async fn run(session: Session, command: Command) -> anyhow::Result<()> {
                 None => print(text(&answer, "value")),
             }
         }
-        Command::Disable { id, version } => {
-            let done = call("DisableSecretVersion", json!({"name": numbered(&name(&id), version)})).await?;
-            session.output.done(&format!("disabled version {version} of {}", name(&id)), &done)
+        Command::Disable { id, number } => {
+            let done = call("DisableSecretVersion", json!({"name": numbered(&name(&id), number)})).await?;
+            session.output.done(&format!("disabled version {number} of {}", name(&id)), &done)
         }
-        Command::Enable { id, version } => {
-            let done = call("EnableSecretVersion", json!({"name": numbered(&name(&id), version)})).await?;
-            session.output.done(&format!("enabled version {version} of {}", name(&id)), &done)
+        Command::Enable { id, number } => {
+            let done = call("EnableSecretVersion", json!({"name": numbered(&name(&id), number)})).await?;
+            session.output.done(&format!("enabled version {number} of {}", name(&id)), &done)
         }
-        Command::Destroy { id, version, reason } => {
-            let request = json!({"name": numbered(&name(&id), version), "reason": reason});
+        Command::Destroy { id, number, reason } => {
+            let request = json!({"name": numbered(&name(&id), number), "reason": reason});
             let done = call("DestroySecretVersion", request).await?;
-            session.output.done(&format!("destroyed version {version} of {}", name(&id)), &done)
+            session.output.done(&format!("destroyed version {number} of {}", name(&id)), &done)
         }
         Command::Delete { id } => {
             let gone = call("DeleteSecret", json!({"name": name(&id)})).await?;
