@@ -1,11 +1,11 @@
 """A person nobody else could be is made known, works, and is erased: nothing of them is left in any file, and every proof
 still holds, that of the erasure too."""
 
-import base64
 import subprocess
 
 import pytest
 
+import canary
 from api import Api, eventually
 from suite import Suite
 
@@ -19,30 +19,10 @@ def verify(cairn, *args) -> subprocess.CompletedProcess:
     return subprocess.run([cairn, "audit", "verify", *map(str, args)], env={}, capture_output=True, text=True)
 
 
-def disguises(text: str) -> set[bytes]:
-    """How a text may stand in a file: whole or any of its words, in encodings, and inside base64 wherever it begins."""
-    found = set()
-    for word in {text, *text.replace("@", " ").split()} - {"w."}:
-        if len(word) < 6:
-            continue
-        for form in {word, word.lower(), word.upper()}:
-            raw = form.encode()
-            found |= {raw, form.encode("utf-16-le"), form.encode("utf-16-be"), raw.hex().encode()}
-            for offset in range(3):
-                encoded = base64.b64encode(b"\0" * offset + raw)
-                # Without the letters at both ends, which what stands around it changes too.
-                inner = encoded[(0, 2, 3)[offset]:len(encoded) - 4]
-                found |= {inner, inner.translate(bytes.maketrans(b"+/", b"-_"))}
-    return found
-
-
 def traces(folder, *texts: str) -> list[str]:
-    """Files in which a text is found, as raw bytes: free pages, journals and write-ahead logs included."""
-    needles = set().union(*(disguises(text) for text in texts))
-    files = [path for path in folder.rglob("*") if path.is_file()]
-    assert len(files) > 5
-    return [f"{path.relative_to(folder)}: {needle!r}" for path in files
-            for content in [path.read_bytes()] for needle in needles if needle in content]
+    """Files in which a text is found, or any of its words."""
+    words = {word for text in texts for word in (text, *text.replace("@", " ").split()) if len(word) >= 6}
+    return canary.traces(folder, *words)
 
 
 @pytest.fixture
@@ -57,14 +37,14 @@ def test_of_a_canary_who_was_erased_no_trace_is_left_and_every_proof_holds(suite
     kept = admin.make("users", {"user": {"display_name": OTHER}})
     user = admin.make("users", {"user": {"display_name": NAME, "email": MAIL}, "request_id": "9d1c5a3e-made"})["name"]
     admin.make("bindings", {"binding": {"principal": user, "role": "roles/editor", "resource": "projects/default"}})
-    canary = Api(suite, admin.make(f"{user}/apiKeys", {"api_key": {"title": "laptop"}})["secret"])
+    person = Api(suite, admin.make(f"{user}/apiKeys", {"api_key": {"title": "laptop"}})["secret"])
 
     # They work, change their address, are looked at, and are refused something.
-    run = canary.run("work of somebody")
-    answer = canary.patch(user, json={"email": f"new.{MAIL}"})
+    run = person.run("work of somebody")
+    answer = person.patch(user, json={"email": f"new.{MAIL}"})
     assert answer.ok, answer.text
-    assert canary.get(user).json()["display_name"] == NAME
-    assert canary.post("users", json={"user": {"display_name": NAME, "email": f"other.{MAIL}"}}).status_code == 403
+    assert person.get(user).json()["display_name"] == NAME
+    assert person.post("users", json={"user": {"display_name": NAME, "email": f"other.{MAIL}"}}).status_code == 403
     assert admin.post("users", json={"user": {"display_name": NAME, "email": f"new.{MAIL}"}}).status_code == 409
     assert NAME in {shown.get("display_name") for shown in admin.get("users").json()["users"]}
     before = suite.cli_json("events", "history", run)[0]["position"]
@@ -73,12 +53,12 @@ def test_of_a_canary_who_was_erased_no_trace_is_left_and_every_proof_holds(suite
     assert any(NAME.encode() in path.read_bytes() for path in suite.data.rglob("*") if path.is_file()), "they were known"
 
     # Erased by whoever may, and not by themselves.
-    refused = suite.cli("privacy", "erase", user, key=canary.headers["Authorization"].split()[1])
+    refused = suite.cli("privacy", "erase", user, key=person.headers["Authorization"].split()[1])
     assert refused.returncode != 0 and "ACCESS_DENIED" in refused.stderr
     certificate = tmp_path / "erased.tlog-proof"
     done = suite.cli_json("privacy", "erase", user, "--reason", "request 7", "--certificate", str(certificate))
     assert done["name"] == user and done["certificate"] == str(certificate)
-    assert canary.get("auth/whoami").status_code == 401, "their key opens nothing"
+    assert person.get("auth/whoami").status_code == 401, "their key opens nothing"
 
     # The certificate says who was erased, when and on whose word; nothing of who they were.
     shown = verify(cairn, certificate, "--key", key)

@@ -67,6 +67,16 @@ impl Writer<'_> {
         Ok(())
     }
 
+    /// A number of a JSON value: a whole one as it was written, `5` and not `5.0`.
+    pub(super) fn number(&mut self, value: f64) {
+        const EXACT: f64 = 9_007_199_254_740_991.0;
+        if value.fract() == 0.0 && value.abs() <= EXACT {
+            self.int(value as i64);
+        } else {
+            self.double(value);
+        }
+    }
+
     fn double(&mut self, value: f64) {
         if value.is_finite() {
             infallible(CompactFormatter.write_f64(&mut self.out, value));

@@ -147,6 +147,13 @@ fn value(field: &FieldDescriptor, rng: &mut TestRng, depth: u32) -> Value {
     }
 }
 
+#[test]
+fn a_whole_number_of_a_json_value_is_written_as_one() {
+    let world = world();
+    let json = serde_json::json!({"values": [5, -3, 2.5, 1e300, 9_007_199_254_740_991_i64]});
+    assert_eq!(world.write(Longs::Strings, &world.read(&json).unwrap()), json);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 

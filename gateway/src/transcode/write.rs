@@ -313,6 +313,10 @@ impl Writer<'_> {
                 check(field.kind, wire_type)?;
                 match field.kind {
                     Kind::Message(id) => self.message(self.plans.message(id), cursor.delimited()?),
+                    Kind::Double => {
+                        self.number(f64::from_le_bytes(cursor.array()?));
+                        Ok(())
+                    }
                     kind => self.scalar(kind, &mut cursor),
                 }
             }

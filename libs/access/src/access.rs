@@ -67,6 +67,12 @@ impl Access {
         Arc::new(Self::over(replica, clock, keyring, config, Some(follower)))
     }
 
+    /// A digest of what holds something secret: it tells a repeat from another request, and nobody who reads it can try
+    /// which secret it was.
+    pub fn blind(&self, bytes: &[u8]) -> String {
+        self.keyring.blind(bytes)
+    }
+
     /// Over a world that does not change and does not age: for tests, and for asking "what if".
     pub fn fixed(world: World, clock: Arc<dyn Clock>, keyring: Arc<Keyring>) -> Arc<Self> {
         let replica = Replica {

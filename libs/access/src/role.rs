@@ -61,6 +61,8 @@ const MANAGING: &[&str] = &[
     "registry.promotions.approve",
     "registry.policies.protect",
     "registry.hooks.administer",
+    "config.secrets.access",
+    "config.secrets.destroy",
 ];
 
 /// What the administrator of an organization may do in it, beside all that a manager may.

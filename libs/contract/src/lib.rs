@@ -31,6 +31,6 @@ pub use event::{EventFault, EventType};
 pub use method::{Binding, Method};
 pub use options::Declared;
 pub use reason::Reason;
-pub use redact::{is_sensitive, redact};
+pub use redact::{holds_sensitive, is_sensitive, redact};
 pub use resource::ResourceFault;
 pub use template::{Segment, Template, TemplateFault, Variable};

@@ -6,6 +6,7 @@ use prost_types::method_options::IdempotencyLevel;
 use crate::cairn::options::v1::{Access, Audit, Cursor, Dialect, Success, Unwritten};
 use crate::google::api::{HttpRule, http_rule::Pattern};
 use crate::options::{Declared, enum_option, message_option};
+use crate::redact::holds_sensitive;
 use crate::resource::{Resource, ResourceFault};
 use crate::template::Template;
 use crate::{EventType, writes};
@@ -37,6 +38,8 @@ pub struct Method {
     pub is_filtered: bool,
     /// Whether it changes nothing (`idempotency_level = NO_SIDE_EFFECTS`).
     pub is_read: bool,
+    /// Whether its request has a field that nobody may read in a log (`debug_redact`).
+    pub takes_sensitive: bool,
     /// Full names of the events that it can write. Nothing else is written under it, except by the guard.
     pub events: Vec<String>,
     /// Of a change without events: why there are none.
@@ -162,6 +165,7 @@ impl Method {
             is_public: access.public,
             is_filtered: access.filtered,
             is_read: is_read(descriptor),
+            takes_sensitive: holds_sensitive(&descriptor.input()),
             events,
             unwritten,
             dialect,

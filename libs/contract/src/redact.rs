@@ -1,4 +1,6 @@
-use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, Value};
+use std::collections::HashSet;
+
+use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, Value};
 
 /// What stands where a sensitive text was.
 const HIDDEN: &str = "[hidden]";
@@ -28,6 +30,26 @@ fn redact_value(value: &mut Value) {
         Value::Map(values) => values.values_mut().for_each(redact_value),
         _ => {}
     }
+}
+
+/// Whether a message has a field, at any depth, that is sensitive.
+pub fn holds_sensitive(message: &MessageDescriptor) -> bool {
+    let mut seen = HashSet::new();
+    let mut ahead = vec![message.clone()];
+    while let Some(message) = ahead.pop() {
+        if !seen.insert(message.full_name().to_owned()) {
+            continue;
+        }
+        for field in message.fields() {
+            if is_sensitive(&field) {
+                return true;
+            }
+            if let Kind::Message(inner) = field.kind() {
+                ahead.push(inner);
+            }
+        }
+    }
+    false
 }
 
 /// Whether a field says `[debug_redact = true]`.

@@ -5,6 +5,7 @@ use cairn_eventstore::{Commands, EventStore};
 use cairn_kernel::Clock;
 use cairn_objects::ObjectStore;
 use cairn_projection::{QueryFault, ReadModel, View};
+use cairn_seal::Sealer;
 use cairn_service::{AsOfReads, Deps, Mounted};
 use tonic::service::Routes;
 
@@ -48,6 +49,8 @@ pub struct Settings {
     pub hooks: hooks::Config,
     /// Where packages of functions are kept, and the files of versions.
     pub objects: Arc<dyn ObjectStore>,
+    /// What seals the addresses and secrets of hooks.
+    pub sealer: Sealer,
 }
 
 /// Why the registry cannot be mounted.
@@ -63,11 +66,11 @@ pub enum MountFault {
 ///
 /// `data_folder` is where hooks keep what is in no view: their credentials, and what was delivered.
 pub fn mount(deps: &Deps, settings: Settings, data_folder: &Path) -> Result<Mounted, MountFault> {
-    let Settings { registry: config, functions, hooks, objects } = settings;
+    let Settings { registry: config, functions, hooks, objects, sealer } = settings;
     let (store, clock) = (Arc::clone(&deps.store), Arc::clone(&deps.clock));
     let past = AsOfReads::start(deps, "registry.past.sqlite", Views)?;
     let mut views: Vec<_> = past.view().cloned().into_iter().collect();
-    let tools = hooks::open(&store, deps.commands.clone(), Arc::clone(&clock), data_folder, hooks)?;
+    let tools = hooks::open(&store, deps.commands.clone(), Arc::clone(&clock), data_folder, hooks, sealer)?;
     let (folder, kept) = (&deps.views_folder, Arc::clone(&objects));
     let (app, own) = open(Arc::clone(&store), deps.commands.clone(), clock, folder, past, config, tools, kept)?;
     let cards = Cards::start(app.clone(), Arc::clone(&store), &deps.views_folder)?;

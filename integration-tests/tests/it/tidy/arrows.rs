@@ -15,6 +15,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("cairn-eventstore-sqlite", &["cairn-eventstore", "cairn-kernel"]),
     ("cairn-projection", &["cairn-eventstore", "cairn-kernel"]),
     ("cairn-objects", &["cairn-kernel"]),
+    ("cairn-seal", &["cairn-kernel", "cairn-outbound"]),
     ("cairn-search", &["cairn-kernel"]),
     ("cairn-access", &["cairn-contract", "cairn-eventstore", "cairn-kernel"]),
     ("cairn-service", &["cairn-access", "cairn-contract", "cairn-eventstore", "cairn-kernel", "cairn-projection"]),

@@ -3,6 +3,7 @@
 mod arrows;
 mod dependencies;
 mod files;
+mod secrets;
 
 use std::path::PathBuf;
 

@@ -27,6 +27,7 @@ from .errors import (
     Unavailable,
 )
 from .retry import NEVER, RetryPolicy
+from .secrets import get_secret, get_secret_or_env
 
 __version__ = "0.1.0"
 
@@ -51,4 +52,6 @@ __all__ = [
     "TargetProtected",
     "Unauthenticated",
     "Unavailable",
+    "get_secret",
+    "get_secret_or_env",
 ]

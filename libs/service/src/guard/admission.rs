@@ -13,7 +13,7 @@ use tonic::body::Body;
 
 use super::callers::Callers;
 use super::head::Head;
-use super::{Limits, frame, sha256};
+use super::{Limits, digest, frame};
 use crate::ctx::Inner;
 use crate::telemetry::Traceparent;
 use crate::{Ctx, Refusal};
@@ -107,7 +107,7 @@ impl Admission {
         let opened = frame::open(body, encoding, self.message_bytes_max, is_single).await?;
         *message = opened.message;
         if !method.is_read {
-            inner.request_hash = sha256(message);
+            inner.request_hash = digest(&self.access, method, message);
         }
         let ambient = head.project.clone()?;
         inner.after = head.after.clone()?;

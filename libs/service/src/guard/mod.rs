@@ -23,6 +23,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use cairn_access::Access;
 use cairn_contract::cairn::options::v1::Process;
 use cairn_contract::{Contract, Method, Violations};
 use cairn_eventstore::{AppendFault, EventStore};
@@ -255,6 +256,12 @@ async fn run(mut routes: Routes, request: Request<Body>) -> Response<Body> {
             outcome::answer(Refusal::internal(format!("the handler panicked: {text}")))
         }
     }
+}
+
+/// What tells a request from another. Of one that holds something sensitive it is keyed: it is kept for ever, and a short
+/// secret could be guessed by it.
+fn digest(access: &Access, method: &Method, message: &[u8]) -> String {
+    if method.takes_sensitive { access.blind(message) } else { sha256(message) }
 }
 
 /// SHA-256, hexadecimal.

@@ -50,7 +50,7 @@ pub(crate) fn of_call(ctx: &Ctx, message: &Bytes, outcome: &Outcome, text_bytes_
     if !is_marked {
         return events;
     }
-    let request = (method.audit == Audit::Request).then(|| text(&method.input(), message, text_bytes_max));
+    let request = (method.audit == Audit::Request).then(|| text(ctx, message, text_bytes_max));
     let call = Some(call(ctx, None, None));
     events.push(if method.is_read {
         event(&ReadRecorded { call, code, request }, &metadata)
@@ -159,7 +159,10 @@ fn facts(ctx: &Ctx, decision_id: &str) -> Option<AccessFacts> {
     })
 }
 
-fn text(input: &MessageDescriptor, message: &Bytes, bytes_max: usize) -> RequestText {
-    let json = if message.len() <= bytes_max { json(input, message).unwrap_or_default() } else { String::new() };
-    RequestText { json, sha256: super::sha256(message), bytes: u32::try_from(message.len()).unwrap_or(u32::MAX) }
+fn text(ctx: &Ctx, message: &Bytes, bytes_max: usize) -> RequestText {
+    let method = ctx.method();
+    let json =
+        if message.len() <= bytes_max { json(&method.input(), message).unwrap_or_default() } else { String::new() };
+    let sha256 = super::digest(&ctx.inner.access, method, message);
+    RequestText { json, sha256, bytes: u32::try_from(message.len()).unwrap_or(u32::MAX) }
 }

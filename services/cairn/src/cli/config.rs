@@ -1,10 +1,13 @@
-//! `cairn config`: what is in force, where it comes from, and what there is.
+//! `cairn config`: the settings of the program itself, what is in force and where it comes from; and the configuration of
+//! projects ([`environments`]).
 
 use anyhow::Context;
 use clap::Subcommand;
 use serde_json::json;
 
-use super::output::{Output, line};
+use super::environments;
+use super::output::line;
+use super::session::Connection;
 use crate::suite::config::{Flags, defaults, load, reference, registry};
 
 #[derive(Debug, clap::Args)]
@@ -29,11 +32,15 @@ enum Verb {
     },
     /// Prints the reference of all settings.
     Doc,
+    #[command(flatten)]
+    Of(environments::Verb),
 }
 
-pub fn run(output: Output, Command { flags, verb }: Command) -> anyhow::Result<()> {
+pub async fn run(connection: Connection, Command { flags, verb }: Command) -> anyhow::Result<()> {
+    let output = connection.output();
     let load = || load(&flags, None);
     match verb {
+        Verb::Of(verb) => environments::run(connection.open()?, verb).await,
         Verb::Print if output.is_json => output.json(&json!(registry().settings(&load()?))),
         Verb::Print => line(registry().print(&load()?).trim_end()),
         Verb::Check => {

@@ -1,4 +1,4 @@
-//! The command line for people. Every command but `up`, `config`, `rebuild`, `witness`, `audit verify` and
+//! The command line for people. Every command but `up`, parts of `config`, `rebuild`, `witness`, `audit verify` and
 //! `evidence verify` goes through the gateway.
 
 mod accounts;
@@ -11,6 +11,7 @@ mod cloud_events;
 mod comparison;
 mod config;
 mod emit;
+mod environments;
 mod events;
 mod evidence;
 mod exit;
@@ -39,6 +40,7 @@ mod roles;
 mod run_logs;
 mod run_source;
 mod runs;
+mod secrets;
 mod session;
 mod signing;
 mod transparency;
@@ -71,7 +73,7 @@ struct Cli {
 enum Command {
     /// Runs the whole suite in one process.
     Up(up::Command),
-    /// Settings: what is in force, and what there is.
+    /// Settings of the program, and configuration of projects by environment.
     Config(config::Command),
     /// Builds read models again from the log, to compare or to replace.
     Rebuild(rebuild::Command),
@@ -102,6 +104,9 @@ enum Command {
     /// Organizations: who projects, groups and roles belong to.
     #[command(subcommand, alias = "organizations")]
     Orgs(organizations::Command),
+    /// Secrets of the project: values that are sealed, and shown to whoever may, on record.
+    #[command(subcommand)]
+    Secrets(secrets::Command),
     /// Projects: where a team's work lives.
     #[command(subcommand)]
     Projects(projects::Command),
@@ -185,7 +190,7 @@ fn tell(told: &exit::Told, is_json: bool) -> ExitCode {
 async fn run(engines: &Engines, cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         Command::Up(command) => up::run(cli.connection.output(), engines, command).await,
-        Command::Config(command) => config::run(cli.connection.output(), command),
+        Command::Config(command) => config::run(cli.connection, command).await,
         Command::Rebuild(command) => rebuild::run(cli.connection.output(), engines, command).await,
         Command::Experiments(command) => experiments::run(cli.connection.open()?, command).await,
         Command::Runs(command) => runs::run(cli.connection.open()?, command).await,
@@ -197,6 +202,7 @@ async fn run(engines: &Engines, cli: Cli) -> anyhow::Result<()> {
         Command::Import(command) => import::run(cli.connection.open()?, command).await,
         Command::Orgs(command) => organizations::run(cli.connection.open()?, command).await,
         Command::Groups(command) => groups::run(cli.connection.open()?, command).await,
+        Command::Secrets(command) => secrets::run(cli.connection.open()?, command).await,
         Command::Projects(command) => projects::run(cli.connection.open()?, command).await,
         Command::Users(command) => accounts::run(cli.connection.open()?, accounts::USERS, command).await,
         Command::ServiceAccounts(command) => {

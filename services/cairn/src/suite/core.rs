@@ -37,6 +37,8 @@ impl Core {
             store = Arc::new(Checked::new(contract, store));
         }
         let keyring = Arc::new(Keyring::open(&folder.keyring())?);
+        let sealing = loaded.get::<cairn_seal::Config>();
+        let sealer = sealing.start(folder.path(), keyring.deployment()).await.context("cannot open what is sealed")?;
         let deps = Deps {
             commands: Commands::new(Arc::clone(&store), Arc::clone(&clock), config.state_cache_bytes_max),
             access: Access::start(Arc::clone(&store), Arc::clone(&clock), keyring, &loaded.get()),
@@ -53,12 +55,14 @@ impl Core {
             hooks: loaded.get(),
             functions: loaded.get(),
             objects: Arc::clone(&storage.objects),
+            sealer: sealer.clone(),
         };
         let experiments = cairn_experiments::Settings { experiments: loaded.get(), run_logs: loaded.get(), storage };
         let mounted = vec![
             cairn_auth::mount(&deps, folder.path(), &loaded.get())?,
             cairn_experiments::mount(&deps, experiments, folder.path())?,
             cairn_registry::mount(&deps, registry, folder.path())?,
+            cairn_config::mount(&deps, sealer)?,
             cairn_ledger::mount(&deps, &loaded.get(), folder.path())?,
         ];
         Ok(Self { folder, deps, mounted })

@@ -8,10 +8,12 @@ use bytes::Bytes;
 use cairn_eventstore::{Commands, EventStore};
 use cairn_kernel::{Clock, Position, Secret};
 use cairn_outbound::{Address, Answer, Outbound, SendFault};
+use cairn_seal::Sealer;
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::{Mutex, MutexGuard, Notify};
 use tokio_util::sync::{CancellationToken, DropGuard};
+use tracing::error;
 
 use super::book::{Book, BookFault, Limits};
 use super::config::Config;
@@ -88,13 +90,14 @@ pub fn open(
     clock: Arc<dyn Clock>,
     folder: &Path,
     config: Config,
+    sealer: Sealer,
 ) -> Result<Working, ToolsFault> {
     let limits = Limits {
         pending: i64::try_from(config.pending_per_hook_max).unwrap_or(i64::MAX),
         kept: i64::try_from(config.kept_per_hook_max).unwrap_or(i64::MAX),
     };
     let tools = Arc::new(Tools {
-        kept: Kept::open(&folder.join("registry-hook-secrets.sqlite"))?,
+        kept: Kept::open(&folder.join("registry-hook-secrets.sqlite"), sealer)?,
         book: Book::open(&folder.join("registry-deliveries.sqlite"), limits)?,
         outbound: Outbound::new(config.allowed(), AGENT)?,
         expressions: Expressions::new(config.expression_timeout()),
@@ -109,6 +112,14 @@ pub fn open(
     let stop = CancellationToken::new();
     tokio::spawn(plan::run(Arc::clone(&tools), Arc::clone(store), begin, stop.clone()));
     tokio::spawn(deliver::run(Arc::clone(&tools), stop.clone()));
+    tokio::spawn({
+        let kept = tools.kept.clone();
+        async move {
+            if let Err(fault) = kept.seal_the_open().await {
+                error!(%fault, "secrets of hooks that an earlier build kept are not sealed yet");
+            }
+        }
+    });
     Ok(Working { tools, _stop: stop.drop_guard() })
 }
 

@@ -53,7 +53,8 @@ impl Door {
         };
         let objects = Arc::new(cairn_objects::Memory::new(Signer::new(&[1; 32], "http://localhost")));
         let (functions, hooks) = (functions::Config::default(), hooks::Config::default());
-        let settings = Settings { registry: Config::default(), functions, hooks, objects };
+        let sealer = crate::support::sealer(folder.path());
+        let settings = Settings { registry: Config::default(), functions, hooks, objects, sealer };
         let mounted = mount(&deps, settings, folder.path()).unwrap();
         let process = InProcess::new(GuardLayer::new(&deps, Limits::default()).unwrap(), [mounted.routes]);
         Self { process, access, store, _folder: folder }

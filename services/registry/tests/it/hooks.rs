@@ -41,7 +41,8 @@ impl Hooked {
         change(&mut config);
         let (log, clock): (Arc<dyn EventStore>, Arc<dyn Clock>) = (Arc::new(store.clone()), Arc::new(SystemClock));
         let commands = Commands::new(Arc::clone(&log), Arc::clone(&clock), 64 << 20);
-        let tools = hooks::open(&log, commands.clone(), Arc::clone(&clock), folder.path(), config).unwrap();
+        let sealer = crate::support::sealer(folder.path());
+        let tools = hooks::open(&log, commands.clone(), Arc::clone(&clock), folder.path(), config, sealer).unwrap();
         let past = AsOfReads::none(Arc::clone(&log), Arc::clone(&clock));
         let (app, _) = open(log, commands, clock, folder.path(), past, Config::default(), tools, objects()).unwrap();
         Self { app, store, folder }

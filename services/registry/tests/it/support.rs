@@ -49,7 +49,7 @@ impl Service {
         let commands = Commands::new(Arc::clone(&log), Arc::new(clock.clone()), 64 << 20);
         let now = Arc::new(clock.clone());
         let past = AsOfReads::none(Arc::clone(&log), now.clone());
-        let tools = hooks::open(&log, commands.clone(), now.clone(), folder.path(), hooks::Config::default()).unwrap();
+        let tools = hooks::open(&log, commands.clone(), now.clone(), folder.path(), hooks::Config::default(), sealer(folder.path())).unwrap();
         let objects = objects();
         let (app, [view, _]) = open(log, commands, now, folder.path(), past, config, tools, objects.clone()).unwrap();
         Self { app, view, store, objects, clock, _folder: folder }
@@ -210,4 +210,9 @@ pub fn pairs(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
 
 fn texts(texts: &[&str]) -> Vec<String> {
     texts.iter().map(|text| (*text).to_owned()).collect()
+}
+
+/// Seals in a folder. Its keys are in a file, so nothing is waited for.
+pub fn sealer(folder: &std::path::Path) -> cairn_seal::Sealer {
+    futures::executor::block_on(cairn_seal::Config::default().start(folder, "test")).unwrap()
 }

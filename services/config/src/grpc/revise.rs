@@ -1,0 +1,170 @@
+//! Changes of entries: each a revision.
+
+use std::collections::BTreeSet;
+
+use cairn_contract::cairn::config::v1 as proto;
+use cairn_eventstore::{CommandFault, Work};
+use cairn_kernel::{Aggregate, Expected, Name, Position, StreamName};
+use cairn_service::{Ctx, Refusal, Reply, field, refuse};
+use tonic::{Request, Status};
+
+use super::configs::Configs;
+use super::environments::seen;
+use super::{rejected, value};
+use crate::desk::text;
+use crate::model::scope::{Act, CHANGES_MAX, Change, Command};
+use crate::model::{EnvironmentName, Json, Key, Reference, Rejection, Scope, Secret, SecretName, Text};
+
+/// How often going back is worked out again because somebody changed the environment meanwhile.
+const ATTEMPTS_MAX: usize = 8;
+
+/// What is asked of one environment.
+pub(super) struct Revision<'a> {
+    pub environment: &'a EnvironmentName,
+    pub expected: Option<u32>,
+    pub changes: Vec<Change>,
+    pub reason: Text,
+    pub rolled_back_to: Option<u32>,
+}
+
+impl Configs {
+    /// Carries out one command, waits until it shows, and gives where it is stored.
+    pub(super) async fn act(&self, ctx: &Ctx, request_id: &str, scope: &Name, act: Act) -> Result<Position, Status> {
+        let command = Command { scope: scope.clone(), act };
+        let (order, stream) = (ctx.order(request_id), stream(scope));
+        let done = self.0.commands.execute::<Scope>(&order, &stream, Expected::Any, command).await.map_err(refuse)?;
+        self.0.settle(ctx, done.position).await?;
+        Ok(done.position)
+    }
+
+    /// Makes a revision, on which every secret that it refers to must be there. Gives where it is stored, and the number
+    /// of the revision that is the last then.
+    pub(super) async fn revise(
+        &self,
+        ctx: &Ctx,
+        request_id: &str,
+        revision: Revision<'_>,
+    ) -> Result<(Position, u32), Status> {
+        let Revision { environment, expected, changes, reason, rolled_back_to } = revision;
+        let scope = environment.scope();
+        let secrets = referred(&scope, &changes).map_err(rejected)?;
+        let id = environment.id();
+        let revise = Act::Revise { id: id.clone(), expected, changes, reason, rolled_back_to };
+        let command = Command { scope: scope.clone(), act: revise };
+        let attempt = |mut work: Work| {
+            let (command, secrets, scope) = (command.clone(), secrets.clone(), scope.clone());
+            async move {
+                if !work.is_repeat() {
+                    for secret in &secrets {
+                        let stream = StreamName::of(Secret::CATEGORY, secret);
+                        if !work.witness::<Secret>(&stream).await?.state.is_there() {
+                            let text = format!("secret://{secret}");
+                            return Err(CommandFault::Rejected(Rejection::ReferenceInvalid(text)));
+                        }
+                    }
+                }
+                let state = work.decide::<Scope>(&stream(&scope), Expected::Any, command).await?;
+                Ok((state, work))
+            }
+        };
+        let (state, position) = self.0.commands.transact(&ctx.order(request_id), attempt).await.map_err(refuse)?;
+        self.0.settle(ctx, position).await?;
+        Ok((position, state.environment(&id).map_or(0, |environment| environment.revision())))
+    }
+
+    async fn told(&self, environment: &EnvironmentName, number: u32) -> Result<proto::ConfigRevision, Status> {
+        let found = self.0.query.revision(environment, number).await.map_err(refuse)?;
+        // Changes that changed nothing before the first revision: there is none to tell of.
+        Ok(found.unwrap_or_else(|| proto::ConfigRevision { name: environment.revision(0), ..Default::default() }))
+    }
+
+    pub(super) async fn revise_several(
+        &self,
+        request: Request<proto::ReviseConfigRequest>,
+    ) -> Reply<proto::ConfigRevision> {
+        let (ctx, request) = Ctx::accept(request)?;
+        let environment: EnvironmentName = field("environment", &request.environment)?;
+        if request.changes.is_empty() || request.changes.len() > CHANGES_MAX {
+            let problem = format!("must be 1 to {CHANGES_MAX}");
+            return Err(refuse(Refusal::invalid("changes", problem)));
+        }
+        let mut keys = BTreeSet::new();
+        let mut changes = vec![];
+        for proto::EntryChange { key, value } in request.changes {
+            let key: Key = field("changes.key", &key)?;
+            if !keys.insert(key.clone()) {
+                return Err(refuse(Refusal::invalid("changes", format!("{key} is there twice"))));
+            }
+            let value: Option<Json> = value.map(|value| value::given("changes.value", Some(value))).transpose()?;
+            changes.push(Change { key, value });
+        }
+        let (expected, reason) = (seen(&request.etag)?, text("reason", &request.reason)?);
+        let revision = Revision { environment: &environment, expected, changes, reason, rolled_back_to: None };
+        let (at, number) = self.revise(&ctx, &request.request_id, revision).await?;
+        Ok(ctx.reply(self.told(&environment, number).await?, at))
+    }
+
+    pub(super) async fn roll_back(
+        &self,
+        request: Request<proto::RollBackConfigRequest>,
+    ) -> Reply<proto::ConfigRevision> {
+        let (ctx, request) = Ctx::accept(request)?;
+        let environment: EnvironmentName = field("environment", &request.environment)?;
+        let (asked, reason) = (seen(&request.etag)?, text("reason", &request.reason)?);
+        for attempt in 1.. {
+            let Some((now, changes)) = self.way_back(&environment, request.revision).await? else {
+                let revision = request.revision;
+                return Err(rejected(Rejection::RevisionNotFound { environment, revision }));
+            };
+            // The way back begins where the environment is: it must still be there.
+            let revision = Revision {
+                environment: &environment,
+                expected: asked.or(Some(now)),
+                changes,
+                reason: reason.clone(),
+                rolled_back_to: Some(request.revision),
+            };
+            match self.revise(&ctx, &request.request_id, revision).await {
+                Err(status) if asked.is_none() && attempt < ATTEMPTS_MAX && status.code() == tonic::Code::Aborted => {}
+                outcome => {
+                    let (at, number) = outcome?;
+                    return Ok(ctx.reply(self.told(&environment, number).await?, at));
+                }
+            }
+        }
+        unreachable!("the last attempt answers")
+    }
+
+    /// The revision an environment is at, and the changes that lead back to an earlier one.
+    async fn way_back(&self, environment: &EnvironmentName, to: u32) -> Result<Option<(u32, Vec<Change>)>, Status> {
+        let query = &self.0.query;
+        let Some(found) = query.environment(environment).await.map_err(refuse)?.filter(|found| !found.deleted) else {
+            return Err(rejected(Rejection::EnvironmentNotFound(environment.clone())));
+        };
+        let now = query.own_at(environment, found.revision).await.map_err(refuse)?;
+        let then = query.own_at(environment, to).await.map_err(refuse)?;
+        let (Some(now), Some(then)) = (now, then) else { return Ok(None) };
+        let gone = now.into_keys().filter(|key| !then.contains_key(key));
+        let mut changes: Vec<Change> = gone.map(|key| Change { key, value: None }).collect();
+        changes.extend(then.into_iter().map(|(key, entry)| Change { key, value: Some(entry.value) }));
+        Ok(Some((found.revision, changes)))
+    }
+}
+
+fn stream(scope: &Name) -> StreamName {
+    StreamName::of(Scope::CATEGORY, scope)
+}
+
+/// The secrets that changes refer to: of the same project only, or a reference would tell what there is elsewhere.
+fn referred(scope: &Name, changes: &[Change]) -> Result<BTreeSet<SecretName>, Rejection> {
+    let mut secrets = BTreeSet::new();
+    for value in changes.iter().filter_map(|change| change.value.as_ref()) {
+        for reference in Reference::all_in(value).map_err(Rejection::ReferenceInvalid)? {
+            if reference.secret.name().parent().as_ref() != Some(scope) {
+                return Err(Rejection::ReferenceInvalid(format!("secret://{}", reference.secret)));
+            }
+            secrets.insert(reference.secret);
+        }
+    }
+    Ok(secrets)
+}
