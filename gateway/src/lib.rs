@@ -26,6 +26,7 @@ mod route;
 mod server;
 mod timed;
 mod transcode;
+mod unread;
 mod upload;
 mod upstream;
 

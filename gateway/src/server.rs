@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response, header};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -18,6 +18,7 @@ use tracing::{debug, warn};
 use crate::Config;
 use crate::paced::{Streams, paced};
 use crate::timed::Timed;
+use crate::unread::watched;
 use cairn_service::guard::Peer;
 
 const HEADERS_MAX: usize = 100;
@@ -43,8 +44,17 @@ where
         let answer = answer.clone();
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(Peer(peer));
-            let answered = answer(request.map(Body::new));
-            async move { Ok::<_, Infallible>(answered.await.map(paced)) }
+            let (request, rest) = watched(request.map(Body::new));
+            let answered = answer(request);
+            async move {
+                let mut response = answered.await;
+                if let Some(rest) = rest
+                    && !rest.is_gone().await
+                {
+                    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+                }
+                Ok::<_, Infallible>(response.map(paced))
+            }
         });
         let cut = CancellationToken::new();
         let builder = builder(config, Streams::new(idle, cut.clone()));
