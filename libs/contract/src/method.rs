@@ -33,6 +33,8 @@ pub struct Method {
     pub is_public: bool,
     /// Whether it lists and leaves out what the caller may not see.
     pub is_filtered: bool,
+    /// How much of its caller's allowance a call takes. At least 1.
+    pub cost: u32,
     /// Whether it changes nothing (`idempotency_level = NO_SIDE_EFFECTS`).
     pub is_read: bool,
     /// Full names of the events that it can write. Nothing else is written under it, except by the guard.
@@ -158,6 +160,7 @@ impl Method {
             audit,
             is_public: access.public,
             is_filtered: access.filtered,
+            cost: access.cost.max(1),
             is_read: is_read(descriptor),
             events,
             unwritten,

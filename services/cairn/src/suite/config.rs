@@ -86,6 +86,7 @@ pub fn registry() -> Registry {
         .with::<cairn_registry::functions::Config>()
         .with::<cairn_registry::hooks::Config>()
         .with::<cairn_service::guard::Limits>()
+        .with::<cairn_service::allowance::Config>()
         .with::<cairn_service::health::Config>()
         .with::<cairn_service::telemetry::Config>()
         .with::<cairn_service::shutdown::Config>()
