@@ -46,12 +46,12 @@ test-rust: ## All Rust tests (with cargo-nextest where it is installed).
 	  echo "cargo-nextest is not installed: running cargo test"; cargo test --workspace --all-targets; \
 	fi
 
-test-python: $(VENV)/.ready torch ## The Python SDK; genuine clients against the real program, answer by answer beside a genuine MLflow server.
+test-python: $(VENV)/.ready torch redis node ## The Python SDK; genuine clients against the real program, answer by answer beside a genuine MLflow server.
 	@echo "starting, each on free ports and in a temporary folder: Cairn, a genuine MLflow server, stand-ins for S3;"
 	@echo "as root also small loop-back file systems, a control group, network and mount namespaces of the tests' own"
 	cargo build $(PROGRAMS)
 	cd libs/python && $(abspath $(VENV))/bin/python -m pytest -q -p no:cacheprovider
-	CAIRN_BIN=$(CAIRN_DEBUG) $(VENV)/bin/python -m pytest -q -p no:cacheprovider integration-tests/python
+	CAIRN_BIN=$(CAIRN_DEBUG) CAIRN_NODE_MODULES=$(CACHE)/node/node_modules $(VENV)/bin/python -m pytest -q -p no:cacheprovider integration-tests/python
 
 # PyPI's PyTorch brings what a graphics card needs, some gigabytes. Without Debian's, one test is skipped.
 .PHONY: torch
@@ -64,6 +64,29 @@ torch:
 	    python3-torch python3-requests >/dev/null; } || echo "that failed: the test with PyTorch is skipped"; \
 	else \
 	  echo "no python3-torch and python3-requests, and no right to install them: the test with PyTorch is skipped"; \
+	fi
+
+# The package would start its own server; each test starts one for itself.
+.PHONY: redis
+redis:
+	@if command -v redis-server >/dev/null; then \
+	  :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  echo "installing Debian's redis-server, and not starting it"; \
+	  { timeout 120 apt-get update -qq && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive timeout 300 apt-get install -y -qq \
+	    --no-install-recommends redis-server >/dev/null; } || echo "that failed: the test with Redis is skipped"; \
+	else \
+	  echo "no redis-server, and no right to install it: the test with Redis is skipped"; \
+	fi
+
+.PHONY: node
+node: integration-tests/node/package.json
+	@if command -v npm >/dev/null; then \
+	  mkdir -p $(CACHE)/node && cp $< $(CACHE)/node && cd $(CACHE)/node && \
+	  { [ -d node_modules/grpc-web ] || timeout 120 npm install --silent --no-audit --no-fund --no-package-lock; } \
+	  || echo "npm could not install grpc-web: the test with it is skipped"; \
+	else \
+	  echo "no npm: the test with Google's grpc-web client is skipped"; \
 	fi
 
 $(VENV)/.ready: $(REQUIREMENTS)

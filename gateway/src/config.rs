@@ -1,3 +1,8 @@
+use std::path::PathBuf;
+
+use cairn_service::allowance::rules;
+use cairn_service::tls;
+
 cairn_service::settings! {
     /// The edge: limits on what comes in, how long it may take, how often, and who may ask from a browser.
     pub struct Config: "gateway" checked by problems {
@@ -27,14 +32,36 @@ cairn_service::settings! {
         forwarded_hops: usize = 0;
         /// Web origins that may call from a browser, e.g. https://console.example.com. Empty: none.
         cors_origins: Vec<String> = vec![];
+        /// Whether pages of these origins may send cookies and the like along.
+        cors_credentials: bool = false;
         /// Requests per second for each known caller.
         caller_rate_max: u32 = 100_000;
         /// Requests per second for each known caller on each method.
         method_rate_max: u32 = 50_000;
+        /// Requests per second for each API key. 0: a key may send what its owner may.
+        key_rate_max: u32 = 0;
         /// Requests per second without a valid credential, for each source network (IPv4 /24, IPv6 /48).
         stranger_rate_max: u32 = 200;
         /// How many seconds' worth of requests may come at once.
         burst_seconds: u32 = 2;
+        /// Callers with a quota of their own, each as `serviceAccounts/etl rate=500 burst=1000`: requests per second, and
+        /// how many may come at once.
+        callers: Vec<String> = vec![];
+        /// Methods with a quota of their own, each as `cairn.experiments.v1.RunService/SearchRuns rate=20 burst=40 cost=5`,
+        /// or `cairn.ledger.v1.LedgerService/* cost=10` for all of a service. The rate is each caller's on that method;
+        /// the cost is how many ordinary calls one of them weighs, wherever it is counted at the edge.
+        methods: Vec<String> = vec![];
+        /// Calls that each known caller may have open at once, streams included.
+        caller_calls_max: u32 = 4_096;
+        /// Calls without a valid credential that each source network may have open at once.
+        stranger_calls_max: u32 = 256;
+        /// Certificate chain that both ports are served with, PEM, the server's own first. Without one they are plain, and
+        /// something in front must encrypt.
+        tls_certificate_file: Option<PathBuf> = None;
+        /// Its private key, PEM.
+        tls_key_file: Option<PathBuf> = None;
+        /// How often it is looked whether these files have changed, in milliseconds.
+        tls_reload_ms: u64 = 5_000;
     }
 }
 
@@ -54,6 +81,9 @@ fn problems(config: &Config) -> Vec<String> {
         ("method_rate_max", u64::from(config.method_rate_max)),
         ("stranger_rate_max", u64::from(config.stranger_rate_max)),
         ("burst_seconds", u64::from(config.burst_seconds)),
+        ("caller_calls_max", u64::from(config.caller_calls_max)),
+        ("stranger_calls_max", u64::from(config.stranger_calls_max)),
+        ("tls_reload_ms", config.tls_reload_ms),
     ];
     let mut problems: Vec<String> = numbers
         .iter()
@@ -63,6 +93,12 @@ fn problems(config: &Config) -> Vec<String> {
     if config.head_bytes_max < 8 * 1024 {
         problems.push("head_bytes_max must be at least 8192".to_owned());
     }
+    if config.tls_certificate_file.is_some() != config.tls_key_file.is_some() {
+        problems.push("tls_certificate_file and tls_key_file must be given together".to_owned());
+    }
+    for subject in rules(&config.callers).unwrap_or_default().into_iter().filter(|(_, rule)| rule.cost.is_some()) {
+        problems.push(format!("callers: {} has a cost: methods have, not callers", subject.0));
+    }
     for origin in &config.cors_origins {
         let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
         if host.is_none_or(|host| host.is_empty() || host.contains(['/', '*', '?', '#', '@'])) {
@@ -70,4 +106,17 @@ fn problems(config: &Config) -> Vec<String> {
         }
     }
     problems
+}
+
+impl Config {
+    /// The files that this gateway's ports are encrypted with, if they are.
+    pub(crate) fn tls(&self) -> Option<tls::Files> {
+        let (certificate, key) = (self.tls_certificate_file.clone()?, self.tls_key_file.clone()?);
+        Some(tls::Files { certificate, key, trusted: None })
+    }
+
+    /// `https`, or `http` where something in front encrypts.
+    pub fn scheme(&self) -> &'static str {
+        if self.tls().is_some() { "https" } else { "http" }
+    }
 }

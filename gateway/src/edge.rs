@@ -10,7 +10,8 @@ use cairn_service::Refusal;
 use cairn_service::config::Section;
 use cairn_service::guard::{self, Peer};
 use cairn_service::telemetry::Traceparent;
-use http::{HeaderValue, Method as Verb, Request, Response, StatusCode, header};
+use cairn_service::tls::{self, Reloading};
+use http::{HeaderMap, HeaderValue, Method as Verb, Request, Response, StatusCode, header};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, info_span};
 
@@ -18,9 +19,9 @@ use crate::authn::Authenticator;
 use crate::call::{Answer, Body as BodyKind};
 use crate::caller::{self, Trace};
 use crate::enter::{Entered, Visit};
-use crate::forward::{call, keep};
+use crate::forward::{call, keep, keep_limits};
 use crate::intake::{Intake, Limit, check_media_type};
-use crate::limit::Rates;
+use crate::limit::{Held, Rates};
 use crate::line::Line;
 use crate::live::{Live, Notation};
 use crate::problem::{Form, Problem};
@@ -39,6 +40,8 @@ pub struct Edge {
     /// Cancelled when the process stops: streams without an end of their own end then.
     pub(crate) closing: CancellationToken,
     pub(crate) router: Router,
+    /// What both ports are encrypted with.
+    pub(crate) certificate: Option<Arc<Reloading<tls::Server>>>,
 }
 
 impl Edge {
@@ -53,10 +56,15 @@ impl Edge {
         if !problems.is_empty() {
             return Err(problems);
         }
+        let certificate = match config.tls() {
+            Some(files) => Some(Reloading::open(files).map_err(|problem| vec![format!("gateway.tls: {problem}")])?),
+            None => None,
+        };
         Ok(Self {
             router: Router::new(contract)?,
             authenticator: Authenticator::new(access),
-            rates: Rates::new(&config),
+            rates: Rates::new(&config, contract)?,
+            certificate,
             closing: CancellationToken::new(),
             config,
             contract,
@@ -83,22 +91,33 @@ impl Edge {
         let accepts_details = Form::accepts_details(&parts.headers);
         let mut dialect = dialect_of(parts.uri.path());
 
-        let answered = match self.enter(parts, source, &trace, &mut line) {
+        let answered = match self.enter(parts, source, &trace, &mut line).await {
             Ok(Entered::Visit(visit)) => {
                 dialect = visit.route.method.dialect;
                 self.serve(*visit, body).await
             }
             Ok(Entered::Answered(response)) => Ok(response),
-            Err(fault) => Err(fault.into()),
+            Err(Held { refusal, standings }) => {
+                if !standings.is_empty() {
+                    line.exceeds(standings);
+                }
+                Err(refusal.into())
+            }
         };
         let mut response = answered.unwrap_or_else(|fault| {
+            let mut told = HeaderMap::new();
+            if let Fault::Theirs(status) = &fault {
+                keep_limits(status.metadata(), &mut told);
+            }
             let is_refused = matches!(fault, Fault::Own(_));
             let mut problem = Problem::from(fault);
             if is_conditional && problem.reason == "ETAG_MISMATCH" {
                 problem.http = StatusCode::PRECONDITION_FAILED;
             }
             line.knows_reason(&problem.reason, is_refused);
-            problem.answer(Form::of(dialect, accepts_details), &trace)
+            let mut response = problem.answer(Form::of(dialect, accepts_details), &trace);
+            response.headers_mut().extend(told);
+            response
         });
         if let Ok(id) = HeaderValue::from_str(&trace.request_id) {
             response.headers_mut().insert("x-request-id", id);

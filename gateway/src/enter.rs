@@ -11,6 +11,7 @@ use http::{HeaderValue, Method as Verb, Response, StatusCode, header};
 use crate::authn::Known;
 use crate::caller::Trace;
 use crate::edge::Edge;
+use crate::limit::Held;
 use crate::line::Line;
 use crate::route::{Found, Route};
 
@@ -33,44 +34,44 @@ pub enum Entered {
 
 impl Edge {
     /// Finds the method and the caller.
-    pub(crate) fn enter(
+    pub(crate) async fn enter(
         &self,
         parts: Parts,
         source: Option<IpAddr>,
         trace: &Trace,
         line: &mut Line,
-    ) -> Result<Entered, Refusal> {
+    ) -> Result<Entered, Held> {
         if let Some(name) = parts.headers.keys().find(|name| name.as_str().contains('_')) {
             // Some programs read `x_y` as `x-y`: a header that means something to them and nothing here.
             let problem = format!("the header {name} has an underscore in its name");
-            return Err(Refusal::new(Code::InvalidArgument, "VALIDATION_ERROR", problem));
+            return Err(Refusal::new(Code::InvalidArgument, "VALIDATION_ERROR", problem).into());
         }
         let (found, prefix) = self.find(&parts.method, parts.uri.path());
         let (route, bound) = match found {
             Found::Route(route, bound) => (route, bound),
-            Found::OtherVerbs(verbs) => return other_verb(&parts.method, &verbs),
+            Found::OtherVerbs(verbs) => return Ok(other_verb(&parts.method, &verbs)?),
             Found::Nothing => {
-                self.rates.stranger(source)?;
+                line.counts(self.rates.stranger(source).await?);
                 let path: String = parts.uri.path().chars().take(256).collect();
                 let problem = format!("no method answers to {} {path}", parts.method);
-                return Err(Refusal::new(Code::NotFound, "ROUTE_NOT_FOUND", problem));
+                return Err(Refusal::new(Code::NotFound, "ROUTE_NOT_FOUND", problem).into());
             }
         };
         line.knows_route(route.binding.template.as_str(), &route.method.path);
         let known = match self.authenticator.identify(&parts.headers) {
             Ok(known) => known,
             Err(refusal) => {
-                self.rates.stranger(source)?;
-                return Err(refusal);
+                line.counts(self.rates.stranger(source).await?);
+                return Err(refusal.into());
             }
         };
-        match &known {
-            Some(known) => {
-                line.knows_caller(&known.principal.name);
-                self.rates.caller(&known.principal.name, &route.method.path)?;
-            }
-            None => self.rates.stranger(source)?,
+        if let Some(known) = &known {
+            line.knows_caller(&known.principal.name);
         }
+        line.counts(match &known {
+            Some(known) => self.rates.caller(&known.principal, &route.method.path).await?,
+            None => self.rates.stranger(source).await?,
+        });
         let header = parts.headers.get("x-mlflow-workspace").and_then(|value| value.to_str().ok());
         let named = prefix.as_deref().or(header).filter(|project| !project.is_empty());
         let project = match route.method.dialect {

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
-use cairn_service::guard;
 use cairn_service::telemetry::TRACEPARENT;
+use cairn_service::{allowance, guard};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use tonic::metadata::{MetadataKey, MetadataMap, MetadataValue};
 
@@ -49,6 +49,16 @@ pub fn keep(metadata: &MetadataMap, headers: &mut HeaderMap) {
         if let Some(value) = metadata.get(name.as_str()).and_then(|value| value.to_str().ok())
             && let Ok(value) = HeaderValue::from_str(value)
         {
+            headers.insert(name, value);
+        }
+    }
+    keep_limits(metadata, headers);
+}
+
+/// What the services behind say of limits that they keep.
+pub fn keep_limits(metadata: &MetadataMap, headers: &mut HeaderMap) {
+    for name in [allowance::POLICY, allowance::LIMIT] {
+        if let Some(Ok(value)) = metadata.get(name.as_str()).map(|value| HeaderValue::from_bytes(value.as_bytes())) {
             headers.insert(name, value);
         }
     }

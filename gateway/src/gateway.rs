@@ -1,10 +1,13 @@
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::routing::{MethodRouter, get};
 use cairn_access::Access;
 use cairn_contract::Contract;
+use cairn_service::allowance::Shared;
+use cairn_service::tls::{self, Reloading};
 use http::{HeaderMap, Request, Response};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -13,7 +16,7 @@ use tower::{BoxError, Service, ServiceExt, service_fn};
 use crate::edge::Edge;
 use crate::grpc::Passage;
 use crate::upstream::Upstream;
-use crate::{Config, html, manners, server};
+use crate::{Config, html, manners, server, web};
 
 /// The edge of a deployment: an HTTP port and a gRPC port in front of the same guarded services. Cheap to clone.
 #[derive(Clone)]
@@ -48,6 +51,21 @@ impl Gateway {
         Ok(gateway.assembled())
     }
 
+    /// Counts callers' requests together with other replicas from now on.
+    pub fn share_limits(&self, shared: Shared) {
+        self.edge.rates.share(shared);
+    }
+
+    /// What both ports are encrypted with, if they are: it must be kept an eye on, and tells of its health.
+    pub fn certificate(&self) -> Option<Arc<Reloading<tls::Server>>> {
+        self.edge.certificate.clone()
+    }
+
+    /// How often it should be looked whether it has changed.
+    pub fn certificate_pause(&self) -> Duration {
+        Duration::from_millis(self.edge.config.tls_reload_ms)
+    }
+
     /// Adds a page of the process itself, outside the contract and open to everybody: health, metrics, the docs.
     pub fn with_page<F>(mut self, path: &str, page: F) -> Self
     where
@@ -62,10 +80,17 @@ impl Gateway {
     }
 
     fn assembled(mut self) -> Self {
-        let edge = Arc::clone(&self.edge);
+        let (edge, passage) = (Arc::clone(&self.edge), self.passage.clone());
         let answer = service_fn(move |request: Request<Body>| {
-            let edge = Arc::clone(&edge);
-            async move { Ok::<_, Infallible>(edge.answer(request).await) }
+            let (edge, passage) = (Arc::clone(&edge), passage.clone());
+            async move {
+                let answered = if web::speaks(&request) {
+                    web::answer(&passage, request).await
+                } else {
+                    edge.answer(request).await
+                };
+                Ok::<_, Infallible>(answered)
+            }
         });
         self.http = manners::applied(self.pages.clone().fallback_service(answer), &self.edge.config);
         self
@@ -103,7 +128,7 @@ impl Gateway {
         F: Future<Output = Response<Body>> + Send + 'static,
     {
         let closing = self.edge.closing.clone();
-        let serving = server::serve(listener, &self.edge.config, shutdown.clone(), answer);
+        let serving = server::serve(listener, &self.edge.config, self.certificate(), shutdown.clone(), answer);
         let close = async {
             shutdown.cancelled().await;
             closing.cancel();

@@ -4,6 +4,7 @@ use std::time::Duration;
 use axum::body::Body;
 use cairn_contract::Contract;
 use cairn_kernel::Code;
+use cairn_service::allowance::{self, Standing};
 use cairn_service::guard::{self, Peer};
 use cairn_service::telemetry::{TRACEPARENT, Traceparent};
 use cairn_service::{Refusal, refuse};
@@ -17,12 +18,36 @@ use tracing::{Instrument, info, info_span};
 use crate::caller::{self, Trace};
 use crate::edge::Edge;
 use crate::intake::{Broken, Intake, Limit};
+use crate::limit;
+use crate::open::{Slot, held};
 
 /// The gRPC port: calls pass as the bytes they are, once it is known who makes them.
 #[derive(Clone)]
 pub struct Passage {
     edge: Arc<Edge>,
     reflection: Routes,
+}
+
+/// What of its caller's allowances a call holds, and how they stand.
+#[derive(Default)]
+struct Held {
+    standings: Vec<Standing>,
+    slot: Option<Slot>,
+}
+
+impl Held {
+    fn take(&mut self, counted: Result<limit::Counted, limit::Held>) -> Result<(), Refusal> {
+        match counted {
+            Ok(counted) => {
+                (self.standings, self.slot) = (counted.standings, Some(counted.slot));
+                Ok(())
+            }
+            Err(refused) => {
+                self.standings = refused.standings;
+                Err(refused.refusal)
+            }
+        }
+    }
 }
 
 impl Passage {
@@ -44,20 +69,28 @@ impl Passage {
         let trace = Trace { parent, ..trace };
         async move {
             let path = request.uri().path().to_owned();
-            let answered = self.pass(request, &trace).await;
-            answered.unwrap_or_else(|refusal| {
+            let mut counted = Held::default();
+            let answered = self.pass(request, &trace, &mut counted).await;
+            let mut response = answered.unwrap_or_else(|refusal| {
                 // The guard writes a line for each call that reaches it; this one does not.
                 info!(path, reason = refusal.reason, request_id = trace.request_id, "refused");
                 let mut response = refuse(refusal).into_http();
                 set(response.headers_mut(), guard::REQUEST_ID, &trace.request_id);
                 response
-            })
+            });
+            allowance::tell(&counted.standings, response.headers_mut());
+            response.map(|body| held(body, counted.slot))
         }
         .instrument(span)
         .await
     }
 
-    async fn pass(&self, mut request: Request<Body>, trace: &Trace) -> Result<Response<Body>, Refusal> {
+    async fn pass(
+        &self,
+        mut request: Request<Body>,
+        trace: &Trace,
+        counted: &mut Held,
+    ) -> Result<Response<Body>, Refusal> {
         let edge = &self.edge;
         let content_type = request.headers().get(header::CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
         if !content_type.starts_with(b"application/grpc") {
@@ -73,14 +106,14 @@ impl Passage {
         let known = match edge.authenticator.identify(request.headers()) {
             Ok(known) => known,
             Err(refusal) => {
-                edge.rates.stranger(source)?;
+                counted.take(edge.rates.stranger(source).await)?;
                 return Err(refusal);
             }
         };
-        match &known {
-            Some(known) => edge.rates.caller(&known.principal.name, method.map_or("", |method| &method.path))?,
-            None => edge.rates.stranger(source)?,
-        }
+        counted.take(match &known {
+            Some(known) => edge.rates.caller(&known.principal, method.map_or("", |method| method.path.as_str())).await,
+            None => edge.rates.stranger(source).await,
+        })?;
         if method.is_none() && !is_reflection && !is_health {
             let path: String = path.chars().take(256).collect();
             let problem = format!("there is no method {path}");

@@ -19,6 +19,7 @@ mod limit;
 mod line;
 mod live;
 mod manners;
+mod open;
 mod paced;
 mod problem;
 mod raw;
@@ -26,8 +27,10 @@ mod route;
 mod server;
 mod timed;
 mod transcode;
+mod unread;
 mod upload;
 mod upstream;
+mod web;
 
 pub use config::Config;
 pub use gateway::Gateway;

@@ -3,12 +3,15 @@ use std::task::{Context, Poll};
 
 use axum::body::Body;
 use bytes::Bytes;
+use cairn_service::allowance::{self, Standing};
 use http::Response;
 use http_body::{Frame, SizeHint};
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 use crate::caller::Trace;
+use crate::limit::Counted;
+use crate::open::Slot;
 
 /// The line that the log has of a request, written when its answer has left or was abandoned, and its share of the
 /// metrics.
@@ -31,6 +34,10 @@ pub struct Line {
     is_refused: bool,
     bytes_sent: u64,
     is_whole: bool,
+    /// How the caller's allowances stand, to be told in the answer.
+    standings: Vec<Standing>,
+    /// Its place among the caller's open calls, as long as the answer is under way.
+    slot: Option<Slot>,
 }
 
 impl Line {
@@ -48,6 +55,8 @@ impl Line {
             is_refused: false,
             bytes_sent: 0,
             is_whole: false,
+            standings: vec![],
+            slot: None,
         }
     }
 
@@ -64,8 +73,20 @@ impl Line {
         self.is_refused = is_refused;
     }
 
+    /// The request has been counted.
+    pub fn counts(&mut self, counted: Counted) {
+        self.standings = counted.standings;
+        self.slot = Some(counted.slot);
+    }
+
+    /// It was counted, and is refused for it.
+    pub fn exceeds(&mut self, standings: Vec<Standing>) {
+        self.standings = standings;
+    }
+
     /// Follows an answer until its last byte.
-    pub fn follow(mut self, response: Response<Body>) -> Response<Body> {
+    pub fn follow(mut self, mut response: Response<Body>) -> Response<Body> {
+        allowance::tell(&self.standings, response.headers_mut());
         self.status = response.status().as_u16();
         response.map(|body| Body::new(Followed { body, line: self }))
     }

@@ -37,8 +37,15 @@ pub fn applied(router: Router, config: &Config) -> Router {
         .layer(compression)
         .layer(header("x-content-type-options", "nosniff"))
         .layer(header("referrer-policy", "no-referrer"))
+        .layer(header("x-frame-options", "DENY"))
+        .layer(header("permissions-policy", "camera=(), geolocation=(), microphone=()"))
         .layer(header("cache-control", "no-store"))
         .layer(header("content-security-policy", "default-src 'none'; frame-ancestors 'none'; sandbox"));
+    let router = match config.scheme() {
+        // Who has come here encrypted once, stays so.
+        "https" => router.layer(header("strict-transport-security", "max-age=31536000")),
+        _ => router,
+    };
     match cors(config) {
         Some(cors) => router.layer(cors),
         None => router,
@@ -69,12 +76,31 @@ fn cors(config: &Config) -> Option<CorsLayer> {
         "cairn-after",
         "last-event-id",
         "x-mlflow-workspace",
+        "x-grpc-web",
+        "x-user-agent",
+        "grpc-timeout",
+    ];
+    let told = [
+        "etag",
+        "x-request-id",
+        "cairn-position",
+        "retry-after",
+        "ratelimit",
+        "ratelimit-policy",
+        "deprecation",
+        "sunset",
+        "link",
+        "grpc-status",
+        "grpc-message",
+        "grpc-status-details-bin",
     ];
     let cors = CorsLayer::new()
         .allow_origin(AllowOrigin::list(origins))
         .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
         .allow_headers(named(&asked))
-        .expose_headers(named(&["etag", "x-request-id", "cairn-position", "retry-after"]))
+        .expose_headers(named(&told))
+        // Never with every origin: the list has no `*`, and the one that asks is told back.
+        .allow_credentials(config.cors_credentials)
         .max_age(PREFLIGHT_AGE_MAX);
     Some(cors)
 }

@@ -1,10 +1,11 @@
 use std::convert::Infallible;
 use std::future::Future;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response, header};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -12,21 +13,32 @@ use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tokio_util::either::Either;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use crate::Config;
 use crate::paced::{Streams, paced};
 use crate::timed::Timed;
+use crate::unread::watched;
 use cairn_service::guard::Peer;
+use cairn_service::tls::{self, Reloading};
 
 const HEADERS_MAX: usize = 100;
 /// Most bytes of one HTTP/2 answer that wait in the connection, beside one piece of it.
 const STREAM_BYTES_MAX: usize = 256 << 10;
 
 /// Serves HTTP/1.1 and HTTP/2 until `shutdown`, then lets open requests finish.
-pub(crate) async fn serve<A, F>(listener: TcpListener, config: &Config, shutdown: CancellationToken, answer: A)
-where
+pub(crate) async fn serve<A, F>(
+    listener: TcpListener,
+    config: &Config,
+    certificate: Option<Arc<Reloading<tls::Server>>>,
+    shutdown: CancellationToken,
+    answer: A,
+) where
     A: Fn(Request<Body>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
 {
@@ -43,13 +55,27 @@ where
         let answer = answer.clone();
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(Peer(peer));
-            let answered = answer(request.map(Body::new));
-            async move { Ok::<_, Infallible>(answered.await.map(paced)) }
+            let (request, rest) = watched(request.map(Body::new));
+            let answered = answer(request);
+            async move {
+                let mut response = answered.await;
+                if let Some(rest) = rest
+                    && !rest.is_gone().await
+                {
+                    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+                }
+                Ok::<_, Infallible>(response.map(paced))
+            }
         });
         let cut = CancellationToken::new();
         let builder = builder(config, Streams::new(idle, cut.clone()));
         let watcher = graceful.watcher();
+        let certificate = certificate.as_ref().map(|certificate| certificate.current());
         tokio::spawn(async move {
+            let stream = match encrypted(stream, certificate.as_deref(), head).await {
+                Ok(stream) => stream,
+                Err(fault) => return debug!(%peer, %fault, "a handshake failed"),
+            };
             let io = TokioIo::new(Timed::new(stream, head, idle));
             let connection = builder.serve_connection(io, service).into_owned();
             tokio::select! {
@@ -66,6 +92,15 @@ where
     drop(listener);
     graceful.shutdown().await;
 }
+
+/// The connection as it is, or behind a handshake that may take so long.
+async fn encrypted(stream: TcpStream, certificate: Option<&tls::Server>, time_max: Duration) -> io::Result<Stream> {
+    let Some(certificate) = certificate else { return Ok(Either::Left(stream)) };
+    let acceptor = TlsAcceptor::from(Arc::clone(&certificate.0));
+    Ok(Either::Right(timeout(time_max, acceptor.accept(stream)).await.map_err(io::Error::other)??))
+}
+
+type Stream = Either<TcpStream, TlsStream<TcpStream>>;
 
 /// The next connection, once there is a place for it. Too many are left waiting in the listener's queue.
 async fn accept(

@@ -30,6 +30,8 @@ class Api(requests.Session):
     def request(self, method, path, **options):
         url = path if path.startswith("http") else self.suite.url + (path if path.startswith("/") else f"/api/v1/{path}")
         options.setdefault("timeout", TIMEOUT_SECONDS)
+        # Not once for the session: the environment's REQUESTS_CA_BUNDLE would go before it.
+        options.setdefault("verify", self.suite.authority or True)
         return super().request(method, url, **options)
 
     def make(self, path: str, body: dict, **options) -> dict:

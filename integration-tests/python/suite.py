@@ -15,13 +15,16 @@ STOP_SECONDS_MAX = 30
 class Suite:
     """A running `cairn up`. Use it in a `with` statement."""
 
-    def __init__(self, cairn: Path, data: Path, env: dict[str, str] | None = None, log: Path | None = None):
+    def __init__(self, cairn: Path, data: Path, env: dict[str, str] | None = None, log: Path | None = None,
+                 authority: Path | None = None):
         self.cairn = Path(cairn)
         self.data = Path(data)
         self.log = log or self.data.with_suffix(".log")
         self.key = "test-" + secrets.token_urlsafe(24)
         self.env = {**os.environ, "API_HOST": "127.0.0.1", "API_HTTP_PORT": "0", "API_GRPC_PORT": "0",
                     "CAIRN_API_KEY": self.key, "RUST_LOG": "warn", **(env or {})}
+        #: File of the authority that its certificate comes from, when it has one.
+        self.authority = str(authority) if authority else None
         self.process: subprocess.Popen | None = None
         self.url = self.grpc = ""
 
@@ -43,7 +46,7 @@ class Suite:
                 raise RuntimeError(f"cairn up ended with {self.process.wait()}: {self.log.read_text()}")
             addresses = json.loads(line)
             self.url, self.grpc = addresses["http"], addresses["grpc"]
-            health = requests.get(f"{self.url}/api/v1/health", timeout=START_SECONDS_MAX)
+            health = requests.get(f"{self.url}/api/v1/health", timeout=START_SECONDS_MAX, verify=self.authority or True)
             if not health.ok:
                 raise RuntimeError(f"the suite is not well: {health.text}")
         except BaseException:
@@ -60,7 +63,8 @@ class Suite:
 
     def cli(self, *args: str, key: str | None = None) -> subprocess.CompletedProcess:
         """Runs the command line against this suite."""
-        env = {**self.env, "CAIRN_URL": self.url, "CAIRN_API_KEY": key or self.key}
+        env = {**self.env, "CAIRN_URL": self.url, "CAIRN_API_KEY": key or self.key,
+               "CAIRN_CA_FILE": self.authority or ""}
         return subprocess.run([self.cairn, *args], env=env, capture_output=True, text=True, timeout=120)
 
     def cli_json(self, *args: str, key: str | None = None):

@@ -104,6 +104,66 @@ async fn callers_who_ask_too_often_are_told_when_to_come_back() {
 }
 
 #[tokio::test]
+async fn every_answer_tells_how_the_callers_allowances_stand_s4_90() {
+    let world = World::with(Config { caller_rate_max: 3, method_rate_max: 2, burst_seconds: 1, ..Config::default() });
+    let answer = world.get("/hello").await;
+    assert_eq!(answer.header("ratelimit-policy"), "\"caller\";q=3;w=1, \"method\";q=2;w=1");
+    assert_eq!(answer.header("ratelimit"), "\"caller\";r=2;t=1, \"method\";r=1;t=1");
+    world.get("/hello").await;
+    let answer = world.get("/hello").await;
+    is(&answer, StatusCode::TOO_MANY_REQUESTS, "RATE_LIMITED");
+    assert_eq!(answer.json()["error"]["context"]["limit"], "method");
+    assert_eq!(answer.header("ratelimit"), "\"method\";r=0;t=1", "the one that is used up");
+    let stranger = Request::get("/nowhere").body(Body::empty()).unwrap();
+    assert!(world.send_bare(stranger).await.header("ratelimit").starts_with("\"network\";r="));
+}
+
+#[tokio::test]
+async fn a_method_or_a_caller_may_have_a_quota_of_its_own() {
+    let config = Config {
+        methods: vec!["cairn.things.v1.ThingService/GetThing rate=1 burst=2".into()],
+        callers: vec!["serviceAccounts/trainer rate=1000 burst=5".into()],
+        ..Config::default()
+    };
+    let world = World::with(config);
+    let path = "/api/v1/projects/a/things/b";
+    let statuses = [world.get(path).await.status, world.get(path).await.status, world.get(path).await.status];
+    assert_eq!(statuses, [StatusCode::OK, StatusCode::OK, StatusCode::TOO_MANY_REQUESTS]);
+    assert!(world.get("/hello").await.header("ratelimit-policy").starts_with("\"caller\";q=5;w=1"));
+}
+
+#[tokio::test]
+async fn what_costs_more_takes_more() {
+    let methods = vec!["cairn.things.v1.StreamService/* cost=4".into()];
+    let world = World::with(Config { caller_rate_max: 10, burst_seconds: 1, methods, ..Config::default() });
+    let answers = [world.get("/hello").await, world.get("/hello").await, world.get("/hello").await];
+    assert_eq!(answers.map(|answer| answer.status.as_u16()), [200, 200, 429]);
+}
+
+#[tokio::test]
+async fn a_caller_may_have_so_many_calls_open() {
+    let world = World::with(Config { caller_calls_max: 1, ..Config::default() });
+    let watch = "/api/v1/projects/quiet/things:watch";
+    let request = Request::get(watch).header("authorization", format!("Bearer {}", world.keys.good));
+    let open = world.gateway.answer(request.body(Body::empty()).unwrap()).await;
+    assert_eq!(open.status(), StatusCode::OK);
+    let answer = world.get("/hello").await;
+    is(&answer, StatusCode::TOO_MANY_REQUESTS, "RATE_LIMITED");
+    assert_eq!(answer.json()["error"]["context"]["limit"], "open");
+    drop(open);
+    assert_eq!(world.get("/hello").await.status, StatusCode::OK, "its place is free again");
+}
+
+#[test]
+fn a_rule_for_a_method_that_is_none_stops_the_start() {
+    let config = Config { methods: vec!["cairn.things.v1.ThingService/Nothing rate=1".into()], ..Config::default() };
+    let access = World::new().access;
+    let things = crate::things::Things::new(crate::world::contract().pool().clone());
+    let problems = cairn_gateway::Gateway::new(config, crate::world::contract(), access, things).err().unwrap();
+    assert!(problems[0].contains("ThingService/Nothing"), "{problems:?}");
+}
+
+#[tokio::test]
 async fn a_caller_has_an_allowance_for_each_method() {
     let world = World::with(Config { method_rate_max: 1, burst_seconds: 1, ..Config::default() });
     assert_eq!(world.get("/hello").await.status, StatusCode::OK);

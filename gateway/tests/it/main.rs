@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod balance;
+mod connections;
 mod contract;
 mod errors;
 mod grpc;

@@ -29,6 +29,12 @@ pub struct Client {
 impl Client {
     /// For the gateway at `base`, e.g. `http://127.0.0.1:3001`. Without a key only public methods answer.
     pub fn new(base: &str, key: Option<String>) -> Result<Self, Fault> {
+        Self::trusting(base, key, None)
+    }
+
+    /// The same for a gateway whose certificate comes from one of these authorities (PEM), beside those that this
+    /// machine trusts anyway.
+    pub fn trusting(base: &str, key: Option<String>, authorities: Option<&[u8]>) -> Result<Self, Fault> {
         let is_address = reqwest::Url::parse(base).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
         if !is_address {
             return Err(Fault::Invalid(format!(
@@ -39,12 +45,23 @@ impl Client {
         if key.as_ref().is_some_and(|key| key.is_empty() || !key.bytes().all(|byte| byte.is_ascii_graphic())) {
             return Err(Fault::Invalid("the API key has characters that no key has".to_owned()));
         }
+        let authorities = match authorities.map(reqwest::Certificate::from_pem_bundle) {
+            Some(Ok(authorities)) if !authorities.is_empty() => authorities,
+            Some(_) => return Err(Fault::Invalid("what should be trusted holds no certificates in PEM".to_owned())),
+            None => vec![],
+        };
         let http = reqwest::Client::builder()
             .connect_timeout(CONNECT_MAX)
             .tcp_nodelay(true)
+            .tls_certs_merge(authorities)
             .build()
             .map_err(|source| Fault::Unreachable { url: base.to_owned(), source })?;
         Ok(Self { http, base: base.trim_end_matches('/').to_owned(), key })
+    }
+
+    /// What it sends with, for addresses that the gateway signed: it trusts whom this client trusts, and has no key.
+    pub fn http(&self) -> &reqwest::Client {
+        &self.http
     }
 
     /// Calls an RPC by its gRPC path, `/package.Service/Method`.

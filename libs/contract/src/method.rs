@@ -36,6 +36,8 @@ pub struct Method {
     pub is_public: bool,
     /// Whether it lists and leaves out what the caller may not see.
     pub is_filtered: bool,
+    /// How much of its caller's allowance a call takes. At least 1.
+    pub cost: u32,
     /// Whether it changes nothing (`idempotency_level = NO_SIDE_EFFECTS`).
     pub is_read: bool,
     /// Whether its request has a field that nobody may read in a log (`debug_redact`).
@@ -164,6 +166,7 @@ impl Method {
             audit,
             is_public: access.public,
             is_filtered: access.filtered,
+            cost: access.cost.max(1),
             is_read: is_read(descriptor),
             takes_sensitive: holds_sensitive(&descriptor.input()),
             events,

@@ -1,4 +1,5 @@
 use std::convert::Infallible;
+use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -12,6 +13,8 @@ use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_rustls::server::TlsStream;
+use tokio_util::either::Either;
 use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
 use tonic::service::Routes;
@@ -19,6 +22,7 @@ use tower::{Layer, Service};
 use tracing::{debug, warn};
 
 use crate::guard::{Guard, GuardLayer, Peer};
+use crate::tls::{Links, PeerRoles};
 
 crate::settings! {
     /// How services are served over a socket.
@@ -57,8 +61,15 @@ impl InProcess {
         Self { guard: layer.layer(all), layer }
     }
 
-    /// Serves gRPC until `stop`, then lets open calls finish. Drop the future to cut them off.
-    pub async fn serve(self, listener: TcpListener, listening: &Listening, stop: CancellationToken) {
+    /// Serves gRPC until `stop`, then lets open calls finish. Drop the future to cut them off. With `links` only to
+    /// processes that prove which role they have.
+    pub async fn serve(
+        self,
+        listener: TcpListener,
+        listening: &Listening,
+        links: Option<Links>,
+        stop: CancellationToken,
+    ) {
         let places = Arc::new(Semaphore::new(listening.connections_max));
         let builder = Arc::new(builder(listening));
         let graceful = GracefulShutdown::new();
@@ -68,15 +79,22 @@ impl InProcess {
                 accepted = accept(&listener, &places) => accepted,
             };
             let Some((stream, peer, place)) = accepted else { continue };
-            let guard = self.guard.clone();
-            let service = service_fn(move |mut request: Request<Incoming>| {
-                request.extensions_mut().insert(peer);
-                guard.clone().call(request.map(Body::new))
-            });
-            let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
-            let connection = graceful.watch(connection);
+            let (guard, links, builder) = (self.guard.clone(), links.clone(), Arc::clone(&builder));
+            let watcher = graceful.watcher();
             tokio::spawn(async move {
-                if let Err(fault) = connection.await {
+                let (stream, roles) = match linked(stream, links).await {
+                    Ok(linked) => linked,
+                    Err(fault) => return debug!(peer = %peer.0, %fault, "a process was not let in"),
+                };
+                let service = service_fn(move |mut request: Request<Incoming>| {
+                    request.extensions_mut().insert(peer);
+                    if let Some(roles) = &roles {
+                        request.extensions_mut().insert(roles.clone());
+                    }
+                    guard.clone().call(request.map(Body::new))
+                });
+                let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
+                if let Err(fault) = watcher.watch(connection).await {
                     debug!(peer = %peer.0, %fault, "a connection ended early");
                 }
                 drop(place);
@@ -105,6 +123,15 @@ impl Service<Request<Body>> for InProcess {
         self.guard.call(request)
     }
 }
+
+/// The connection as it is, or with the roles that the other end has proven.
+async fn linked(stream: TcpStream, links: Option<Links>) -> io::Result<(Stream, Option<PeerRoles>)> {
+    let Some(links) = links else { return Ok((Either::Left(stream), None)) };
+    let (stream, roles) = links.accept(stream).await?;
+    Ok((Either::Right(stream), Some(roles)))
+}
+
+type Stream = Either<TcpStream, TlsStream<TcpStream>>;
 
 /// The next connection, once there is a place for it.
 async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> Option<(TcpStream, Peer, OwnedSemaphorePermit)> {

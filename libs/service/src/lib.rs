@@ -4,6 +4,7 @@
 //! Knows no service's domain. A service gives it routes and views ([`Mounted`]); it gives the service a caller that has
 //! been identified and allowed ([`Ctx`]).
 
+pub mod allowance;
 pub mod config;
 mod ctx;
 pub mod guard;
@@ -15,6 +16,7 @@ pub mod past;
 mod refusal;
 pub mod shutdown;
 pub mod telemetry;
+pub mod tls;
 mod writer;
 
 pub use cairn_kernel::settings;

@@ -29,7 +29,7 @@ pub async fn rebuilt(folder: &Path, events: usize, rounds: usize) -> anyhow::Res
     drop(store);
 
     let began = Instant::now();
-    let core = Core::open(&loaded, &Engines::default(), loaded.get::<Config>().http()).await?;
+    let core = Core::open(&loaded, &Engines::default(), &format!("http://{}", loaded.get::<Config>().http())).await?;
     core.caught_up(tokio::time::Instant::now() + PATIENCE).await?;
     let first = began.elapsed();
     println!("\n{:<46} {:>8}   {:>8}", "views of the suite, built again", "events/s", "wanted");
@@ -56,7 +56,7 @@ pub async fn kept_up(folder: &Path, lasting: Duration) -> anyhow::Result<()> {
     drop(alone);
 
     let loaded = load(&folder.join("followed"))?;
-    let core = Core::open(&loaded, &Engines::default(), loaded.get::<Config>().http()).await?;
+    let core = Core::open(&loaded, &Engines::default(), &format!("http://{}", loaded.get::<Config>().http())).await?;
     log::begin(&*core.deps.store).await?;
     let views = core.views();
     let mut lags = vec![0; views.len()];

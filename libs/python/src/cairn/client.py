@@ -56,7 +56,7 @@ class _Bearer(AuthBase):
 
 class Client:
     """A connection. What is not given comes from the environment: `CAIRN_URL`, `CAIRN_API_KEY` or `CAIRN_KEY_FILE`,
-    `CAIRN_PROJECT`. Threads may share it."""
+    `CAIRN_PROJECT`, `CAIRN_CA_FILE`. Threads may share it."""
 
     def __init__(
         self,
@@ -64,12 +64,13 @@ class Client:
         token: str | None = None,
         project: str | None = None,
         *,
+        ca_file: str | None = None,
         timeout: float = ANSWER_SECONDS_MAX,
         retry: RetryPolicy = RetryPolicy(),
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        found = settings(url, token, project)
+        found = settings(url, token, project, ca_file)
         self.url = found.url
         #: `projects/{project}`
         self.project = found.project
@@ -80,6 +81,8 @@ class Client:
         self._position, self._lock = "", threading.Lock()
         self._http = requests.Session()
         self._http.auth = _Bearer(found.token)
+        # Given with each request: the environment's `REQUESTS_CA_BUNDLE` would go before the session's own.
+        self._trusted: str | bool = found.ca_file or True
         self._http.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
 
     def __repr__(self) -> str:
@@ -179,7 +182,9 @@ class Client:
         if self._position:
             headers["cairn-after"] = self._position
         # Redirects are not followed: the key would go along.
-        answer = self._http.request(verb, url, headers=headers, timeout=self._timeout, allow_redirects=False, **options)
+        answer = self._http.request(
+            verb, url, headers=headers, timeout=self._timeout, allow_redirects=False, verify=self._trusted, **options
+        )
         with self._lock:
             self._position = _later(self._position, answer.headers.get("cairn-position", ""))
         return answer

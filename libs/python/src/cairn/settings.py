@@ -41,15 +41,18 @@ class Settings:
     token: Secret | None
     #: `projects/{project}`
     project: str
+    #: File of the authorities that the gateway's certificate comes from; without one, those that `requests` trusts.
+    ca_file: str | None = None
 
 
 def settings(
     url: str | None = None,
     token: str | None = None,
     project: str | None = None,
+    ca_file: str | None = None,
     env: Mapping[str, str] | None = None,
 ) -> Settings:
-    """Reads what is not given from `CAIRN_URL`, `CAIRN_KEY_FILE` or `CAIRN_API_KEY`, and `CAIRN_PROJECT`.
+    """Reads what is not given from `CAIRN_URL`, `CAIRN_KEY_FILE` or `CAIRN_API_KEY`, `CAIRN_PROJECT`, and `CAIRN_CA_FILE`.
 
     A variable that is set to nothing says nothing. A key's file goes before a key, as on the command line.
     """
@@ -59,6 +62,7 @@ def settings(
         url=_address(url or env.get("CAIRN_URL") or URL),
         token=_secret(token if token is not None else _token(env)),
         project=project if "/" in project else f"projects/{project}",
+        ca_file=_authorities(ca_file or env.get("CAIRN_CA_FILE")),
     )
 
 
@@ -70,6 +74,12 @@ def _address(url: str) -> str:
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
         raise invalid("url", f"{url!r} is no address of a gateway: it is like {URL}")
     return url.rstrip("/")
+
+
+def _authorities(file: str | None) -> str | None:
+    if file and not Path(file).is_file():
+        raise invalid("ca_file", f"{file!r} is no file")
+    return file or None
 
 
 def _token(env: Mapping[str, str]) -> str | None:

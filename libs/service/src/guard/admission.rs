@@ -5,7 +5,7 @@ use bytes::Bytes;
 use cairn_access::{Access, Decision, Denial, Reach};
 use cairn_contract::Method;
 use cairn_contract::cairn::options::v1::Dialect;
-use cairn_kernel::{Code, Name, Principal};
+use cairn_kernel::{Code, Name, Principal, PrincipalKind};
 use http::Request;
 use http::request::Parts;
 use parking_lot::Mutex;
@@ -16,6 +16,7 @@ use super::head::Head;
 use super::{Limits, digest, frame};
 use crate::ctx::Inner;
 use crate::telemetry::Traceparent;
+use crate::tls::PeerRoles;
 use crate::{Ctx, Refusal};
 
 /// Decides who comes in.
@@ -63,6 +64,13 @@ impl Admission {
         body: Body,
     ) -> Result<Admitted, Box<Refused>> {
         let principal = self.callers.identify(head.token.as_deref()).map_err(Refused::before)?;
+        if let Some(roles) = &head.peer
+            && !may_speak_for(roles, &principal)
+        {
+            let message =
+                format!("the process that calls is {}, which does not speak for {principal}", roles.0.join(", "));
+            return Err(Refused::before(Refusal::new(Code::Unauthenticated, "PEER_NOT_TRUSTED", message)));
+        }
         if principal.is_anonymous() && !method.is_public {
             let message = format!("{} needs a credential", method.name);
             let refusal = Refusal::new(Code::Unauthenticated, "CREDENTIAL_MISSING", message);
@@ -136,6 +144,18 @@ impl Admission {
         }
     }
 }
+
+/// Whether a process may bring calls of a principal: each role speaks for itself, the gateway for everybody else. What a
+/// stolen token of a service is worth then takes that service's certificate too.
+fn may_speak_for(PeerRoles(roles): &PeerRoles, principal: &Principal) -> bool {
+    roles.iter().any(|role| match principal.kind {
+        PrincipalKind::Service => principal.name == Principal::service(role).name,
+        PrincipalKind::User | PrincipalKind::ServiceAccount | PrincipalKind::Anonymous => role == GATEWAY,
+    })
+}
+
+/// The role that asks for others.
+const GATEWAY: &str = "gateway";
 
 /// The request as the service sees it: with the caller, and a body that starts at its beginning.
 pub(crate) fn forward(mut parts: Parts, ctx: &Ctx, body: Body, is_inflated: bool) -> Request<Body> {

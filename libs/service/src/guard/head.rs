@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::{Limits, Peer};
 use crate::Refusal;
 use crate::telemetry::{TRACEPARENT, Traceparent};
+use crate::tls::PeerRoles;
 
 /// Metadata key of the signed principal. Nothing else identifies a caller.
 pub const PRINCIPAL: &str = "cairn-principal";
@@ -35,6 +36,8 @@ pub(crate) struct Head {
     pub request_id: String,
     pub traceparent: Option<Traceparent>,
     pub source: Option<String>,
+    /// What the process that calls has proven to be. Nothing within one process, and over plain connections.
+    pub peer: Option<PeerRoles>,
     pub deadline: Instant,
     pub project: Result<Option<Name>, Refusal>,
     pub after: Result<Option<Position>, Refusal>,
@@ -53,6 +56,7 @@ impl Head {
                 .map_or_else(|| Uuid::new_v4().to_string(), str::to_owned),
             traceparent: text(TRACEPARENT).and_then(|text| text.parse().ok()),
             source: text(SOURCE).filter(|source| source.len() <= SOURCE_BYTES_MAX).map(str::to_owned).or_else(peer),
+            peer: extensions.get::<PeerRoles>().cloned(),
             deadline: Instant::now() + timeout(text("grpc-timeout"), streams_in, limits),
             project: text(PROJECT).map(project).transpose(),
             after: text(AFTER).map(position).transpose(),

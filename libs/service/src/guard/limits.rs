@@ -1,5 +1,7 @@
 use cairn_eventstore::limits::EVENT_BYTES_MAX;
 
+use crate::allowance::rules;
+
 crate::settings! {
     /// What one call may take.
     pub struct Limits: "limits" checked by problems {
@@ -20,6 +22,9 @@ crate::settings! {
         project_rate_max: u32 = 100_000;
         /// How many seconds' worth of a project's requests may come at once.
         project_burst_seconds: u32 = 2;
+        /// Projects with a quota of their own, each as `projects/fraud rate=50 burst=100`: requests per second, and how
+        /// many may come at once.
+        projects: Vec<String> = vec![];
         /// Calls that run at once in this process, streams apart. When there are more, projects take turns.
         calls_at_once_max: usize = 1_024;
         /// How many calls of one project may wait for their turn.
@@ -47,5 +52,15 @@ fn problems(limits: &Limits) -> Vec<String> {
         ("project_waiting_max", limits.project_waiting_max),
     ];
     problems.extend(numbers.iter().filter(|(_, number)| *number == 0).map(|(key, _)| format!("{key} must not be 0")));
+    match rules(&limits.projects) {
+        Err(faults) => problems.extend(faults.into_iter().map(|fault| format!("projects: {fault}"))),
+        Ok(rules) => {
+            let costs = rules.iter().filter(|(_, rule)| rule.cost.is_some());
+            problems
+                .extend(costs.map(|(project, _)| format!("projects: {project} has a cost: calls have, not projects")));
+            let others = rules.keys().filter(|project| !project.starts_with("projects/"));
+            problems.extend(others.map(|project| format!("projects: {project:?} does not begin with projects/")));
+        }
+    }
     problems
 }

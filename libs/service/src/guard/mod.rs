@@ -44,6 +44,7 @@ use self::line::{Line, watched};
 use self::outcome::Outcome;
 use self::strangers::Strangers;
 use self::tenants::{Tenants, in_place, is_in_place};
+use crate::allowance::{Shared as SharedLimits, Standing, tell};
 use crate::telemetry::Traceparent;
 use crate::{Ctx, Deps, Refusal, Writer};
 
@@ -104,6 +105,11 @@ impl GuardLayer {
             changes: TaskTracker::new(),
         };
         Self { shared: Arc::new(shared) }
+    }
+
+    /// Counts what projects may be sent together with other replicas from now on.
+    pub fn share_limits(&self, shared: SharedLimits) {
+        self.shared.tenants.share(shared);
     }
 
     /// Waits for changes whose callers have hung up, and writes what is still only counted. Before the store closes.
@@ -173,6 +179,7 @@ impl Shared {
         let mut line = Line::begin(method, &head, traceparent);
 
         async move {
+            let mut standings = vec![];
             let admitted = self.admission.admit(method, &head, traceparent, &parts, body);
             let admitted = timeout_at(head.deadline, admitted.instrument(debug_span!("authorize")));
             let admitted = admitted.await.unwrap_or_else(|_| Err(Refused::before(late())));
@@ -180,7 +187,7 @@ impl Shared {
                 Ok(admitted) => {
                     line.knows(&admitted.ctx, &admitted.message);
                     let request = admission::forward(parts, &admitted.ctx, admitted.body, admitted.is_inflated);
-                    let work = self.serve(&admitted.ctx, routes, request, is_nested);
+                    let work = self.serve(&admitted.ctx, routes, request, is_nested, &mut standings);
                     let answer = timeout_at(head.deadline, work).await;
                     let answer = answer.unwrap_or_else(|_| outcome::answer(late()));
                     (Some((admitted.ctx, admitted.message)), answer)
@@ -205,7 +212,8 @@ impl Shared {
                 answer = outcome::answer(fault.into());
                 outcome = Outcome::of(&answer);
             }
-            let answer = outcome::presentable(answer, line.request_id(), line.trace_id());
+            let mut answer = outcome::presentable(answer, line.request_id(), line.trace_id());
+            tell(&standings, answer.headers_mut());
             if outcome.is_ok() && method.descriptor.is_server_streaming() {
                 let ctx = seen.map(|(ctx, _)| ctx).filter(|_| !method.is_public);
                 return watched(answer, line, ctx);
@@ -217,12 +225,30 @@ impl Shared {
         .await
     }
 
-    /// Calls the service once it is the tenant's turn.
-    async fn serve(&self, ctx: &Ctx, routes: Routes, request: Request<Body>, is_nested: bool) -> Response<Body> {
-        // What a call in its place asks for runs in that place.
-        let place = if is_nested { Ok(None) } else { self.tenants.enter(ctx).await };
-        match place {
-            Ok(place) => in_place(place, Writer::Operation(ctx.method()).run(run(routes, request))).await,
+    /// Calls the service once it is the tenant's turn. Says how the tenant's allowance stands.
+    async fn serve(
+        &self,
+        ctx: &Ctx,
+        routes: Routes,
+        request: Request<Body>,
+        is_nested: bool,
+        standings: &mut Vec<Standing>,
+    ) -> Response<Body> {
+        let work = Writer::Operation(ctx.method()).run(run(routes, request));
+        if is_nested {
+            // What a call in its place asks for runs in that place.
+            return work.await;
+        }
+        let counted = match self.tenants.count(ctx).await {
+            Ok(counted) => counted,
+            Err(exceeded) => {
+                standings.extend(&exceeded.standings);
+                return outcome::answer(tenants::exceeded(&exceeded));
+            }
+        };
+        standings.extend(&counted.standings);
+        match self.tenants.enter(ctx, &counted).await {
+            Ok(place) => in_place(place, work).await,
             Err(refusal) => outcome::answer(refusal),
         }
     }

@@ -1,13 +1,9 @@
-use std::num::NonZeroU32;
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-
-use cairn_kernel::Code;
-use governor::clock::{Clock, DefaultClock};
-use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 
 use super::Limits;
 use super::turns::{Place, Turns};
+use crate::allowance::{Allowances, Ask, Exceeded, Quota, Rule, Shared, Standing, rules};
 use crate::{Ctx, Refusal};
 
 tokio::task_local! {
@@ -16,48 +12,69 @@ tokio::task_local! {
     static IN_PLACE: ();
 }
 
-/// After this many calls, tenants that have been quiet are forgotten.
-const FORGET_EVERY: u64 = 100_000;
+/// What a project's limit is called where it is told.
+const POLICY: &str = "project";
 
 /// Keeps tenants from getting in each other's way: how often each may call, and whose turn it is when all call at once.
 ///
 /// A tenant is a project; for what lies in none, the caller. Only calls that access has let in count, so that nobody
 /// uses up the allowance of a project they do not belong to.
 pub(crate) struct Tenants {
-    rates: DefaultKeyedRateLimiter<String>,
-    asked: AtomicU64,
+    allowances: Allowances,
+    quota: Quota,
+    burst_seconds: u32,
+    /// Of the projects that settings name.
+    rules: BTreeMap<String, Rule>,
     turns: Arc<Turns>,
+}
+
+/// A call that may run, once it has its place.
+pub(crate) struct Counted {
+    tenant: String,
+    pub standings: Vec<Standing>,
 }
 
 impl Tenants {
     pub fn new(limits: &Limits) -> Self {
-        let one = NonZeroU32::MIN;
-        let per_second = NonZeroU32::new(limits.project_rate_max).unwrap_or(one);
-        let burst = per_second.saturating_mul(NonZeroU32::new(limits.project_burst_seconds).unwrap_or(one));
         Self {
-            rates: RateLimiter::keyed(Quota::per_second(per_second).allow_burst(burst)),
-            asked: AtomicU64::new(0),
+            allowances: Allowances::default(),
+            quota: Quota::over(limits.project_rate_max, limits.project_burst_seconds),
+            burst_seconds: limits.project_burst_seconds,
+            // A rule that does not read has kept the process from starting.
+            rules: rules(&limits.projects).unwrap_or_default(),
             turns: Turns::new(limits.calls_at_once_max, limits.project_waiting_max),
         }
     }
 
-    /// Counts a call, and waits for a place to run it in. A stream has no end to wait for, so it takes no place.
-    pub async fn enter(&self, ctx: &Ctx) -> Result<Option<Place>, Refusal> {
-        if self.asked.fetch_add(1, Ordering::Relaxed) % FORGET_EVERY == FORGET_EVERY - 1 {
-            self.rates.retain_recent();
-        }
+    /// Counts together with other replicas from now on.
+    pub fn share(&self, shared: Shared) {
+        self.allowances.share(shared);
+    }
+
+    /// Counts a call.
+    pub async fn count(&self, ctx: &Ctx) -> Result<Counted, Exceeded> {
         let tenant = ctx.project().map_or_else(|| ctx.principal().name.clone(), ToString::to_string);
-        self.rates.check_key(&tenant).map_err(|until| {
-            let wait = until.wait_time_from(DefaultClock::default().now());
-            let message = format!("{tenant} is sent more requests than it may be");
-            Refusal::new(Code::ResourceExhausted, "RATE_LIMITED", message).with("tenant", &tenant).after(wait)
-        })?;
+        let rule = self.rules.get(&tenant).copied().unwrap_or_default();
+        let quota = rule.quota(self.quota, self.burst_seconds);
+        let ask = Ask { policy: POLICY, key: tenant.clone(), quota, cost: ctx.method().cost };
+        let standings = self.allowances.take(&[ask]).await?;
+        Ok(Counted { tenant, standings })
+    }
+
+    /// Waits for a place to run a call in. A stream has no end to wait for, so it takes no place.
+    pub async fn enter(&self, ctx: &Ctx, counted: &Counted) -> Result<Option<Place>, Refusal> {
         let descriptor = &ctx.method().descriptor;
         if descriptor.is_client_streaming() || descriptor.is_server_streaming() {
             return Ok(None);
         }
-        self.turns.place(&tenant).await.map(Some)
+        self.turns.place(&counted.tenant).await.map(Some)
     }
+}
+
+/// What a caller is told whose project's allowance is used up.
+pub(crate) fn exceeded(exceeded: &Exceeded) -> Refusal {
+    let tenant = &exceeded.key;
+    exceeded.refusal(format!("{tenant} is sent more requests than it may be")).with("tenant", tenant)
 }
 
 /// Whether this runs within a call that has a place.

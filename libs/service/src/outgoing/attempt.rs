@@ -3,9 +3,9 @@ use std::task::{Context, Poll};
 
 use futures::future::BoxFuture;
 use http::{Request, Response};
-use tonic::Status;
 use tonic::body::Body;
 use tonic::transport::Channel;
+use tonic::{Code, Status};
 use tower::{Service, ServiceExt};
 
 /// One attempt at a call. What goes wrong on the way is an answer too, so that whoever judges answers sees it.
@@ -33,7 +33,15 @@ impl Service<Request<Body>> for Attempt {
         let channel = self.channel.clone();
         Box::pin(async move {
             let answered = channel.oneshot(request).await;
-            Ok(answered.unwrap_or_else(|fault| Status::from_error(Box::new(fault)).into_http()))
+            Ok(answered.unwrap_or_else(|fault| unreached(Status::from_error(Box::new(fault))).into_http()))
         })
+    }
+}
+
+/// A connection that broke before an answer: nobody answered, whatever the transport calls it.
+fn unreached(status: Status) -> Status {
+    match status.code() {
+        Code::Unknown => Status::unavailable(status.message()),
+        _ => status,
     }
 }

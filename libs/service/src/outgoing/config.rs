@@ -19,6 +19,11 @@ crate::settings! {
         circuit_failures_max: u32 = 5;
         /// How long no call is tried then, in milliseconds, before one is let through to see.
         circuit_open_ms: u64 = 5_000;
+        /// How often the processes of a role are asked how they are, in milliseconds.
+        health_interval_ms: u64 = 2_000;
+        /// After how long a read that is not answered is sent to another process too, in milliseconds, whichever answers
+        /// first. Counts as a retry. 0: never.
+        hedge_after_ms: u64 = 0;
         /// How long it may take to connect, in milliseconds.
         connect_timeout_ms: u64 = 2_000;
         /// How often an idle connection is asked whether it is still there, in milliseconds.
@@ -36,6 +41,9 @@ fn problems(config: &Config) -> Vec<String> {
     }
     if !(0.0..=1.0).contains(&config.retry_share_max) {
         problems.push("retry_share_max must lie between 0 and 1".to_owned());
+    }
+    if config.health_interval_ms == 0 {
+        problems.push("health_interval_ms must be greater than 0".to_owned());
     }
     if config.circuit_failures_max == 0 {
         problems.push("circuit_failures_max must be at least 1".to_owned());

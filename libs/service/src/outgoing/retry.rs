@@ -1,4 +1,5 @@
 use std::convert::Infallible;
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -20,7 +21,7 @@ use tower::{Layer, Service, ServiceExt};
 
 use super::Config;
 use super::backoff::Backoff;
-use super::circuit::CIRCUIT_OPEN;
+use super::circuit::{CIRCUIT_OPEN, code_of, is_failure};
 use super::deadline::Deadline;
 use crate::Refusal;
 
@@ -45,6 +46,7 @@ struct Shared {
     pause_min: Duration,
     pause_max: Duration,
     bytes_max: usize,
+    hedge_after: Option<Duration>,
 }
 
 impl RetryLayer {
@@ -59,6 +61,7 @@ impl RetryLayer {
             pause_min: Duration::from_millis(config.pause_ms_min),
             pause_max: Duration::from_millis(config.pause_ms_max),
             bytes_max: config.retry_bytes_max,
+            hedge_after: Some(Duration::from_millis(config.hedge_after_ms)).filter(|after| !after.is_zero()),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -109,12 +112,48 @@ where
             };
             let attempts_max = if is_repeatable(method, &bytes) { shared.attempts_max } else { 1 };
             let backoff = Backoff::new(shared.pause_min, shared.pause_max);
-            let policy = Attempts { shared, left: attempts_max.saturating_sub(1), backoff };
+            let policy = Attempts { shared: Arc::clone(&shared), left: attempts_max.saturating_sub(1), backoff };
+            let hedged_by = method.is_read.then(|| Arc::clone(&shared)).filter(|shared| shared.hedge_after.is_some());
             let whole = tower::service_fn(move |request: Request<Bytes>| {
-                inner.clone().oneshot(request.map(|bytes| Body::new(Full::new(bytes))))
+                // Nothing is sent before somebody waits for it.
+                let send =
+                    |request: Request<Bytes>| inner.clone().oneshot(request.map(|bytes| Body::new(Full::new(bytes))));
+                let second = hedged_by.clone().map(|shared| (shared, send(request.clone())));
+                let first = send(request);
+                async move {
+                    match second {
+                        Some((shared, second)) => shared.hedged(first, second).await,
+                        None => first.await,
+                    }
+                }
             });
             Retry::new(policy, whole).oneshot(Request::from_parts(parts, bytes)).await
         })
+    }
+}
+
+impl Shared {
+    /// Sends it, and again if it takes long and the budget allows; the answer that comes first counts, and the other call
+    /// is given up.
+    async fn hedged<S>(&self, first: S, second: S) -> Result<Response<Body>, Infallible>
+    where
+        S: Future<Output = Result<Response<Body>, Infallible>>,
+    {
+        let (mut first, mut second) = (pin!(first), pin!(second));
+        let Some(after) = self.hedge_after else { return first.await };
+        if let Ok(answer) = tokio::time::timeout(after, &mut first).await {
+            return answer;
+        }
+        if !self.budget.withdraw() {
+            return first.await;
+        }
+        metrics::counter!("cairn_outgoing_hedges_total", "upstream" => self.upstream).increment(1);
+        let (answer, other) = tokio::select! {
+            answer = &mut first => (answer?, second),
+            answer = &mut second => (answer?, first),
+        };
+        // One that failed fast is no answer while the other may still give one.
+        if is_failure(code_of(&answer)) { other.await } else { Ok(answer) }
     }
 }
 

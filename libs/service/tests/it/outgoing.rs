@@ -31,6 +31,7 @@ enum Does {
     IsDown,
     IsBusy,
     Refuses,
+    AnswersLate,
     Hangs,
 }
 
@@ -64,6 +65,10 @@ impl Upstream {
                 Err(refuse(busy.after(Duration::from_millis(5))))
             }
             Does::Refuses => Err(refuse(Refusal::new(Code::NotFound, "LION_NOT_FOUND", "there is no such lion"))),
+            Does::AnswersLate => {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                Ok(Response::new(Lion { seen: "fed".into() }))
+            }
             Does::Hangs => std::future::pending().await,
         }
     }
@@ -254,4 +259,31 @@ async fn what_cannot_be_reached_is_unavailable() {
     client.ready().await.unwrap();
     let answer = client.unary(about_leo("meat"), path("FeedLion"), ProstCodec::<LionRequest, Lion>::default()).await;
     assert_eq!(answer.unwrap_err().code(), tonic::Code::Unavailable);
+}
+
+#[tokio::test]
+async fn a_read_that_takes_long_is_asked_twice_where_that_is_wanted_and_a_change_is_not() {
+    let config = Config { hedge_after_ms: 5, ..config() };
+    let hedged = suite(&config, &[Does::Hangs, Does::Answers]).await;
+    hedged.call("GetLion", about_leo("meat")).await.unwrap();
+    assert_eq!(hedged.upstream.calls(), 2, "the second answered while the first still hung");
+    let changing = suite(&config, &[Does::Hangs, Does::Answers]).await;
+    let mut request = about_leo("meat");
+    request.get_mut().request_id = "r-1".into();
+    request.set_timeout(Duration::from_millis(50));
+    assert!(changing.call("FeedLion", request).await.is_err());
+    assert_eq!(changing.upstream.calls(), 1);
+    let off = suite(&self::config(), &[Does::Hangs, Does::Answers]).await;
+    let mut request = about_leo("meat");
+    request.set_timeout(Duration::from_millis(50));
+    assert!(off.call("GetLion", request).await.is_err());
+    assert_eq!(off.upstream.calls(), 1, "off unless it is asked for");
+}
+
+#[tokio::test]
+async fn of_an_asked_twice_read_a_failure_that_comes_first_is_no_answer() {
+    let config = Config { hedge_after_ms: 5, ..config() };
+    let suite = suite(&config, &[Does::AnswersLate, Does::IsDown]).await;
+    suite.call("GetLion", about_leo("meat")).await.unwrap();
+    assert_eq!(suite.upstream.calls(), 2);
 }

@@ -118,7 +118,7 @@ async fn begin(
 
 /// Sends what has not arrived, then completes.
 async fn send(session: &Session, parent: &str, file: &Path, notes: &Notes, bar: &ProgressBar) -> anyhow::Result<Value> {
-    let http = reqwest::Client::new();
+    let http = session.client().http();
     bar.set_position(0);
     let count = notes.size.div_ceil(notes.part_bytes).max(1);
     let mut first = 1;

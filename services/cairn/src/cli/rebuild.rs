@@ -34,7 +34,7 @@ pub struct Command {
 
 pub async fn run(output: Output, engines: &Engines, command: Command) -> anyhow::Result<()> {
     let loaded = config::load(&command.settings, command.data.as_ref())?;
-    let core = Core::open(&loaded, engines, loaded.get::<Config>().http()).await?;
+    let core = Core::open(&loaded, engines, &format!("http://{}", loaded.get::<Config>().http())).await?;
     let names: Vec<_> = core.views().iter().map(|view| view.name()).collect();
     if let Some(unknown) = command.views.iter().find(|name| !names.contains(&name.as_str())) {
         bail!("there is no view {unknown}; there are {}", names.join(", "));

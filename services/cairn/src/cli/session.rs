@@ -27,6 +27,10 @@ pub struct Connection {
     #[arg(long, global = true, env = "CAIRN_KEY_FILE", hide_env_values = true, value_name = "FILE")]
     key_file: Option<String>,
 
+    /// File of the authorities that the gateway's certificate comes from, PEM, beside those that this machine trusts.
+    #[arg(long, global = true, env = "CAIRN_CA_FILE", hide_env_values = true, value_name = "FILE")]
+    ca_file: Option<String>,
+
     /// The project that bare ids belong to.
     #[arg(long, global = true, env = "CAIRN_PROJECT", hide_env_values = true, default_value = PROJECT, value_name = "PROJECT")]
     project: String,
@@ -79,7 +83,12 @@ impl Connection {
             None => std::env::var("CAIRN_API_KEY").ok().filter(|key| !key.is_empty()),
         };
         let (url, project) = (given(&self.url, URL), given(&self.project, PROJECT));
-        let (client, as_of) = (Client::new(&url, key)?, self.as_of.clone());
+        let authorities = match self.ca_file.as_deref().filter(|file| !file.is_empty()) {
+            Some(file) => Some(std::fs::read(file).with_context(|| format!("cannot read the authorities in {file}"))?),
+            None => None,
+        };
+        let client = Client::trusting(&url, key, authorities.as_deref())?;
+        let as_of = self.as_of.clone();
         Ok(Session { client, url, project, as_of, output: self.output() })
     }
 }

@@ -43,7 +43,7 @@ pub async fn run(output: Output, engines: &Engines, command: Command) -> anyhow:
 fn announce(output: Output, suite: &Running) -> anyhow::Result<()> {
     let folder = &suite.core().folder;
     let key = folder.first_key();
-    let (http, grpc) = (reachable(suite.http), reachable(suite.grpc));
+    let (http, grpc) = (reachable(suite.scheme, suite.http), reachable(suite.scheme, suite.grpc));
     if output.is_json {
         return line(
             &json!({"http": http, "grpc": grpc, "data": folder.path(), "key_file": key.exists().then_some(&key)})
@@ -67,9 +67,9 @@ fn announce(output: Output, suite: &Running) -> anyhow::Result<()> {
 }
 
 /// An address under which this machine reaches the suite: where it listens, unless it listens everywhere.
-fn reachable(mut address: SocketAddr) -> String {
+fn reachable(scheme: &str, mut address: SocketAddr) -> String {
     if address.ip().is_unspecified() {
         address.set_ip(if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });
     }
-    format!("http://{address}")
+    format!("{scheme}://{address}")
 }

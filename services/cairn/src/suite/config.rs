@@ -87,6 +87,7 @@ pub fn registry() -> Registry {
         .with::<cairn_registry::hooks::Config>()
         .with::<cairn_seal::Config>()
         .with::<cairn_service::guard::Limits>()
+        .with::<cairn_service::allowance::Config>()
         .with::<cairn_service::health::Config>()
         .with::<cairn_service::telemetry::Config>()
         .with::<cairn_service::shutdown::Config>()

@@ -1,6 +1,5 @@
 //! What every role stands on: the log, commands, access, and the roles themselves, without any door.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,8 +24,8 @@ pub struct Core {
 }
 
 impl Core {
-    /// Opens the data folder and starts every role. `http` is where the gateway is reached.
-    pub async fn open(loaded: &Loaded, engines: &Engines, http: SocketAddr) -> anyhow::Result<Self> {
+    /// Opens the data folder and starts every role. `http` is where the gateway is reached, `http://127.0.0.1:3001`.
+    pub async fn open(loaded: &Loaded, engines: &Engines, http: &str) -> anyhow::Result<Self> {
         let config = loaded.get::<Config>();
         let folder = Folder::open(&config.data)
             .with_context(|| format!("cannot use the data folder {}", config.data.display()))?;
@@ -48,8 +47,7 @@ impl Core {
             clock,
         };
         let objects = loaded.get::<artifacts::Config>();
-        let storage =
-            objects.open(folder.path(), &format!("http://{http}")).await.context("cannot open the object store")?;
+        let storage = objects.open(folder.path(), http).await.context("cannot open the object store")?;
         let registry = cairn_registry::Settings {
             registry: loaded.get(),
             hooks: loaded.get(),

@@ -9,11 +9,13 @@ use cairn_auth::FirstKey;
 use cairn_contract::Contract;
 use cairn_gateway::Gateway;
 use cairn_service::InProcess;
+use cairn_service::allowance::Shared;
 use cairn_service::config::Loaded;
 use cairn_service::guard::{GuardLayer, Limits};
 use cairn_service::health::{self, DiskCheck, Health, MemoryCheck, StorageCheck, ViewsCheck};
 use cairn_service::shutdown::{self, Drain, Shutdown};
 use cairn_service::telemetry::Metrics;
+use cairn_service::tls::CertificateCheck;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -24,6 +26,8 @@ use super::{Config, Core, Engines, pages};
 
 /// A serving suite. Dropping it does not stop it; [`Running::stop`] does.
 pub struct Running {
+    /// `https`, or `http` where something in front encrypts.
+    pub scheme: &'static str,
     /// Where HTTP is served.
     pub http: SocketAddr,
     /// Where gRPC is served.
@@ -49,25 +53,39 @@ impl Running {
         let config = loaded.get::<Config>();
         // Before anything else, so that a taken port costs nothing.
         let (http, grpc) = (listen(config.http()).await?, listen(config.grpc()).await?);
-        let core = Core::open(loaded, engines, http.local_addr()?).await?;
+        let edge = loaded.get::<cairn_gateway::Config>();
+        let scheme = edge.scheme();
+        let address = format!("{scheme}://{}", http.local_addr()?);
+        let core = Core::open(loaded, engines, &address).await?;
         let first_key = core.begin(loaded).await?;
 
         let contract = Contract::embedded().map_err(|violations| anyhow!("{violations}"))?;
         let guard =
             GuardLayer::new(&core.deps, loaded.get::<Limits>()).map_err(|violations| anyhow!("{violations}"))?;
+        let shared_limits = Shared::open(&loaded.get()).context("limits cannot be shared through this Redis")?;
         let (health, health_routes) = watch(loaded, &core);
         let routes = core.mounted.iter().map(|role| role.routes.clone()).chain([health_routes]);
+        if let Some(shared) = &shared_limits {
+            guard.share_limits(shared.clone());
+        }
         let services = InProcess::new(guard, routes);
-        let gateway = Gateway::new(loaded.get(), contract, Arc::clone(&core.deps.access), services.clone())
+        let gateway = Gateway::new(edge, contract, Arc::clone(&core.deps.access), services.clone())
             .map_err(|problems| anyhow!("the gateway cannot start: {}", problems.join("; ")))?;
 
         let gateway = pages::add(gateway, &health, metrics);
+        if let Some(shared) = shared_limits {
+            gateway.share_limits(shared);
+        }
 
         let patience = Duration::from_millis(config.ready_timeout_ms);
         core.caught_up(Instant::now() + patience).await.with_context(|| {
             format!("a view did not catch up with the log within {} ms (server.ready_timeout_ms)", patience.as_millis())
         })?;
         let addresses = (http.local_addr()?, grpc.local_addr()?);
+        let renewing = gateway.certificate().map(|certificate| {
+            health.register(CertificateCheck::new(Arc::clone(&certificate)));
+            tokio::spawn(certificate.watch(gateway.certificate_pause(), shutdown.token()))
+        });
         health.round().await;
         let checking = tokio::spawn({
             let (health, token) = (health.clone(), shutdown.token());
@@ -83,13 +101,14 @@ impl Running {
         let grpc = tokio::spawn(async move { gateway.serve_grpc(grpc, token).await });
         let stopping = loaded.get();
         Ok(Self {
+            scheme,
             http: addresses.0,
             grpc: addresses.1,
             first_key,
             core,
             services,
             shutdown,
-            doors: vec![http, grpc, checking, tidying],
+            doors: [http, grpc, checking, tidying].into_iter().chain(renewing).collect(),
             health,
             stopping,
         })

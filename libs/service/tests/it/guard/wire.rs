@@ -20,7 +20,7 @@ async fn served(zoo: &Zoo) -> (Channel, CancellationToken, tokio::task::JoinHand
     let address = format!("http://{}", listener.local_addr().unwrap());
     let (process, stop) = (zoo.process.clone(), CancellationToken::new());
     let stopped = stop.clone();
-    let server = tokio::spawn(async move { process.serve(listener, &Listening::default(), stopped).await });
+    let server = tokio::spawn(async move { process.serve(listener, &Listening::default(), None, stopped).await });
     (Endpoint::from_shared(address).unwrap().connect().await.unwrap(), stop, server)
 }
 
