@@ -28,13 +28,13 @@ cairn_service::settings! {
         /// Web origins that may call from a browser, e.g. https://console.example.com. Empty: none.
         cors_origins: Vec<String> = vec![];
         /// Requests per second for each known caller.
-        caller_rate_max: u32 = 100_000;
+        caller_rate_max: u32 as reloadable = 100_000;
         /// Requests per second for each known caller on each method.
-        method_rate_max: u32 = 50_000;
+        method_rate_max: u32 as reloadable = 50_000;
         /// Requests per second without a valid credential, for each source network (IPv4 /24, IPv6 /48).
-        stranger_rate_max: u32 = 200;
+        stranger_rate_max: u32 as reloadable = 200;
         /// How many seconds' worth of requests may come at once.
-        burst_seconds: u32 = 2;
+        burst_seconds: u32 as reloadable = 2;
     }
 }
 

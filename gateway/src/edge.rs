@@ -1,6 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::{ArcSwap, Guard};
 use axum::body::Body;
 use cairn_access::Access;
 use cairn_contract::Contract;
@@ -34,7 +35,7 @@ pub struct Edge {
     pub(crate) config: Config,
     pub(crate) contract: &'static Contract,
     pub(crate) authenticator: Authenticator,
-    pub(crate) rates: Rates,
+    rates: ArcSwap<Rates>,
     pub(crate) upstream: Upstream,
     /// Cancelled when the process stops: streams without an end of their own end then.
     pub(crate) closing: CancellationToken,
@@ -56,12 +57,22 @@ impl Edge {
         Ok(Self {
             router: Router::new(contract)?,
             authenticator: Authenticator::new(access),
-            rates: Rates::new(&config),
+            rates: ArcSwap::from_pointee(Rates::new(&config)),
             closing: CancellationToken::new(),
             config,
             contract,
             upstream,
         })
+    }
+
+    /// How often callers may ask, as of now.
+    pub(crate) fn rates(&self) -> Guard<Arc<Rates>> {
+        self.rates.load()
+    }
+
+    /// Counts by another configuration from now on. What callers have asked so far is forgotten.
+    pub(crate) fn set_rates(&self, config: &Config) {
+        self.rates.store(Arc::new(Rates::new(config)));
     }
 
     /// Answers one HTTP request.

@@ -50,7 +50,7 @@ impl Edge {
             Found::Route(route, bound) => (route, bound),
             Found::OtherVerbs(verbs) => return other_verb(&parts.method, &verbs),
             Found::Nothing => {
-                self.rates.stranger(source)?;
+                self.rates().stranger(source)?;
                 let path: String = parts.uri.path().chars().take(256).collect();
                 let problem = format!("no method answers to {} {path}", parts.method);
                 return Err(Refusal::new(Code::NotFound, "ROUTE_NOT_FOUND", problem));
@@ -60,16 +60,16 @@ impl Edge {
         let known = match self.authenticator.identify(&parts.headers) {
             Ok(known) => known,
             Err(refusal) => {
-                self.rates.stranger(source)?;
+                self.rates().stranger(source)?;
                 return Err(refusal);
             }
         };
         match &known {
             Some(known) => {
                 line.knows_caller(&known.principal.name);
-                self.rates.caller(&known.principal.name, &route.method.path)?;
+                self.rates().caller(&known.principal.name, &route.method.path)?;
             }
-            None => self.rates.stranger(source)?,
+            None => self.rates().stranger(source)?,
         }
         let header = parts.headers.get("x-mlflow-workspace").and_then(|value| value.to_str().ok());
         let named = prefix.as_deref().or(header).filter(|project| !project.is_empty());

@@ -61,6 +61,11 @@ impl Gateway {
         self.assembled()
     }
 
+    /// Takes over what may change while the gateway serves: how often callers may ask.
+    pub fn reload(&self, config: &Config) {
+        self.edge.set_rates(config);
+    }
+
     fn assembled(mut self) -> Self {
         let edge = Arc::clone(&self.edge);
         let answer = service_fn(move |request: Request<Body>| {

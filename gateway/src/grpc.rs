@@ -73,13 +73,13 @@ impl Passage {
         let known = match edge.authenticator.identify(request.headers()) {
             Ok(known) => known,
             Err(refusal) => {
-                edge.rates.stranger(source)?;
+                edge.rates().stranger(source)?;
                 return Err(refusal);
             }
         };
         match &known {
-            Some(known) => edge.rates.caller(&known.principal.name, method.map_or("", |method| &method.path))?,
-            None => edge.rates.stranger(source)?,
+            Some(known) => edge.rates().caller(&known.principal.name, method.map_or("", |method| &method.path))?,
+            None => edge.rates().stranger(source)?,
         }
         if method.is_none() && !is_reflection && !is_health {
             let path: String = path.chars().take(256).collect();

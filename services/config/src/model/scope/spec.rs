@@ -49,12 +49,12 @@ fn unset(name: &str) -> Change {
 
 fn revise(environment: &str, expected: Option<u32>, changes: Vec<Change>) -> Command {
     let (id, reason) = (id(environment), Text::stored("why"));
-    ask(Act::Revise { id, expected, changes, reason, rolled_back_to: None })
+    ask(Act::Revise { id, expected, changes, reason, rolled_back_to: None, staged: false })
 }
 
 fn revised(environment: &str, revision: u32, changes: Vec<Change>) -> Event {
     let (id, reason) = (id(environment), Text::stored("why"));
-    happened(Happened::Revised { id, revision, changes, reason, rolled_back_to: None })
+    happened(Happened::Revised { id, revision, changes, reason, rolled_back_to: None, staged: false })
 }
 
 fn declare(name: &str, schema: serde_json::Value) -> Command {
