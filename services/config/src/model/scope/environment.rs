@@ -15,8 +15,11 @@ pub struct Environment {
     pub(super) inherits: Option<EnvironmentId>,
     pub(super) revision: u32,
     pub(super) entries: BTreeMap<Key, Json>,
-    /// What takes the last revision back.
+    /// What takes the last revision back. Nothing, if that took one back itself: two processes that are not well would
+    /// hand a bad value to each other for ever.
     pub(super) undo: Vec<Change>,
+    /// The next revision takes this one back.
+    pub(super) is_abandoned: bool,
     /// Of a last revision that one process tries first: how far that is.
     pub(super) stage: Option<Stage>,
 }

@@ -239,7 +239,9 @@ impl Aggregate for Scope {
                 let environment = self.environments.entry(id.clone()).or_default();
                 environment.is_there |= event.scope.is_root();
                 environment.revision = *revision;
-                environment.undo = changes.iter().map(|change| environment.before(change)).collect();
+                let undo = changes.iter().map(|change| environment.before(change)).collect();
+                environment.undo = if environment.is_abandoned { vec![] } else { undo };
+                environment.is_abandoned = false;
                 environment.stage = staged.then(Stage::default);
                 changes.iter().for_each(|change| environment.apply(change));
             }

@@ -47,7 +47,8 @@ impl Environment {
         }
         match step {
             Step::Begun => self.stage = Some(Stage { replica: Some(replica.to_owned()) }),
-            Step::Finished | Step::Abandoned(_) => self.stage = None,
+            Step::Finished => self.stage = None,
+            Step::Abandoned(_) => (self.stage, self.is_abandoned) = (None, true),
         }
     }
 }
@@ -65,7 +66,7 @@ impl Scope {
             Step::Begun if tried_by == Some(None) => vec![reported(Step::Begun)],
             Step::Finished if tried_by == Some(Some(&replica)) => vec![reported(Step::Finished)],
             Step::Begun | Step::Finished => vec![],
-            // A revision that changed nothing back is not taken back a second time.
+            // What took a revision back is not taken back.
             Step::Abandoned(_) if environment.undo.is_empty() => vec![],
             Step::Abandoned(reason) => {
                 let changes: Vec<Change> = environment.undo.clone();

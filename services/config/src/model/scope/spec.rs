@@ -217,7 +217,8 @@ fn a_revision_that_somebody_is_not_well_with_is_taken_back_once() {
         .then([reported("one", 2, abandoned()), back.clone()]);
     given::<Scope>(history.clone()).when(report("one", 1, abandoned())).nothing();
     let taken = [history[0].clone(), history[1].clone(), reported("one", 2, abandoned()), back];
-    given::<Scope>(taken).when(report("other", 2, abandoned())).nothing();
+    given::<Scope>(taken.clone()).when(report("other", 2, abandoned())).nothing();
+    given::<Scope>(taken).when(report("other", 3, abandoned())).nothing();
 }
 
 fn any_command() -> impl Strategy<Value = Command> {
