@@ -35,15 +35,15 @@ cairn_service::settings! {
         /// Whether pages of these origins may send cookies and the like along.
         cors_credentials: bool = false;
         /// Requests per second for each known caller.
-        caller_rate_max: u32 = 100_000;
+        caller_rate_max: u32 as reloadable = 100_000;
         /// Requests per second for each known caller on each method.
-        method_rate_max: u32 = 50_000;
+        method_rate_max: u32 as reloadable = 50_000;
         /// Requests per second for each API key. 0: a key may send what its owner may.
-        key_rate_max: u32 = 0;
+        key_rate_max: u32 as reloadable = 0;
         /// Requests per second without a valid credential, for each source network (IPv4 /24, IPv6 /48).
-        stranger_rate_max: u32 = 200;
+        stranger_rate_max: u32 as reloadable = 200;
         /// How many seconds' worth of requests may come at once.
-        burst_seconds: u32 = 2;
+        burst_seconds: u32 as reloadable = 2;
         /// Callers with a quota of their own, each as `serviceAccounts/etl rate=500 burst=1000`: requests per second, and
         /// how many may come at once.
         callers: Vec<String> = vec![];
@@ -52,9 +52,9 @@ cairn_service::settings! {
         /// the cost is how many ordinary calls one of them weighs, wherever it is counted at the edge.
         methods: Vec<String> = vec![];
         /// Calls that each known caller may have open at once, streams included.
-        caller_calls_max: u32 = 4_096;
+        caller_calls_max: u32 as reloadable = 4_096;
         /// Calls without a valid credential that each source network may have open at once.
-        stranger_calls_max: u32 = 256;
+        stranger_calls_max: u32 as reloadable = 256;
         /// Certificate chain that both ports are served with, PEM, the server's own first. Without one they are plain, and
         /// something in front must encrypt.
         tls_certificate_file: Option<PathBuf> = None;

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use axum::body::Body;
 use cairn_access::Access;
 use cairn_contract::Contract;
@@ -35,7 +36,7 @@ pub struct Edge {
     pub(crate) config: Config,
     pub(crate) contract: &'static Contract,
     pub(crate) authenticator: Authenticator,
-    pub(crate) rates: Rates,
+    rates: ArcSwap<Rates>,
     pub(crate) upstream: Upstream,
     /// Cancelled when the process stops: streams without an end of their own end then.
     pub(crate) closing: CancellationToken,
@@ -63,13 +64,24 @@ impl Edge {
         Ok(Self {
             router: Router::new(contract)?,
             authenticator: Authenticator::new(access),
-            rates: Rates::new(&config, contract)?,
+            rates: ArcSwap::from_pointee(Rates::new(&config, contract)?),
             certificate,
             closing: CancellationToken::new(),
             config,
             contract,
             upstream,
         })
+    }
+
+    /// How often callers may ask, as of now.
+    pub(crate) fn rates(&self) -> Arc<Rates> {
+        self.rates.load_full()
+    }
+
+    /// Counts by another configuration from now on, and goes on with what callers have asked so far.
+    pub(crate) fn set_rates(&self, config: &Config) -> Result<(), Vec<String>> {
+        self.rates.store(Arc::new(self.rates().again(config, self.contract)?));
+        Ok(())
     }
 
     /// Answers one HTTP request.

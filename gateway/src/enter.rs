@@ -51,7 +51,7 @@ impl Edge {
             Found::Route(route, bound) => (route, bound),
             Found::OtherVerbs(verbs) => return Ok(other_verb(&parts.method, &verbs)?),
             Found::Nothing => {
-                line.counts(self.rates.stranger(source).await?);
+                line.counts(self.rates().stranger(source).await?);
                 let path: String = parts.uri.path().chars().take(256).collect();
                 let problem = format!("no method answers to {} {path}", parts.method);
                 return Err(Refusal::new(Code::NotFound, "ROUTE_NOT_FOUND", problem).into());
@@ -61,7 +61,7 @@ impl Edge {
         let known = match self.authenticator.identify(&parts.headers) {
             Ok(known) => known,
             Err(refusal) => {
-                line.counts(self.rates.stranger(source).await?);
+                line.counts(self.rates().stranger(source).await?);
                 return Err(refusal.into());
             }
         };
@@ -69,8 +69,8 @@ impl Edge {
             line.knows_caller(&known.principal.name);
         }
         line.counts(match &known {
-            Some(known) => self.rates.caller(&known.principal, &route.method.path).await?,
-            None => self.rates.stranger(source).await?,
+            Some(known) => self.rates().caller(&known.principal, &route.method.path).await?,
+            None => self.rates().stranger(source).await?,
         });
         let header = parts.headers.get("x-mlflow-workspace").and_then(|value| value.to_str().ok());
         let named = prefix.as_deref().or(header).filter(|project| !project.is_empty());

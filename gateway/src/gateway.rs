@@ -53,7 +53,7 @@ impl Gateway {
 
     /// Counts callers' requests together with other replicas from now on.
     pub fn share_limits(&self, shared: Shared) {
-        self.edge.rates.share(shared);
+        self.edge.rates().share(shared);
     }
 
     /// What both ports are encrypted with, if they are: it must be kept an eye on, and tells of its health.
@@ -77,6 +77,11 @@ impl Gateway {
         });
         self.pages = self.pages.route(path, page);
         self.assembled()
+    }
+
+    /// Takes over what may change while the gateway serves: how often callers may ask.
+    pub fn reload(&self, config: &Config) -> Result<(), Vec<String>> {
+        self.edge.set_rates(config)
     }
 
     fn assembled(mut self) -> Self {

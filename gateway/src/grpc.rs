@@ -106,13 +106,13 @@ impl Passage {
         let known = match edge.authenticator.identify(request.headers()) {
             Ok(known) => known,
             Err(refusal) => {
-                counted.take(edge.rates.stranger(source).await)?;
+                counted.take(edge.rates().stranger(source).await)?;
                 return Err(refusal);
             }
         };
         counted.take(match &known {
-            Some(known) => edge.rates.caller(&known.principal, method.map_or("", |method| method.path.as_str())).await,
-            None => edge.rates.stranger(source).await,
+            Some(known) => edge.rates().caller(&known.principal, method.map_or("", |method| method.path.as_str())).await,
+            None => edge.rates().stranger(source).await,
         })?;
         if method.is_none() && !is_reflection && !is_health {
             let path: String = path.chars().take(256).collect();

@@ -1,5 +1,6 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use cairn_contract::Contract;
 use cairn_kernel::Principal;
@@ -13,7 +14,7 @@ use crate::open::{Open, Slot};
 /// How often each caller may ask, and how much at once: known ones in all, by key and by method, strangers by the
 /// network they come from. Asked before anything is decided about what a call may do.
 pub struct Rates {
-    allowances: Allowances,
+    allowances: Arc<Allowances>,
     open: Open,
     caller: Quota,
     key: Option<Quota>,
@@ -54,6 +55,20 @@ impl From<Refusal> for Held {
 impl Rates {
     /// Weighs every method of the contract, or lists the rules that name none.
     pub fn new(config: &Config, contract: &'static Contract) -> Result<Self, Vec<String>> {
+        Self::counting(Arc::default(), Open::default(), config, contract)
+    }
+
+    /// The same by another configuration: what was counted so far still is.
+    pub fn again(&self, config: &Config, contract: &'static Contract) -> Result<Self, Vec<String>> {
+        Self::counting(Arc::clone(&self.allowances), self.open.clone(), config, contract)
+    }
+
+    fn counting(
+        allowances: Arc<Allowances>,
+        open: Open,
+        config: &Config,
+        contract: &'static Contract,
+    ) -> Result<Self, Vec<String>> {
         let over = |per_second| Quota::over(per_second, config.burst_seconds);
         let read = |key: &str, lines| {
             rules(lines).map_err(|faults| {
@@ -63,8 +78,8 @@ impl Rates {
         };
         let method = over(config.method_rate_max);
         Ok(Self {
-            allowances: Allowances::default(),
-            open: Open::default(),
+            allowances,
+            open,
             caller: over(config.caller_rate_max),
             key: (config.key_rate_max > 0).then(|| over(config.key_rate_max)),
             method,

@@ -53,6 +53,13 @@ def suite(cairn, tmp_path, planted):
         yield running
 
 
+def made_key(api: Api, account: str) -> str:
+    """A key of an account: the one answer that holds it, which is not kept."""
+    answer = requests.post(f"{api.suite.url}/api/v1/{account}/apiKeys", json={"api_key": {"title": "t"}},
+                           headers=api.headers, timeout=20)
+    return answer.json()["secret"]
+
+
 def provoke(api: Api, planted: Planted, secret: str) -> None:
     """Failures with a secret in hand: refusals of every sort, and requests that do not even read."""
     versions = f"{secret}/versions"
@@ -79,8 +86,7 @@ def provoke(api: Api, planted: Planted, secret: str) -> None:
         assert answer.status_code == 401
         Hearing.heard.append(answer.content)
     powerless = api.make("serviceAccounts", {"service_account_id": "powerless"})["name"]
-    key = api.make(f"{powerless}/apiKeys", {"api_key": {"title": "t"}})["secret"]
-    planted["the key of somebody powerless"] = key
+    key = planted["the key of somebody powerless"] = made_key(api, powerless)
     other = Hearing(api.suite, key)
     assert other.post(versions, json={"value": planted["a value that somebody may not write"]}).status_code == 403
     assert other.get(f"{versions}/1:access").status_code == 403
@@ -107,9 +113,7 @@ def test_no_secret_is_found_outside_what_is_sealed_s0_93_s4_125(suite, planted, 
         answer = api.post("/api/2.0/mlflow/webhooks/create", json=mlflow)
         Hearing.heard.append(answer.content)
     account = api.make("serviceAccounts", {"service_account_id": "worker"})["name"]
-    made = requests.post(f"{suite.url}/api/v1/{account}/apiKeys", json={"api_key": {"title": "t"}},
-                         headers=api.headers, timeout=20).json()
-    planted["the secret of an API key"] = made["secret"]
+    planted["the secret of an API key"] = made_key(api, account)
     reference = f"secret://{secret}@1"
     api.make(f"{PROJECT}/environments", {"environment_id": "dev"})
     api.put(f"config/{PROJECT}/environments/dev/entries/password", json={"value": reference})

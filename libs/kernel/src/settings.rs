@@ -12,6 +12,8 @@ pub struct Key {
     pub doc: String,
     /// Short environment names, beside `CAIRN__SECTION__KEY`.
     pub short_names: &'static [&'static str],
+    /// Whether it may change while the program runs.
+    pub is_reloadable: bool,
 }
 
 /// A part of the configuration that one crate owns. Declared with [`settings!`](crate::settings).
@@ -74,7 +76,8 @@ impl Key {
 /// assert_eq!(Config::default().lag_max, 10_000);
 /// ```
 ///
-/// After the name may come `checked by <path>`: a function from the section to a list of what is wrong with it.
+/// After the name may come `checked by <path>`: a function from the section to a list of what is wrong with it. After a
+/// key's type may come `as reloadable`: whoever reads it takes over another value while the program runs.
 ///
 /// A macro, because a struct with its defaults, its names and its documentation for the reference would otherwise be
 /// three lists that drift apart.
@@ -85,7 +88,7 @@ macro_rules! settings {
         $visibility:vis struct $name:ident: $section:literal $(checked by $check:path)? {
             $(
                 $(#[doc = $key_doc:literal])+
-                $key:ident: $type:ty = $default:expr $(, env $($short:literal),+)?;
+                $key:ident: $type:ty $(as $reloadable:ident)? = $default:expr $(, env $($short:literal),+)?;
             )*
         }
     ) => {
@@ -116,6 +119,7 @@ macro_rules! settings {
                         rust_type: stringify!($type),
                         doc: [$($key_doc),+].map(str::trim).join(" "),
                         short_names: &[$($($short),+)?],
+                        is_reloadable: [$(stringify!($reloadable)),*].contains(&"reloadable"),
                     },
                 )*]
             }

@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use cairn_eventstore::Commands;
@@ -9,6 +10,7 @@ use tonic::Status;
 
 use crate::model::Text;
 use crate::query::Query;
+use crate::settings::Settings;
 
 /// When a keeper that does not answer is worth asking again.
 const KEEPER_RETRY: Duration = Duration::from_secs(1);
@@ -20,6 +22,7 @@ pub struct Desk {
     pub query: Query,
     pub past: AsOfReads,
     pub sealer: Sealer,
+    pub settings: Arc<dyn Settings>,
 }
 
 impl Desk {

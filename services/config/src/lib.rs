@@ -12,6 +12,8 @@ mod page;
 mod projection;
 mod query;
 mod reactor;
+mod settings;
 mod stored;
 
 pub use mount::{MountFault, mount};
+pub use settings::{Replica, Settings, follow};

@@ -110,8 +110,14 @@ fn apply_scope(tx: &Transaction<'_>, recorded: &Recorded, event: scope::Event) -
             let sql = "UPDATE environments SET is_deleted = 1, update_time = ?2 WHERE name = ?1";
             tx.prepare_cached(sql)?.execute(params![name, now])?;
         }
-        Happened::Revised { id, revision, changes, reason, rolled_back_to } => {
+        Happened::Revised { id, revision, changes, reason, rolled_back_to, .. } => {
             let (name, author) = (environment(&id), recorded.metadata().principal);
+            if scope.is_root() {
+                let sql = "INSERT OR IGNORE INTO environments \
+                           (name, inherits, description, is_deleted, revision, create_time, update_time) \
+                           VALUES (?1, '', '', 0, 0, ?2, ?2)";
+                tx.prepare_cached(sql)?.execute(params![name, now])?;
+            }
             for change in &changes {
                 let sql = "UPDATE entries SET to_revision = ?3 WHERE environment = ?1 AND key = ?2 AND to_revision IS NULL \
                            AND from_revision < ?3";
@@ -142,6 +148,8 @@ fn apply_scope(tx: &Transaction<'_>, recorded: &Recorded, event: scope::Event) -
             let sql = "UPDATE environments SET revision = ?2, update_time = ?3 WHERE name = ?1";
             tx.prepare_cached(sql)?.execute(params![name, revision, now])?;
         }
+        // How a rollout fares is in the log, and in the state that processes go by.
+        Happened::Reported { .. } => {}
         Happened::SchemaDeclared { key, schema } => {
             let sql = "INSERT OR REPLACE INTO schemas (name, scope, key, schema, author, set_time) \
                        VALUES (?1, ?2, ?3, ?4, ?5, ?6)";

@@ -4,6 +4,7 @@
 //! test starts. Here each operation must write all that its line names.
 
 mod caller;
+mod configuration;
 mod mlflow;
 mod native;
 
@@ -81,6 +82,7 @@ async fn every_operation_writes_the_events_that_its_line_names_and_no_other_s3_5
     native::experiments(&caller).await;
     native::registry(&caller).await;
     native::ledger(&caller).await;
+    configuration::configuration(&caller).await;
     mlflow::experiments(&caller).await;
     mlflow::registry(&caller).await;
     let called = caller.called();

@@ -56,8 +56,9 @@ const RANDOM_CHARS_MIN: usize = 24;
 /// The kind of secret in a line, if there is one.
 fn found_in(line: &str) -> Option<&'static str> {
     let shaped = SHAPES.iter().find(|shape| is_shaped(line, shape)).map(|shape| shape.kind);
-    let key = (line.trim_start_matches(['"', '\'', ' ']).starts_with("-----BEGIN ") && line.contains("PRIVATE KEY-----"))
-        .then_some("a private key");
+    let key = (line.trim_start_matches(['"', '\'', ' ']).starts_with("-----BEGIN ")
+        && line.contains("PRIVATE KEY-----"))
+    .then_some("a private key");
     shaped.or(key).or_else(|| is_called_secret(line).then_some("a text that is called a secret and looks random"))
 }
 
@@ -131,7 +132,11 @@ fn scan(folder: &Path) -> Vec<String> {
 #[test]
 fn no_secret_stands_in_the_tree_s0_94() {
     let told = scan(&root());
-    assert!(told.is_empty(), "these look like secrets; revoke what is one, and keep it elsewhere:\n{}", told.join("\n"));
+    assert!(
+        told.is_empty(),
+        "these look like secrets; revoke what is one, and keep it elsewhere:\n{}",
+        told.join("\n")
+    );
 }
 
 #[test]
@@ -151,8 +156,11 @@ fn a_planted_secret_is_found_s0_94() {
         fs::create_dir_all(folder.path().join(name)).unwrap();
         fs::write(folder.path().join(name).join("file.txt"), format!("first line\n{text}\n")).unwrap();
     }
-    fs::write(folder.path().join("harmless.txt"), "password = \"changeme\"\ntoken: \"the_name_of_a_setting_in_lower_case\"\n")
-        .unwrap();
+    fs::write(
+        folder.path().join("harmless.txt"),
+        "password = \"changeme\"\ntoken: \"the_name_of_a_setting_in_lower_case\"\n",
+    )
+    .unwrap();
     let mut told = scan(folder.path());
     told.sort();
     let expected = ["aws", "called", "github", "json", "ours", "pem"].map(|name| format!("{name}/file.txt:2"));

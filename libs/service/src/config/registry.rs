@@ -2,6 +2,7 @@ use std::any::{Any, TypeId};
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 
 use config::{Config, File, FileFormat, Map, Value, ValueKind};
 
@@ -36,15 +37,19 @@ struct Declared {
 }
 
 /// A section's values, typed and as they are shown.
+#[derive(Clone)]
 struct Read {
-    typed: Box<dyn Any + Send + Sync>,
+    typed: Arc<dyn Any + Send + Sync>,
     shown: serde_json::Value,
 }
 
 /// A configuration that is right.
+#[derive(Clone)]
 pub struct Loaded {
     sections: HashMap<TypeId, Read>,
     origins: BTreeMap<String, String>,
+    /// What it was loaded from, to load it again with something said on top.
+    sources: Sources,
 }
 
 impl Registry {
@@ -85,7 +90,7 @@ impl Registry {
                 return Err(Problems(problems));
             }
         };
-        let mut loaded = Loaded { sections: HashMap::new(), origins: BTreeMap::new() };
+        let mut loaded = Loaded { sections: HashMap::new(), origins: BTreeMap::new(), sources: sources.clone() };
         let mut tables = self.split(values, &mut problems);
         let file = sources.file.as_deref();
         for section in &self.sections {
@@ -106,6 +111,22 @@ impl Registry {
             }
         }
         if problems.is_empty() { Ok(loaded) } else { Err(Problems(problems)) }
+    }
+
+    /// The keys that may change while the program runs: `section.key`, and what each means.
+    pub fn reloadable(&self) -> Vec<(String, String)> {
+        let keys = self.keys().filter(|(_, key)| key.is_reloadable);
+        keys.map(|(section, key)| (format!("{section}.{}", key.name), key.doc.clone())).collect()
+    }
+
+    /// What `loaded` would be with these values on top, each by its `section.key`; or everything that is wrong with them.
+    pub fn reload(&self, loaded: &Loaded, values: &BTreeMap<String, String>) -> Result<Loaded, Problems> {
+        let sources = values.iter().fold(loaded.sources.clone(), |sources, (key, value)| {
+            sources.with_flag("of the platform", key, value.as_str())
+        });
+        let reloaded = self.load(&sources)?;
+        // What is said on top of it later is said on top of what the process was started with.
+        Ok(Loaded { sources: loaded.sources.clone(), ..reloaded })
     }
 
     /// Every key with its section's name.
@@ -243,7 +264,7 @@ fn read<S: Section>(table: Map<String, Value>) -> Result<Read, Vec<String>> {
     if !problems.is_empty() {
         return Err(problems.into_iter().map(|problem| format!("{}.{problem}", S::NAME)).collect());
     }
-    Ok(Read { shown: serde_json::to_value(&typed).unwrap_or_default(), typed: Box::new(typed) })
+    Ok(Read { shown: serde_json::to_value(&typed).unwrap_or_default(), typed: Arc::new(typed) })
 }
 
 fn secret(path: &Path) -> Result<String, String> {

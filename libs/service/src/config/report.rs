@@ -100,7 +100,11 @@ impl Registry {
                     key.name,
                     key.type_name(),
                     environment(section, key),
-                    key.doc.replace('|', "\\|"),
+                    format_args!(
+                        "{}{}",
+                        key.doc.replace('|', "\\|"),
+                        if key.is_reloadable { " *Reloadable.*" } else { "" }
+                    ),
                 );
             }
             text.push('\n');

@@ -10,11 +10,11 @@ crate::settings! {
         /// Share of the memory there is, beyond which memory is a warning.
         memory_warning_share: f64 = 0.85;
         /// Share of the data folder's disk, beyond which it is a warning.
-        disk_warning_share: f64 = 0.85;
+        disk_warning_share: f64 as reloadable = 0.85;
         /// Share of the data folder's disk, beyond which it is unhealthy.
-        disk_critical_share: f64 = 0.95;
+        disk_critical_share: f64 as reloadable = 0.95;
         /// With this many bytes available a disk is well, whatever share of it is used. 0: only the shares count.
-        disk_plenty_bytes: u64 = 4 * 1024 * 1024 * 1024;
+        disk_plenty_bytes: u64 as reloadable = 4 * 1024 * 1024 * 1024;
         /// Largest lag of a view, in events, before this process is not ready.
         lag_max: u64 = 10_000;
     }

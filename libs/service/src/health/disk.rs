@@ -1,31 +1,61 @@
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use async_trait::async_trait;
+use parking_lot::RwLock;
 
 use super::{Config, HealthCheck, State};
 
 /// How full the disk below a folder is.
 pub struct DiskCheck {
     path: PathBuf,
+    thresholds: DiskThresholds,
+}
+
+/// When a disk is full. Cheap to clone; what is set on one is set on all.
+#[derive(Clone)]
+pub struct DiskThresholds(Arc<RwLock<Thresholds>>);
+
+struct Thresholds {
     warning_share: f64,
     critical_share: f64,
     plenty_bytes: u64,
 }
 
+impl DiskThresholds {
+    fn new(config: &Config) -> Self {
+        let (warning_share, critical_share) = (config.disk_warning_share, config.disk_critical_share);
+        let thresholds = Thresholds { warning_share, critical_share, plenty_bytes: config.disk_plenty_bytes };
+        Self(Arc::new(RwLock::new(thresholds)))
+    }
+
+    /// Takes over those of another configuration.
+    pub fn set(&self, config: &Config) {
+        let Thresholds { warning_share, critical_share, plenty_bytes } = &mut *self.0.write();
+        (*warning_share, *critical_share) = (config.disk_warning_share, config.disk_critical_share);
+        *plenty_bytes = config.disk_plenty_bytes;
+    }
+}
+
 impl DiskCheck {
     /// For the disk that holds `path`, with the configured thresholds.
     pub fn new(path: impl Into<PathBuf>, config: &Config) -> Self {
-        let (warning_share, critical_share) = (config.disk_warning_share, config.disk_critical_share);
-        Self { path: path.into(), warning_share, critical_share, plenty_bytes: config.disk_plenty_bytes }
+        Self { path: path.into(), thresholds: DiskThresholds::new(config) }
+    }
+
+    /// Its thresholds, to change them later.
+    pub fn thresholds(&self) -> DiskThresholds {
+        self.thresholds.clone()
     }
 
     fn judge(&self, total: u64, available: u64) -> (State, String) {
+        let Thresholds { warning_share, critical_share, plenty_bytes } = *self.thresholds.0.read();
         let used = 1.0 - available as f64 / total.max(1) as f64;
         let state = match used {
             // The last twentieth of a large disk is more than all of a small one.
-            _ if self.plenty_bytes > 0 && available >= self.plenty_bytes => State::Healthy,
-            used if used >= self.critical_share => State::Unhealthy,
-            used if used >= self.warning_share => State::Warning,
+            _ if plenty_bytes > 0 && available >= plenty_bytes => State::Healthy,
+            used if used >= critical_share => State::Unhealthy,
+            used if used >= warning_share => State::Warning,
             _ => State::Healthy,
         };
         (state, format!("{:.1} % used, {} MiB available", used * 100.0, available >> 20))

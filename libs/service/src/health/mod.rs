@@ -14,7 +14,7 @@ mod views;
 pub use self::check::HealthCheck;
 pub use self::component::ComponentCheck;
 pub use self::config::Config;
-pub use self::disk::DiskCheck;
+pub use self::disk::{DiskCheck, DiskThresholds};
 pub use self::memory::MemoryCheck;
 pub use self::monitor::Health;
 pub use self::report::{ComponentHealth, Probe, Report, State};

@@ -16,7 +16,7 @@ crate::settings! {
     /// Logs and traces.
     pub struct Config: "telemetry" checked by problems {
         /// Which log lines are written: a level, or levels by module, e.g. `info,cairn_auth=debug`.
-        log_filter: String = "info".to_owned(), env "RUST_LOG";
+        log_filter: String as reloadable = "info".to_owned(), env "RUST_LOG";
         /// How they look: `text`, `json`, or `auto` for text on a terminal and JSON otherwise.
         log_format: LogFormat = LogFormat::Auto;
         /// Collector that traces are sent to over OTLP/gRPC, e.g. `http://localhost:4317`. Not set: none are.

@@ -9,4 +9,4 @@ mod traces;
 pub use config::{Config, LogFormat};
 pub use metrics::{Metrics, Rendered};
 pub use traceparent::{TRACEPARENT, Traceparent, TraceparentFault};
-pub use traces::{Telemetry, TelemetryFault, exporter, subscriber};
+pub use traces::{Telemetry, TelemetryFault, exporter, set_log_filter, subscriber};

@@ -1,4 +1,5 @@
 use std::io::IsTerminal;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use opentelemetry::KeyValue;
@@ -11,12 +12,24 @@ use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, Layer, Registry, fmt};
+use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, reload};
 
 use super::{Config, LogFormat, Metrics};
 
 /// How long the last spans may take to reach the collector when the process stops.
 const FLUSH_MAX: Duration = Duration::from_secs(5);
+
+/// The filter of this process's log lines, once started.
+static FILTER: OnceLock<Filter> = OnceLock::new();
+
+type Filter = reload::Handle<EnvFilter, Registry>;
+
+/// Writes other log lines from now on. Does nothing where telemetry was not started.
+pub fn set_log_filter(filter: &str) -> Result<(), TelemetryFault> {
+    let Some(handle) = FILTER.get() else { return Ok(()) };
+    let filter = EnvFilter::try_new(filter)?;
+    handle.reload(filter).map_err(|fault| TelemetryFault::AlreadyStarted(fault.to_string()))
+}
 
 /// Logs, traces and metrics of this process, once started.
 pub struct Telemetry {
@@ -42,9 +55,9 @@ impl Telemetry {
     pub fn start(config: &Config, service: &str) -> Result<Self, TelemetryFault> {
         let (metrics, recorder) = Metrics::new().map_err(|fault| TelemetryFault::Metrics(fault.to_string()))?;
         let traces = config.otlp_endpoint.as_deref().map(|endpoint| exporter(config, endpoint, service)).transpose()?;
-        subscriber(config, traces.as_ref(), std::io::stderr)?
-            .try_init()
-            .map_err(|fault| TelemetryFault::AlreadyStarted(fault.to_string()))?;
+        let (subscriber, filter) = filtered(config, traces.as_ref(), std::io::stderr)?;
+        subscriber.try_init().map_err(|fault| TelemetryFault::AlreadyStarted(fault.to_string()))?;
+        let _ = FILTER.set(filter);
         metrics::set_global_recorder(recorder).map_err(|fault| TelemetryFault::AlreadyStarted(fault.to_string()))?;
         Ok(Self { metrics, traces })
     }
@@ -87,6 +100,18 @@ pub fn subscriber<W>(
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
+    Ok(filtered(config, traces, writer)?.0)
+}
+
+/// The same, and what changes the filter of lines later.
+fn filtered<W>(
+    config: &Config,
+    traces: Option<&SdkTracerProvider>,
+    writer: W,
+) -> Result<(impl Subscriber + Send + Sync + use<W>, Filter), TelemetryFault>
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
     let is_text = match config.log_format {
         LogFormat::Text => true,
         LogFormat::Json => false,
@@ -104,7 +129,8 @@ where
             .with_span_list(false)
             .boxed()
     };
-    let lines = lines.with_filter(EnvFilter::try_new(&config.log_filter)?);
+    let (filter, handle) = reload::Layer::new(EnvFilter::try_new(&config.log_filter)?);
+    let lines = lines.with_filter(filter);
     let spans = traces.map(|provider| {
         let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("cairn"));
         // The steps of a call are spans below the level of log lines: without a collector they cost nothing. Of events
@@ -116,5 +142,5 @@ where
         });
         layer.with_filter(is_wanted.with_max_level_hint(Level::DEBUG))
     });
-    Ok(tracing_subscriber::registry().with(lines).with(spans))
+    Ok((tracing_subscriber::registry().with(lines).with(spans), handle))
 }

@@ -50,6 +50,9 @@ pub enum Verb {
         /// Every value is text, whatever it looks like.
         #[arg(long)]
         text: bool,
+        /// Only for environments/platform: one process tries it before the others take it over.
+        #[arg(long)]
+        staged: bool,
     },
     /// Removes entries of an environment: what it inherits counts again.
     Unset {
@@ -175,9 +178,11 @@ pub async fn run(session: Session, verb: Verb) -> anyhow::Result<()> {
             let entries = config["entries"].as_array().cloned().unwrap_or_default();
             session.output.list(&entries, ENTRY_COLUMNS)
         }
-        Verb::Set { environment, entries, reason, text } => {
+        Verb::Set { environment, entries, reason, text, staged } => {
             let changes = entries.iter().map(|entry| change(entry, text)).collect::<anyhow::Result<Vec<_>>>()?;
-            let request = json!({"environment": name(&environment), "changes": changes, "reason": reason});
+            let staged = staged.then_some(true);
+            let request =
+                json!({"environment": name(&environment), "changes": changes, "reason": reason, "staged": staged});
             told(&session, &call("ReviseConfig", request).await?)
         }
         Verb::Unset { environment, keys, reason } => {

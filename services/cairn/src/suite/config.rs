@@ -22,6 +22,9 @@ cairn_service::settings! {
         event_store: String = "sqlite".to_owned(), env "EVENT_STORE";
         /// Memory for folded states of recently used streams, in bytes.
         state_cache_bytes_max: u64 = 64 << 20;
+        /// How long a process is looked after once it has taken over another setting of the platform, in milliseconds. One
+        /// that is not well within that time takes the change back for all.
+        settings_soak_ms: u64 = 15_000;
         /// How long views may take at the start to read what they have not seen, in milliseconds, before the suite gives
         /// up. It serves once they have.
         ready_timeout_ms: u64 = 600_000;

@@ -14,6 +14,7 @@ use cairn_projection::View;
 use cairn_service::config::Loaded;
 use cairn_service::{Checked, Deps, Mounted, past};
 
+use super::live::Known;
 use super::{Config, Engines, Folder};
 
 /// The roles over one store.
@@ -21,6 +22,8 @@ pub struct Core {
     pub folder: Folder,
     pub deps: Deps,
     pub mounted: Vec<Mounted>,
+    /// The settings that may change while it runs.
+    pub known: Arc<Known>,
 }
 
 impl Core {
@@ -56,14 +59,15 @@ impl Core {
             sealer: sealer.clone(),
         };
         let experiments = cairn_experiments::Settings { experiments: loaded.get(), run_logs: loaded.get(), storage };
+        let known = Arc::new(Known::new(Arc::new(loaded.clone())));
         let mounted = vec![
             cairn_auth::mount(&deps, folder.path(), &loaded.get())?,
             cairn_experiments::mount(&deps, experiments, folder.path())?,
             cairn_registry::mount(&deps, registry, folder.path())?,
-            cairn_config::mount(&deps, sealer)?,
+            cairn_config::mount(&deps, sealer, Arc::clone(&known) as Arc<_>)?,
             cairn_ledger::mount(&deps, &loaded.get(), folder.path())?,
         ];
-        Ok(Self { folder, deps, mounted })
+        Ok(Self { folder, deps, mounted, known })
     }
 
     /// Makes what a deployment begins with, unless it is there, and says so where people see it.

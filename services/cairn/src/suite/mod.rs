@@ -4,6 +4,7 @@ pub mod config;
 mod core;
 pub mod engines;
 mod folder;
+mod live;
 mod pages;
 mod running;
 

@@ -12,7 +12,7 @@ use cairn_service::InProcess;
 use cairn_service::allowance::Shared;
 use cairn_service::config::Loaded;
 use cairn_service::guard::{GuardLayer, Limits};
-use cairn_service::health::{self, DiskCheck, Health, MemoryCheck, StorageCheck, ViewsCheck};
+use cairn_service::health::{self, DiskCheck, DiskThresholds, Health, MemoryCheck, StorageCheck, ViewsCheck};
 use cairn_service::shutdown::{self, Drain, Shutdown};
 use cairn_service::telemetry::Metrics;
 use cairn_service::tls::CertificateCheck;
@@ -22,6 +22,7 @@ use tokio::time::Instant;
 use tonic::service::Routes;
 use tracing::error;
 
+use super::live::Live;
 use super::{Config, Core, Engines, pages};
 
 /// A serving suite. Dropping it does not stop it; [`Running::stop`] does.
@@ -63,7 +64,7 @@ impl Running {
         let guard =
             GuardLayer::new(&core.deps, loaded.get::<Limits>()).map_err(|violations| anyhow!("{violations}"))?;
         let shared_limits = Shared::open(&loaded.get()).context("limits cannot be shared through this Redis")?;
-        let (health, health_routes) = watch(loaded, &core);
+        let (health, disk, health_routes) = watch(loaded, &core);
         let routes = core.mounted.iter().map(|role| role.routes.clone()).chain([health_routes]);
         if let Some(shared) = &shared_limits {
             guard.share_limits(shared.clone());
@@ -91,6 +92,19 @@ impl Running {
             let (health, token) = (health.clone(), shutdown.token());
             async move { health.run(token).await }
         });
+        let live = Live { known: Arc::clone(&core.known), gateway: gateway.clone(), health: health.clone(), disk };
+        let following = tokio::spawn({
+            let (commands, token) = (core.deps.commands.clone(), shutdown.token());
+            let soak = Duration::from_millis(config.settings_soak_ms);
+            let name = format!("{}-{}", std::process::id(), http.local_addr()?.port());
+            let follow = cairn_config::follow(commands, name, soak, Arc::new(live));
+            async move {
+                tokio::select! {
+                    () = follow => {}
+                    () = token.cancelled() => {}
+                }
+            }
+        });
         let tidying = tokio::spawn({
             let (metrics, token) = (metrics.clone(), shutdown.token());
             async move { metrics.keep_small(token).await }
@@ -108,7 +122,7 @@ impl Running {
             core,
             services,
             shutdown,
-            doors: [http, grpc, checking, tidying].into_iter().chain(renewing).collect(),
+            doors: [http, grpc, checking, following, tidying].into_iter().chain(renewing).collect(),
             health,
             stopping,
         })
@@ -157,15 +171,17 @@ impl Running {
 }
 
 /// The checks of one process: its store, its disk, its memory and its views.
-fn watch(loaded: &Loaded, core: &Core) -> (Health, Routes) {
+fn watch(loaded: &Loaded, core: &Core) -> (Health, DiskThresholds, Routes) {
     let config = loaded.get::<health::Config>();
     let (health, routes) = Health::new(&config);
     let folder = core.folder.path();
     health.register(StorageCheck::new(Arc::clone(&core.deps.store), folder));
-    health.register(DiskCheck::new(folder, &config));
+    let disk = DiskCheck::new(folder, &config);
+    let thresholds = disk.thresholds();
+    health.register(disk);
     health.register(MemoryCheck::new(&config));
     health.register(ViewsCheck::new(core.views(), &config));
-    (health, routes)
+    (health, thresholds, routes)
 }
 
 async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {

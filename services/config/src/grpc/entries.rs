@@ -37,7 +37,8 @@ impl Configs {
         let (environment, key) = entry_name(&request.name)?;
         let (expected, reason) = (seen(&request.etag)?, text("reason", &request.reason)?);
         let changes = vec![Change { key: key.clone(), value: Some(value::given("value", request.value)?) }];
-        let revision = Revision { environment: &environment, expected, changes, reason, rolled_back_to: None };
+        let revision =
+            Revision { environment: &environment, expected, changes, reason, rolled_back_to: None, staged: false };
         let (at, _) = self.revise(&ctx, &request.request_id, revision).await?;
         Ok(ctx.reply(show(&self.0.query, &environment, &key).await?, at))
     }
@@ -48,7 +49,8 @@ impl Configs {
         let (expected, reason) = (seen(&request.etag)?, text("reason", &request.reason)?);
         let before = in_force(&self.0.query, &environment).await?.1.remove(&key);
         let changes = vec![Change { key: key.clone(), value: None }];
-        let revision = Revision { environment: &environment, expected, changes, reason, rolled_back_to: None };
+        let revision =
+            Revision { environment: &environment, expected, changes, reason, rolled_back_to: None, staged: false };
         let (at, _) = self.revise(&ctx, &request.request_id, revision).await?;
         // Removing what is not there changes nothing, and has nothing to tell.
         let nothing =
@@ -65,7 +67,7 @@ impl Configs {
         let environment: EnvironmentName = field("environment", &request.environment)?;
         let page = Page::read("revisions", &[environment.as_str()], request.page_size, &request.page_token)?;
         let query = self.0.reading(&ctx, &request.as_of).await?;
-        if query.environment(&environment).await.map_err(refuse)?.is_none() {
+        if !environment.is_platform() && query.environment(&environment).await.map_err(refuse)?.is_none() {
             return Err(rejected(Rejection::EnvironmentNotFound(environment)));
         }
         let found = query.revisions(&environment, &page).await.map_err(refuse)?;

@@ -9,11 +9,13 @@ use cairn_service::{Ctx, Refusal, Reply, field, refuse};
 use tonic::{Request, Status};
 
 use super::configs::Configs;
+use super::entries::in_force;
 use super::environments::seen;
 use super::{rejected, value};
 use crate::desk::text;
 use crate::model::scope::{Act, CHANGES_MAX, Change, Command};
 use crate::model::{EnvironmentName, Json, Key, Reference, Rejection, Scope, Secret, SecretName, Text};
+use crate::query::InForce;
 
 /// How often going back is worked out again because somebody changed the environment meanwhile.
 const ATTEMPTS_MAX: usize = 8;
@@ -25,6 +27,7 @@ pub(super) struct Revision<'a> {
     pub changes: Vec<Change>,
     pub reason: Text,
     pub rolled_back_to: Option<u32>,
+    pub staged: bool,
 }
 
 impl Configs {
@@ -45,11 +48,18 @@ impl Configs {
         request_id: &str,
         revision: Revision<'_>,
     ) -> Result<(Position, u32), Status> {
-        let Revision { environment, expected, changes, reason, rolled_back_to } = revision;
+        let Revision { environment, mut expected, changes, reason, rolled_back_to, staged } = revision;
         let scope = environment.scope();
         let secrets = referred(&scope, &changes).map_err(rejected)?;
+        if environment.is_platform() {
+            let revision = self.check_settings(environment, &changes).await?;
+            // What was judged together must be what comes into force together.
+            expected = expected.or(Some(revision));
+        } else if staged {
+            return Err(refuse(Refusal::invalid("staged", "is for settings of the platform: here, programs watch")));
+        }
         let id = environment.id();
-        let revise = Act::Revise { id: id.clone(), expected, changes, reason, rolled_back_to };
+        let revise = Act::Revise { id: id.clone(), expected, changes, reason, rolled_back_to, staged };
         let command = Command { scope: scope.clone(), act: revise };
         let attempt = |mut work: Work| {
             let (command, secrets, scope) = (command.clone(), secrets.clone(), scope.clone());
@@ -70,6 +80,35 @@ impl Configs {
         let (state, position) = self.0.commands.transact(&ctx.order(request_id), attempt).await.map_err(refuse)?;
         self.0.settle(ctx, position).await?;
         Ok((position, state.environment(&id).map_or(0, |environment| environment.revision())))
+    }
+
+    /// Refuses settings that no process could take over. Gives the revision that they were judged on top of.
+    async fn check_settings(&self, environment: &EnvironmentName, changes: &[Change]) -> Result<u32, Status> {
+        let (revision, mut values) = in_force(&self.0.query, environment).await?;
+        for change in changes {
+            match &change.value {
+                Some(_) if !self.0.settings.keys().iter().any(|known| known == change.key.as_str()) => {
+                    let known = self.0.settings.keys().join(", ");
+                    let problem = format!("is no setting that changes while the suite runs; these do: {known}");
+                    return Err(rejected(Rejection::ValueInvalid { key: change.key.clone(), problem }));
+                }
+                Some(value) => {
+                    let entry = InForce {
+                        value: value.clone(),
+                        origin: environment.clone(),
+                        revision,
+                        author: String::new(),
+                        set_micros: 0,
+                    };
+                    values.insert(change.key.clone(), entry);
+                }
+                None => drop(values.remove(&change.key)),
+            }
+        }
+        let values = values.into_iter().map(|(key, entry)| (key.to_string(), entry.value.value().clone())).collect();
+        let Some(problem) = self.0.settings.problem(&values) else { return Ok(revision) };
+        let key = changes.first().map_or_else(|| Key::stored(""), |change| change.key.clone());
+        Err(rejected(Rejection::ValueInvalid { key, problem }))
     }
 
     async fn told(&self, environment: &EnvironmentName, number: u32) -> Result<proto::ConfigRevision, Status> {
@@ -99,7 +138,8 @@ impl Configs {
             changes.push(Change { key, value });
         }
         let (expected, reason) = (seen(&request.etag)?, text("reason", &request.reason)?);
-        let revision = Revision { environment: &environment, expected, changes, reason, rolled_back_to: None };
+        let staged = request.staged;
+        let revision = Revision { environment: &environment, expected, changes, reason, rolled_back_to: None, staged };
         let (at, number) = self.revise(&ctx, &request.request_id, revision).await?;
         Ok(ctx.reply(self.told(&environment, number).await?, at))
     }
@@ -123,6 +163,7 @@ impl Configs {
                 changes,
                 reason: reason.clone(),
                 rolled_back_to: Some(request.revision),
+                staged: false,
             };
             match self.revise(&ctx, &request.request_id, revision).await {
                 Err(status) if asked.is_none() && attempt < ATTEMPTS_MAX && status.code() == tonic::Code::Aborted => {}
@@ -138,16 +179,14 @@ impl Configs {
     /// The revision an environment is at, and the changes that lead back to an earlier one.
     async fn way_back(&self, environment: &EnvironmentName, to: u32) -> Result<Option<(u32, Vec<Change>)>, Status> {
         let query = &self.0.query;
-        let Some(found) = query.environment(environment).await.map_err(refuse)?.filter(|found| !found.deleted) else {
-            return Err(rejected(Rejection::EnvironmentNotFound(environment.clone())));
-        };
-        let now = query.own_at(environment, found.revision).await.map_err(refuse)?;
+        let (revision, _) = in_force(query, environment).await?;
+        let now = query.own_at(environment, revision).await.map_err(refuse)?;
         let then = query.own_at(environment, to).await.map_err(refuse)?;
         let (Some(now), Some(then)) = (now, then) else { return Ok(None) };
         let gone = now.into_keys().filter(|key| !then.contains_key(key));
         let mut changes: Vec<Change> = gone.map(|key| Change { key, value: None }).collect();
         changes.extend(then.into_iter().map(|(key, entry)| Change { key, value: Some(entry.value) }));
-        Ok(Some((found.revision, changes)))
+        Ok(Some((revision, changes)))
     }
 }
 

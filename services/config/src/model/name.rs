@@ -12,8 +12,8 @@ newtype!(
     ProjectName, "project name", |text| has_shape(text, "projects/*")
 );
 newtype!(
-    /// `projects/{project}/environments/{environment}`
-    EnvironmentName, "environment name", |text| has_shape(text, "projects/*/environments/*")
+    /// `projects/{project}/environments/{environment}`, or `environments/platform` for the settings of the suite itself.
+    EnvironmentName, "environment name", |text| text == PLATFORM || has_shape(text, "projects/*/environments/*")
 );
 newtype!(
     /// An id that people choose: 2 to 63 lower case letters, digits and dashes, beginning with a letter and not ending
@@ -60,10 +60,27 @@ pub struct VersionName {
     pub number: Option<u32>,
 }
 
+/// Where the settings of the suite itself are.
+const PLATFORM: &str = "environments/platform";
+
 impl EnvironmentName {
     /// An environment of a scope.
     pub fn of(scope: &Name, id: &EnvironmentId) -> Self {
-        Self::stored(format!("{scope}/environments/{id}"))
+        if scope.is_root() {
+            Self::stored(format!("environments/{id}"))
+        } else {
+            Self::stored(format!("{scope}/environments/{id}"))
+        }
+    }
+
+    /// That of the settings of the suite itself.
+    pub fn platform() -> Self {
+        Self::stored(PLATFORM)
+    }
+
+    /// Whether it is that one.
+    pub fn is_platform(&self) -> bool {
+        self.as_str() == PLATFORM
     }
 
     /// Where it lies, and its entries with it: `projects/{project}`.

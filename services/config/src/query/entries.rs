@@ -28,7 +28,9 @@ impl Query {
     ) -> Result<Option<(u32, BTreeMap<Key, InForce>)>, QueryFault> {
         let environment = environment.clone();
         self.ask(move |db| {
-            let Some((revision, mut inherits)) = standing(db, &environment)? else { return Ok(None) };
+            let Some((revision, mut inherits)) = standing(db, &environment)? else {
+                return Ok(environment.is_platform().then(|| (0, BTreeMap::new())));
+            };
             let mut entries = own(db, &environment)?;
             for _ in 0..DEPTH_MAX {
                 if inherits.is_empty() {
@@ -53,7 +55,10 @@ impl Query {
     ) -> Result<Option<BTreeMap<Key, InForce>>, QueryFault> {
         let environment = environment.clone();
         self.ask(move |db| {
-            let is_known = standing(db, &environment)?.is_some_and(|(last, _)| revision <= last);
+            let is_known = match standing(db, &environment)? {
+                Some((last, _)) => revision <= last,
+                None => environment.is_platform() && revision == 0,
+            };
             if !is_known {
                 return Ok(None);
             }

@@ -5,7 +5,7 @@ use cairn_kernel::Name;
 use prost::Message;
 
 use super::{kinds, malformed, read};
-use crate::model::scope::{Change, Event, Happened, Scope};
+use crate::model::scope::{Change, Event, Happened, Scope, Step};
 use crate::model::{EnvironmentId, EnvironmentName, Json, Key, Text};
 
 kinds! {
@@ -14,6 +14,9 @@ kinds! {
     REVISED = ConfigurationRevised;
     SCHEMA_DECLARED = SchemaDeclared;
     SCHEMA_WITHDRAWN = SchemaWithdrawn;
+    ROLLOUT_BEGUN = RolloutBegun;
+    ROLLOUT_FINISHED = RolloutFinished;
+    ROLLOUT_ABANDONED = RolloutAbandoned;
 }
 
 impl Stored for Scope {
@@ -32,7 +35,7 @@ impl Stored for Scope {
             Happened::EnvironmentDeleted(id) => {
                 (ENVIRONMENT_DELETED, proto::EnvironmentDeleted { environment: environment(id) }.encode_to_vec())
             }
-            Happened::Revised { id, revision, changes, reason, rolled_back_to } => {
+            Happened::Revised { id, revision, changes, reason, rolled_back_to, staged } => {
                 let set = |Change { key, value }: &Change| {
                     let value = value.as_ref()?.text().to_owned();
                     Some(proto::EntrySet { key: key.to_string(), value })
@@ -45,8 +48,25 @@ impl Stored for Scope {
                     removed_keys: removed.map(|change| change.key.to_string()).collect(),
                     reason: reason.to_string(),
                     rolled_back_to: *rolled_back_to,
+                    staged: *staged,
                 };
                 (REVISED, revised.encode_to_vec())
+            }
+            Happened::Reported { id, revision, replica, step } => {
+                let (environment, revision, replica) = (environment(id), *revision, replica.clone());
+                match step {
+                    Step::Begun => {
+                        (ROLLOUT_BEGUN, proto::RolloutBegun { environment, revision, replica }.encode_to_vec())
+                    }
+                    Step::Finished => {
+                        (ROLLOUT_FINISHED, proto::RolloutFinished { environment, revision, replica }.encode_to_vec())
+                    }
+                    Step::Abandoned(reason) => {
+                        let reason = reason.clone();
+                        let abandoned = proto::RolloutAbandoned { environment, revision, replica, reason };
+                        (ROLLOUT_ABANDONED, abandoned.encode_to_vec())
+                    }
+                }
             }
             Happened::SchemaDeclared { key, schema: json } => {
                 let json = json.text().to_owned();
@@ -87,8 +107,24 @@ impl Stored for Scope {
                     changes,
                     reason: Text::stored(revised.reason),
                     rolled_back_to: revised.rolled_back_to,
+                    staged: revised.staged,
                 };
                 (revised.environment, change)
+            }
+            ROLLOUT_BEGUN => {
+                let proto::RolloutBegun { environment, revision, replica } = read(payload)?;
+                let id = EnvironmentId::stored(last(&environment));
+                (environment, Happened::Reported { id, revision, replica, step: Step::Begun })
+            }
+            ROLLOUT_FINISHED => {
+                let proto::RolloutFinished { environment, revision, replica } = read(payload)?;
+                let id = EnvironmentId::stored(last(&environment));
+                (environment, Happened::Reported { id, revision, replica, step: Step::Finished })
+            }
+            ROLLOUT_ABANDONED => {
+                let proto::RolloutAbandoned { environment, revision, replica, reason } = read(payload)?;
+                let id = EnvironmentId::stored(last(&environment));
+                (environment, Happened::Reported { id, revision, replica, step: Step::Abandoned(reason) })
             }
             SCHEMA_DECLARED => {
                 let proto::SchemaDeclared { schema, json } = read(payload)?;

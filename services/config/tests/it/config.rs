@@ -79,25 +79,23 @@ async fn environments_inherit_and_differ_and_the_difference_is_told_s4_123() {
     assert_eq!(pairs(&dev), [("batch.size".into(), number(8.0)), ("region".into(), text("eu"))]);
     assert_eq!(dev.entries[1].origin, environment("base"));
 
-    let diff = proto::DiffConfigRequest {
-        environment: environment("dev"),
-        other: environment("prod"),
-        ..Default::default()
-    };
+    let diff =
+        proto::DiffConfigRequest { environment: environment("dev"), other: environment("prod"), ..Default::default() };
     let differences = suite.config().diff_config(suite.admin(diff.clone())).await.unwrap().into_inner().differences;
     assert_eq!(differences.len(), 1);
     let difference = &differences[0];
-    assert_eq!((difference.key.as_str(), &difference.left, &difference.right), ("batch.size", &Some(number(8.0)), &Some(number(32.0))));
+    assert_eq!(
+        (difference.key.as_str(), &difference.left, &difference.right),
+        ("batch.size", &Some(number(8.0)), &Some(number(32.0)))
+    );
     assert_eq!((&difference.left_origin, &difference.right_origin), (&environment("dev"), &environment("base")));
     // Who may see one side only is told of neither.
     let of_dev = suite.user("roles/viewer", &environment("dev")).await;
     let refused = suite.config().diff_config(suite.by(&of_dev, diff)).await.unwrap_err();
     assert_eq!(refused.code(), Code::PermissionDenied);
 
-    let unset = proto::DeleteEntryRequest {
-        name: format!("{}/entries/batch.size", environment("dev")),
-        ..Default::default()
-    };
+    let unset =
+        proto::DeleteEntryRequest { name: format!("{}/entries/batch.size", environment("dev")), ..Default::default() };
     suite.config().delete_entry(suite.admin(unset)).await.unwrap();
     assert_eq!(pairs(&get(&suite, "dev", "").await)[0].1, number(32.0), "what is inherited counts again");
 }
@@ -145,11 +143,8 @@ async fn every_change_is_a_revision_that_can_be_read_compared_and_gone_back_to_s
     let refused = suite.config().roll_back_config(suite.admin(back(9))).await.unwrap_err();
     assert_eq!(reason(&refused), "CONFIG_REVISION_NOT_FOUND");
 
-    let list = proto::ListConfigRevisionsRequest {
-        environment: environment("dev"),
-        page_size: 3,
-        ..Default::default()
-    };
+    let list =
+        proto::ListConfigRevisionsRequest { environment: environment("dev"), page_size: 3, ..Default::default() };
     let page = suite.config().list_config_revisions(suite.admin(list)).await.unwrap().into_inner();
     let numbers: Vec<u32> = page.revisions.iter().map(|revision| revision.revision).collect();
     assert_eq!((numbers, page.next_page_token.is_empty()), (vec![4, 3, 2], false));

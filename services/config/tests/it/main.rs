@@ -3,4 +3,5 @@
 
 mod config;
 mod secrets;
+mod settings;
 mod suite;

@@ -50,7 +50,10 @@ async fn a_secret_is_written_read_by_version_and_destroyed_s4_125_s4_131() {
     let made = suite.secrets().create_secret(suite.admin(create(Some("one")))).await.unwrap().into_inner();
     assert_eq!((made.name.as_str(), made.latest_version, made.description.as_str()), (SECRET, 1, "for the bank"));
     let added = suite.secrets().create_secret_version(suite.admin(add("two"))).await.unwrap().into_inner();
-    assert_eq!((added.name.clone(), added.state(), added.creator.as_str()), (version("2"), State::Enabled, "users/admin"));
+    assert_eq!(
+        (added.name.clone(), added.state(), added.creator.as_str()),
+        (version("2"), State::Enabled, "users/admin")
+    );
     assert_eq!(access(&suite, "users/admin", "1").await.unwrap(), (version("1"), "one".into()));
     assert_eq!(access(&suite, "users/admin", "latest").await.unwrap(), (version("2"), "two".into()));
 
@@ -63,11 +66,8 @@ async fn a_secret_is_written_read_by_version_and_destroyed_s4_125_s4_131() {
     suite.secrets().enable_secret_version(suite.admin(enable)).await.unwrap();
     assert_eq!(access(&suite, "users/admin", "latest").await.unwrap().1, "two");
 
-    let destroy = || proto::DestroySecretVersionRequest {
-        name: version("1"),
-        reason: "it leaked".into(),
-        ..Default::default()
-    };
+    let destroy =
+        || proto::DestroySecretVersionRequest { name: version("1"), reason: "it leaked".into(), ..Default::default() };
     for _ in 0..2 {
         let destroyed = suite.secrets().destroy_secret_version(suite.admin(destroy())).await.unwrap().into_inner();
         assert_eq!(destroyed.state(), State::Destroyed);

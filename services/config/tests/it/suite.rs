@@ -58,7 +58,7 @@ impl Ground {
             clock,
         };
         let auth = cairn_auth::mount(&deps, self.folder()).unwrap();
-        let config = cairn_config::mount(&deps, sealer).unwrap();
+        let config = cairn_config::mount(&deps, sealer, Arc::new(Known)).unwrap();
         let guard = GuardLayer::new(&deps, Limits::default()).unwrap();
         let process = InProcess::new(guard, [auth.routes, config.routes]);
         let suite = Suite { ground: self.clone(), deps, process };
@@ -94,12 +94,8 @@ impl Suite {
     pub async fn user(&self, role: &str, resource: &str) -> String {
         let created = self.admin(CreateUserRequest { user: Some(User::default()), request_id: String::new() });
         let name = UserServiceClient::new(self.process.clone()).create_user(created).await.unwrap().into_inner().name;
-        let binding = Binding {
-            principal: name.clone(),
-            role: role.into(),
-            resource: resource.into(),
-            ..Default::default()
-        };
+        let binding =
+            Binding { principal: name.clone(), role: role.into(), resource: resource.into(), ..Default::default() };
         let request = self.admin(CreateBindingRequest { binding: Some(binding), request_id: String::new() });
         AccessServiceClient::new(self.process.clone()).create_binding(request).await.unwrap();
         name
@@ -131,4 +127,18 @@ impl Suite {
 /// Why a call was refused.
 pub fn reason(status: &Status) -> String {
     status.get_details_error_info().map(|info| info.reason).unwrap_or_default()
+}
+
+/// Two settings of a suite that there is none of.
+pub struct Known;
+
+impl cairn_config::Settings for Known {
+    fn keys(&self) -> Vec<String> {
+        vec!["test.level".to_owned(), "test.rate".to_owned()]
+    }
+
+    fn problem(&self, values: &std::collections::BTreeMap<String, serde_json::Value>) -> Option<String> {
+        let rate = values.get("test.rate")?;
+        (!rate.is_u64()).then(|| "test.rate must be a whole number".to_owned())
+    }
 }

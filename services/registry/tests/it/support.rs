@@ -49,7 +49,15 @@ impl Service {
         let commands = Commands::new(Arc::clone(&log), Arc::new(clock.clone()), 64 << 20);
         let now = Arc::new(clock.clone());
         let past = AsOfReads::none(Arc::clone(&log), now.clone());
-        let tools = hooks::open(&log, commands.clone(), now.clone(), folder.path(), hooks::Config::default(), sealer(folder.path())).unwrap();
+        let tools = hooks::open(
+            &log,
+            commands.clone(),
+            now.clone(),
+            folder.path(),
+            hooks::Config::default(),
+            sealer(folder.path()),
+        )
+        .unwrap();
         let objects = objects();
         let (app, [view, _]) = open(log, commands, now, folder.path(), past, config, tools, objects.clone()).unwrap();
         Self { app, view, store, objects, clock, _folder: folder }

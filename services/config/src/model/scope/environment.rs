@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 
 use cairn_kernel::Name;
 
+use super::Stage;
 use crate::model::{EnvironmentId, EnvironmentName, Json, Key, Rejection};
 
 /// Most changes of one revision.
@@ -14,6 +15,13 @@ pub struct Environment {
     pub(super) inherits: Option<EnvironmentId>,
     pub(super) revision: u32,
     pub(super) entries: BTreeMap<Key, Json>,
+    /// What takes the last revision back. Nothing, if that took one back itself: two processes that are not well would
+    /// hand a bad value to each other for ever.
+    pub(super) undo: Vec<Change>,
+    /// The next revision takes this one back.
+    pub(super) is_abandoned: bool,
+    /// Of a last revision that one process tries first: how far that is.
+    pub(super) stage: Option<Stage>,
 }
 
 /// What a revision does to one key.
@@ -36,6 +44,11 @@ impl Environment {
             return Ok(());
         }
         Err(Rejection::EnvironmentStale { environment: EnvironmentName::of(scope, id), revision: self.revision })
+    }
+
+    /// What a key was before a change of it.
+    pub(super) fn before(&self, change: &Change) -> Change {
+        Change { key: change.key.clone(), value: self.entries.get(&change.key).cloned() }
     }
 
     pub(super) fn apply(&mut self, change: &Change) {

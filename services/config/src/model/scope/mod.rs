@@ -3,6 +3,7 @@
 
 mod environment;
 mod revise;
+mod rollout;
 
 use std::collections::BTreeMap;
 
@@ -12,6 +13,7 @@ use super::schema::{Judge, SCHEMA_BYTES_MAX};
 use super::{EnvironmentId, EnvironmentName, Json, Key, Rejection, Text};
 
 pub use environment::{CHANGES_MAX, Change, Environment};
+pub use rollout::{Stage, Step};
 
 /// Environments of one project, deleted ones counted.
 const ENVIRONMENTS_MAX: usize = 100;
@@ -53,6 +55,15 @@ pub enum Act {
         changes: Vec<Change>,
         reason: Text,
         rolled_back_to: Option<u32>,
+        /// One process tries it first.
+        staged: bool,
+    },
+    /// A process says how it fares with a revision.
+    Report {
+        id: EnvironmentId,
+        revision: u32,
+        replica: String,
+        step: Step,
     },
     DeclareSchema {
         key: Key,
@@ -70,14 +81,39 @@ pub struct Event {
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Happened {
-    EnvironmentCreated { id: EnvironmentId, inherits: Option<EnvironmentId>, description: Text },
+    EnvironmentCreated {
+        id: EnvironmentId,
+        inherits: Option<EnvironmentId>,
+        description: Text,
+    },
     EnvironmentDeleted(EnvironmentId),
-    Revised { id: EnvironmentId, revision: u32, changes: Vec<Change>, reason: Text, rolled_back_to: Option<u32> },
-    SchemaDeclared { key: Key, schema: Json },
+    Revised {
+        id: EnvironmentId,
+        revision: u32,
+        changes: Vec<Change>,
+        reason: Text,
+        rolled_back_to: Option<u32>,
+        staged: bool,
+    },
+    Reported {
+        id: EnvironmentId,
+        revision: u32,
+        replica: String,
+        step: Step,
+    },
+    SchemaDeclared {
+        key: Key,
+        schema: Json,
+    },
     SchemaWithdrawn(Key),
 }
 
 impl Scope {
+    /// What the settings of the suite itself are, where they were ever changed.
+    pub fn platform(&self) -> Option<&Environment> {
+        self.environment(&EnvironmentName::platform().id())
+    }
+
     /// An environment that is there.
     pub fn environment(&self, id: &EnvironmentId) -> Option<&Environment> {
         self.environments.get(id).filter(|environment| environment.is_there)
@@ -159,18 +195,26 @@ impl Aggregate for Scope {
     type Rejection = Rejection;
 
     fn decide(&self, Command { scope, act }: Command) -> Result<Vec<Event>, Rejection> {
+        if let Act::Report { id, revision, replica, step } = act {
+            let reported = self.report(&id, revision, replica, step);
+            return Ok(reported.into_iter().map(|change| Event { scope: scope.clone(), change }).collect());
+        }
         let change = match act {
             Act::CreateEnvironment { id, inherits, description } => {
                 Some(self.create(&scope, id, inherits, description)?)
             }
             Act::DeleteEnvironment { id, expected } => self.delete(&scope, id, expected)?,
-            Act::Revise { id, expected, changes, reason, rolled_back_to } => {
-                let environment = self.living(&scope, &id)?;
+            Act::Report { .. } => None,
+            Act::Revise { id, expected, changes, reason, rolled_back_to, staged } => {
+                // That of the platform is there without being made.
+                let nothing = Environment::default();
+                let environment =
+                    if scope.is_root() { self.environment(&id).unwrap_or(&nothing) } else { self.living(&scope, &id)? };
                 environment.check(&scope, &id, expected)?;
                 let changes = environment.revise(changes, &self.schemas)?;
                 let revision = environment.revision + 1;
                 let is_changed = !changes.is_empty();
-                is_changed.then(|| Happened::Revised { id, revision, changes, reason, rolled_back_to })
+                is_changed.then(|| Happened::Revised { id, revision, changes, reason, rolled_back_to, staged })
             }
             Act::DeclareSchema { key, schema } => self.declare(&scope, key, schema)?,
             Act::WithdrawSchema(key) => self.schemas.contains_key(&key).then_some(Happened::SchemaWithdrawn(key)),
@@ -191,10 +235,20 @@ impl Aggregate for Scope {
                     environment.entries.clear();
                 }
             }
-            Happened::Revised { id, revision, changes, .. } => {
+            Happened::Revised { id, revision, changes, staged, .. } => {
                 let environment = self.environments.entry(id.clone()).or_default();
+                environment.is_there |= event.scope.is_root();
                 environment.revision = *revision;
+                let undo = changes.iter().map(|change| environment.before(change)).collect();
+                environment.undo = if environment.is_abandoned { vec![] } else { undo };
+                environment.is_abandoned = false;
+                environment.stage = staged.then(Stage::default);
                 changes.iter().for_each(|change| environment.apply(change));
+            }
+            Happened::Reported { id, revision, replica, step } => {
+                if let Some(environment) = self.environments.get_mut(id) {
+                    environment.note(*revision, replica, step);
+                }
             }
             Happened::SchemaDeclared { key, schema } => {
                 self.schemas.insert(key.clone(), schema.clone());

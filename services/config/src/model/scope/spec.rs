@@ -3,7 +3,7 @@ use cairn_testkit::given;
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::{Act, Change, Command, Event, Happened, Scope};
+use super::{Act, Change, Command, Event, Happened, Scope, Step};
 use crate::model::{EnvironmentId, EnvironmentName, Json, Key, Rejection, Text};
 
 fn scope() -> Name {
@@ -49,12 +49,12 @@ fn unset(name: &str) -> Change {
 
 fn revise(environment: &str, expected: Option<u32>, changes: Vec<Change>) -> Command {
     let (id, reason) = (id(environment), Text::stored("why"));
-    ask(Act::Revise { id, expected, changes, reason, rolled_back_to: None })
+    ask(Act::Revise { id, expected, changes, reason, rolled_back_to: None, staged: false })
 }
 
 fn revised(environment: &str, revision: u32, changes: Vec<Change>) -> Event {
     let (id, reason) = (id(environment), Text::stored("why"));
-    happened(Happened::Revised { id, revision, changes, reason, rolled_back_to: None })
+    happened(Happened::Revised { id, revision, changes, reason, rolled_back_to: None, staged: false })
 }
 
 fn declare(name: &str, schema: serde_json::Value) -> Command {
@@ -163,6 +163,62 @@ fn an_environment_that_is_made_again_counts_on_and_begins_empty() {
         2,
         vec![set("a", json!(1))],
     )]);
+}
+
+fn staged(revision: u32, changes: Vec<Change>) -> Event {
+    let (id, reason) = (id("platform"), Text::stored("why"));
+    let change = Happened::Revised { id, revision, changes, reason, rolled_back_to: None, staged: true };
+    Event { scope: Name::ROOT, change }
+}
+
+fn report(replica: &str, revision: u32, step: Step) -> Command {
+    let act = Act::Report { id: id("platform"), revision, replica: replica.to_owned(), step };
+    Command { scope: Name::ROOT, act }
+}
+
+fn reported(replica: &str, revision: u32, step: Step) -> Event {
+    let change = Happened::Reported { id: id("platform"), revision, replica: replica.to_owned(), step };
+    Event { scope: Name::ROOT, change }
+}
+
+#[test]
+fn a_staged_revision_counts_for_whoever_tries_it_and_then_for_all() {
+    let begun = [staged(1, vec![set("a", json!(1))])];
+    given::<Scope>(begun.clone()).when(report("one", 1, Step::Begun)).then([reported("one", 1, Step::Begun)]);
+    given::<Scope>(begun.clone()).when(report("one", 1, Step::Finished)).nothing();
+    let tried = [begun[0].clone(), reported("one", 1, Step::Begun)];
+    given::<Scope>(tried.clone()).when(report("other", 1, Step::Begun)).nothing();
+    given::<Scope>(tried.clone()).when(report("other", 1, Step::Finished)).nothing();
+    given::<Scope>(tried.clone()).when(report("one", 7, Step::Finished)).nothing();
+    given::<Scope>(tried.clone()).when(report("one", 1, Step::Finished)).then([reported("one", 1, Step::Finished)]);
+    let counts =
+        |history: &[Event], replica: &str| Scope::replay(history).platform().unwrap().values_for(replica).len();
+    assert_eq!((counts(&begun, "one"), counts(&tried, "one"), counts(&tried, "other")), (0, 1, 0));
+    let finished = [tried[0].clone(), tried[1].clone(), reported("one", 1, Step::Finished)];
+    assert_eq!(counts(&finished, "other"), 1);
+}
+
+#[test]
+fn a_revision_that_somebody_is_not_well_with_is_taken_back_once() {
+    let history =
+        [staged(1, vec![set("a", json!(1)), set("b", json!(2))]), staged(2, vec![set("a", json!(9)), unset("b")])];
+    let abandoned = || Step::Abandoned("too hot".to_owned());
+    let back = Happened::Revised {
+        id: id("platform"),
+        revision: 3,
+        changes: vec![set("a", json!(1)), set("b", json!(2))],
+        reason: Text::stored("one was not well with revision 2"),
+        rolled_back_to: Some(1),
+        staged: false,
+    };
+    let back = Event { scope: Name::ROOT, change: back };
+    given::<Scope>(history.clone())
+        .when(report("one", 2, abandoned()))
+        .then([reported("one", 2, abandoned()), back.clone()]);
+    given::<Scope>(history.clone()).when(report("one", 1, abandoned())).nothing();
+    let taken = [history[0].clone(), history[1].clone(), reported("one", 2, abandoned()), back];
+    given::<Scope>(taken.clone()).when(report("other", 2, abandoned())).nothing();
+    given::<Scope>(taken).when(report("other", 3, abandoned())).nothing();
 }
 
 fn any_command() -> impl Strategy<Value = Command> {
