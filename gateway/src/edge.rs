@@ -29,7 +29,7 @@ use crate::problem::{Form, Problem};
 use crate::route::Router;
 use crate::upload::Upload;
 use crate::upstream::Upstream;
-use crate::{Config, raw, transcode};
+use crate::{Config, raw, retiring, transcode};
 
 /// Everything a request passes on its way in and out. One per process, shared by both ports.
 pub struct Edge {
@@ -102,10 +102,12 @@ impl Edge {
         let is_conditional = parts.headers.contains_key(header::IF_MATCH);
         let accepts_details = Form::accepts_details(&parts.headers);
         let mut dialect = dialect_of(parts.uri.path());
+        let mut method = None;
 
         let answered = match self.enter(parts, source, &trace, &mut line).await {
             Ok(Entered::Visit(visit)) => {
                 dialect = visit.route.method.dialect;
+                method = Some(visit.route.method);
                 self.serve(*visit, body).await
             }
             Ok(Entered::Answered(response)) => Ok(response),
@@ -131,6 +133,9 @@ impl Edge {
             response.headers_mut().extend(told);
             response
         });
+        if let Some(method) = method {
+            retiring::tell(method, response.headers_mut());
+        }
         if let Ok(id) = HeaderValue::from_str(&trace.request_id) {
             response.headers_mut().insert("x-request-id", id);
         }
@@ -232,8 +237,10 @@ impl Edge {
         headers.extend(text("etag").map(|etag| (header::ETAG, format!("\"{etag}\""))));
         if success == Success::Created {
             *response.status_mut() = StatusCode::CREATED;
-            // A resource name is its own path.
-            headers.extend(text("name").map(|name| (header::LOCATION, format!("/api/v1/{name}"))));
+            // A resource name is its own path, under the version that it was made by.
+            let path = visit.route.binding.template.as_str();
+            let version = path.strip_prefix("/api/").and_then(|rest| rest.split('/').next()).unwrap_or("v1");
+            headers.extend(text("name").map(|name| (header::LOCATION, format!("/api/{version}/{name}"))));
         }
         for (name, value) in headers {
             if let Ok(value) = HeaderValue::from_str(&value) {

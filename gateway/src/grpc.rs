@@ -18,8 +18,8 @@ use tracing::{Instrument, info, info_span};
 use crate::caller::{self, Trace};
 use crate::edge::Edge;
 use crate::intake::{Broken, Intake, Limit};
-use crate::limit;
 use crate::open::{Slot, held};
+use crate::{limit, retiring};
 
 /// The gRPC port: calls pass as the bytes they are, once it is known who makes them.
 #[derive(Clone)]
@@ -79,6 +79,9 @@ impl Passage {
                 response
             });
             allowance::tell(&counted.standings, response.headers_mut());
+            if let Some(method) = self.edge.contract.method(&path) {
+                retiring::tell(method, response.headers_mut());
+            }
             response.map(|body| held(body, counted.slot))
         }
         .instrument(span)

@@ -23,6 +23,7 @@ mod open;
 mod paced;
 mod problem;
 mod raw;
+mod retiring;
 mod route;
 mod server;
 mod timed;

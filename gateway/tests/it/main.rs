@@ -17,4 +17,5 @@ mod raw;
 mod rest;
 mod slow;
 mod things;
+mod versions;
 mod world;

@@ -93,7 +93,7 @@ impl Things {
         const V1: &str = "cairn.things.v1.";
         let input = |name: &str| format!("{V1}{name}");
         match path.rsplit('/').next().unwrap() {
-            "GetThing" | "ArchiveThing" | "FoundThing" | "DropThing" => {
+            "GetThing" | "GetRetiredThing" | "ArchiveThing" | "FoundThing" | "DropThing" => {
                 let message = self.note(&path, &input("GetThingRequest"), &request);
                 if path.ends_with("ArchiveThing") {
                     self.seen.lock().pop();

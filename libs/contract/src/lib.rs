@@ -16,6 +16,7 @@ pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descrip
 pub mod docs;
 
 mod contract;
+mod deprecation;
 mod event;
 mod method;
 mod options;
@@ -27,6 +28,7 @@ mod wire;
 mod writes;
 
 pub use contract::{Contract, Permission, Violations};
+pub use deprecation::Deprecation;
 pub use event::{EventFault, EventType};
 pub use method::{Binding, Method};
 pub use options::Declared;

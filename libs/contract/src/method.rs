@@ -9,7 +9,7 @@ use crate::options::{Declared, enum_option, message_option};
 use crate::redact::holds_sensitive;
 use crate::resource::{Resource, ResourceFault};
 use crate::template::Template;
-use crate::{EventType, writes};
+use crate::{Deprecation, EventType, deprecation, writes};
 
 /// One RPC and everything the contract says of it.
 #[derive(Clone, Debug)]
@@ -52,6 +52,8 @@ pub struct Method {
     pub success: Success,
     /// Of a stream: where each message says where it stands, and how a request begins behind it.
     pub cursor: Option<Cursor>,
+    /// That it will be gone, if it will.
+    pub deprecation: Option<Deprecation>,
     /// The method itself: its messages and whether it streams.
     pub descriptor: MethodDescriptor,
     resource_parts: Resource,
@@ -132,6 +134,7 @@ impl Method {
         {
             fault("has a cursor, but is no stream, or names a field that is neither text nor an unsigned number");
         }
+        let deprecation = deprecation::read(descriptor, &mut fault);
         let (events, unwritten) = writes::read(descriptor, is_read(descriptor), events, &mut fault);
         let resource_parts =
             Resource::parse(&access.resource, &descriptor.input(), dialect).unwrap_or_else(|problem| {
@@ -174,6 +177,7 @@ impl Method {
             dialect,
             success,
             cursor,
+            deprecation,
             descriptor: descriptor.clone(),
             resource_parts,
         })

@@ -182,3 +182,31 @@ fn an_event_that_could_be_several_is_not_guessed_s3_57() {
     let named = twice.replace("'Fed', ", "");
     assert_eq!(load(&named).unwrap().methods()[0].events, ["cairn.zoo.v1.LionFed", "cairn.zoo.v1.Cub.Fed"]);
 }
+
+#[test]
+fn the_end_of_a_method_is_a_day_and_its_successor_a_method() {
+    let method = |deprecation: &str| {
+        format!(
+            r#"// Gets.
+rpc GetLion(Lion) returns (Lion) {{
+option idempotency_level = NO_SIDE_EFFECTS;
+option (google.api.http) = {{ get: "/api/v1/lions" }};
+option (cairn.options.v1.access) = {{ public: true audit: AUDIT_NONE }};
+option (cairn.options.v1.deprecation) = {{ {deprecation} }};
+}}"#
+        )
+    };
+    let whole = r#"since: "2026-01-31" sunset: "2027-01-31" successor: "cairn.zoo.v1.ZooService/GetLion""#;
+    let contract = load(&with_method(&method(whole))).unwrap();
+    let end = contract.methods()[0].deprecation.clone().unwrap();
+    assert_eq!((end.since, end.sunset), (1_769_817_600, Some(1_801_353_600)));
+    for (wrong, says) in [
+        (r#"since: "soon""#, "not since a day"),
+        (r#"since: "2026-01-31" sunset: "2026-01-31""#, "no day after"),
+        (r#"since: "2026-01-31" sunset: "never""#, "no day after"),
+        (r#"since: "2026-01-31" successor: "cairn.zoo.v2.ZooService/GetLion""#, "no method of the contract"),
+    ] {
+        let faults = faults(&method(wrong));
+        assert!(faults.len() == 1 && faults[0].contains(says), "{wrong}: {faults:?}");
+    }
+}

@@ -38,6 +38,7 @@ fn row(method: &Method, binding: &Binding) -> [String; 7] {
         (method.is_filtered, "filtered"),
         (method.descriptor.is_client_streaming(), "upload"),
         (method.descriptor.is_server_streaming(), "stream"),
+        (method.deprecation.is_some(), "deprecated"),
     ];
     let or = |text: &str, otherwise: &str| if text.is_empty() { otherwise.to_owned() } else { text.to_owned() };
     [

@@ -41,6 +41,9 @@ pub fn describe(method: &Method, binding: &Binding, at: usize, path: &Path, sche
             "events": method.events,
         },
     });
+    if method.deprecation.is_some() {
+        operation["deprecated"] = json!(true);
+    }
     if method.is_public {
         operation["security"] = json!([]);
     }
