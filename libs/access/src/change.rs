@@ -3,10 +3,18 @@ use cairn_eventstore::{DecodeFault, Recorded};
 use cairn_kernel::{Name, Time};
 use prost::Message;
 
-use crate::{Digest, Form, Grant, KeyRecord, Roles, Standing};
+use crate::{Credential, Digest, Form, Grant, KeyRecord, Roles, Standing};
 
 /// Categories of the streams that access follows.
-pub const CATEGORIES: [&str; 5] = ["auth.project", "auth.user", "auth.service_account", "auth.key", "auth.binding"];
+pub const CATEGORIES: [&str; 7] = [
+    "auth.project",
+    "auth.user",
+    "auth.service_account",
+    "auth.key",
+    "auth.binding",
+    "auth.session",
+    "auth.signing_keys",
+];
 
 /// Where auth's events are declared.
 const PACKAGE: &str = "cairn.auth.events.v1.";
@@ -49,6 +57,20 @@ pub enum Change {
         principal: String,
         resource: Name,
         binding: String,
+    },
+    /// Tokens may be given out for something that is no API key.
+    CredentialGiven {
+        id: String,
+        credential: Credential,
+        /// When: what has ended by then may be forgotten.
+        now: Time,
+    },
+    CredentialRevoked {
+        id: String,
+    },
+    /// Access tokens are signed with another key.
+    SigningKeyIs {
+        kid: String,
     },
     /// Nothing: titles, profiles.
     Nothing,
@@ -113,6 +135,22 @@ impl Change {
                 let resource = name(&event.resource, recorded)?;
                 Ok(Self::Withdrawn { principal: event.principal, resource, binding: event.binding })
             }
+            "SessionStarted" => {
+                let event = decode::<events::SessionStarted>(recorded)?;
+                let credential = Credential {
+                    owner: event.owner,
+                    key: Some(key_id(&event.api_key)).filter(|key| !key.is_empty()),
+                    expire_time: event.expire_time.map(time),
+                    is_revoked: false,
+                };
+                Ok(Self::CredentialGiven { id: key_id(&event.session), credential, now: recorded.time })
+            }
+            "SessionRevoked" => {
+                Ok(Self::CredentialRevoked { id: key_id(&decode::<events::SessionRevoked>(recorded)?.session) })
+            }
+            "SigningKeysRotated" => {
+                Ok(Self::SigningKeyIs { kid: decode::<events::SigningKeysRotated>(recorded)?.current })
+            }
             _ => Ok(Self::Nothing),
         }
     }
@@ -165,7 +203,7 @@ fn digest(digest: Option<events::KeyDigest>, recorded: &Recorded) -> Result<Dige
     Ok(Digest { form, bytes: digest.digest.to_vec(), pepper: digest.pepper })
 }
 
-/// A key's public id: the end of its name.
+/// A key's or a session's id: the end of its name.
 fn key_id(name: &str) -> String {
     name.rsplit('/').next().unwrap_or_default().to_owned()
 }

@@ -76,7 +76,7 @@ pub fn facts(world: &World, question: &Question<'_>, denial: Denial) -> Facts {
         is_expired: !grant.is_current(now),
         grant: grant.clone(),
     });
-    let key = principal.credential.as_deref().and_then(|id| world.key(id));
+    let key = principal.credential.as_deref().and_then(|id| world.holding(id, &principal.name, now)).flatten();
     Facts {
         denial,
         grants: grants.collect(),
@@ -110,10 +110,7 @@ impl<'a> Caller<'a> {
         }
         let key = match &principal.credential {
             None => None,
-            Some(id) => {
-                let key = world.key(id).filter(|key| !key.is_revoked && !key.has_expired(now) && key.owner == name);
-                Some(&**key.ok_or(Denial::PrincipalDisabled)?)
-            }
+            Some(id) => world.holding(id, name, now).ok_or(Denial::PrincipalDisabled)?.map(|key| &**key),
         };
         // A scope that is no name narrows to nothing; dropping it must not widen.
         let scopes = principal.scopes.iter().filter_map(|scope| scope.parse().ok()).collect();

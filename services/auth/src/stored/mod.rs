@@ -3,9 +3,15 @@
 
 mod administrators;
 mod binding;
+mod device_login;
+mod identity;
+mod identity_provider;
 mod key;
+mod oauth_client;
 mod project;
 mod service_account;
+mod session;
+mod signing_keys;
 mod user;
 
 use cairn_eventstore::DecodeFault;
