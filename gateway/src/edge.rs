@@ -14,7 +14,7 @@ use http::{HeaderValue, Method as Verb, Request, Response, StatusCode, header};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, info_span};
 
-use crate::authn::Authenticator;
+use crate::authn::{Authenticator, Origin};
 use crate::call::{Answer, Body as BodyKind};
 use crate::caller::{self, Trace};
 use crate::enter::{Entered, Visit};
@@ -48,6 +48,7 @@ impl Edge {
         contract: &'static Contract,
         access: Arc<Access>,
         upstream: Upstream,
+        origin: Origin,
     ) -> Result<Self, Vec<String>> {
         let problems = config.problems();
         if !problems.is_empty() {
@@ -55,7 +56,7 @@ impl Edge {
         }
         Ok(Self {
             router: Router::new(contract)?,
-            authenticator: Authenticator::new(access),
+            authenticator: Authenticator::new(access, origin),
             rates: Rates::new(&config),
             closing: CancellationToken::new(),
             config,

@@ -70,7 +70,7 @@ impl Passage {
         let is_health = path.starts_with("/grpc.health.v1.Health/");
         let peer = request.extensions().get::<Peer>().map(|peer| peer.0);
         let source = caller::source(peer, request.headers(), edge.config.forwarded_hops);
-        let known = match edge.authenticator.identify(request.headers()) {
+        let known = match edge.authenticator.identify(request.headers(), false) {
             Ok(known) => known,
             Err(refusal) => {
                 edge.rates.stranger(source)?;

@@ -29,5 +29,6 @@ mod transcode;
 mod upload;
 mod upstream;
 
+pub use authn::Origin;
 pub use config::Config;
 pub use gateway::Gateway;

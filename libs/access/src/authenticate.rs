@@ -85,6 +85,18 @@ impl Access {
         self.tokens.sign_id(claims)
     }
 
+    /// Whether a session of somebody still holds, and they are let in.
+    pub fn check_credential(&self, id: &str, owner: &str) -> Result<(), AuthenticationFault> {
+        self.welcome_credential(id, owner, self.clock.now())
+    }
+
+    /// When an access token was made and when it expires, in seconds since 1970; nothing for what is no such token, or
+    /// does not hold.
+    pub fn life_of(&self, token: &str) -> Option<(i64, i64)> {
+        let claims = (token.split('.').count() == 3).then(|| self.claims(token).ok()).flatten()?;
+        Some((claims.iat, claims.exp))
+    }
+
     /// The cookie that a browser holds a session by: its id, and a mark that only we can make.
     pub fn cookie(&self, session: &str) -> String {
         format!("{session}.{}", self.keyring.mark(COOKIE, &[session]))

@@ -108,9 +108,12 @@ struct Stored {
     /// The one that signed until lately.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     access_key_previous: Option<StoredSecret>,
-    /// When the keys for access tokens last changed places, in seconds since 1970.
+    /// Since when the keys for access tokens are in their places, in seconds since 1970.
     #[serde(default)]
     access_keys_since: i64,
+    /// Whether they ever were in others.
+    #[serde(default)]
+    access_keys_moved: bool,
     principal_key: StoredSecret,
 }
 
@@ -275,6 +278,7 @@ impl Keyring {
             access_key_next: Some(secret(&slots.next.kid, &slots.next.pkcs8)),
             access_key_previous: slots.previous.as_ref().map(|key| secret(&key.kid, &key.pkcs8)),
             access_keys_since: slots.since,
+            access_keys_moved: slots.have_moved,
             principal_key: secret(&self.principal.kid, &self.principal.pkcs8),
         };
         let text = serde_json::to_vec_pretty(&stored)?;
@@ -319,6 +323,7 @@ impl Keyring {
             next: stored.access_key_next.as_ref().map_or_else(|| Ok(SigningKey::generate()), signing)?,
             previous: stored.access_key_previous.as_ref().map(signing).transpose()?,
             since: stored.access_keys_since,
+            have_moved: stored.access_keys_moved,
         };
         Ok(Self {
             deployment: stored.deployment,

@@ -22,13 +22,16 @@ pub(crate) struct Slots {
     pub current: SigningKey,
     /// Signed until lately.
     pub previous: Option<SigningKey>,
-    /// When the keys last changed places, in seconds since 1970. 0: never yet.
+    /// Since when the keys are in these places, in seconds since 1970. 0: nobody has looked yet.
     pub since: i64,
+    /// Whether they ever were in others. The first ones were published from the beginning.
+    pub have_moved: bool,
 }
 
 impl Slots {
     pub fn generate() -> Self {
-        Self { next: SigningKey::generate(), current: SigningKey::generate(), previous: None, since: 0 }
+        let (next, current) = (SigningKey::generate(), SigningKey::generate());
+        Self { next, current, previous: None, since: 0, have_moved: false }
     }
 }
 
@@ -38,8 +41,10 @@ pub struct SigningKeys {
     pub next: String,
     pub current: String,
     pub previous: Option<String>,
-    /// When they last changed places. `None`: never yet.
+    /// Since when. `None`: nobody has looked yet.
     pub since: Option<Time>,
+    /// Whether they ever were in other places.
+    pub have_moved: bool,
 }
 
 /// Why the keys do not change places.
@@ -60,7 +65,19 @@ impl Access {
             current: slots.current.kid.clone(),
             previous: slots.previous.as_ref().map(|key| key.kid.clone()),
             since: (slots.since > 0).then(|| Time::from_seconds_and_nanos(slots.since, 0)),
+            have_moved: slots.have_moved,
         }
+    }
+
+    /// Lets the time of keys begin that nobody has looked at yet.
+    pub fn begin_signing_keys(&self) -> Result<(), KeyringFault> {
+        self.keyring.reread()?;
+        let slots = self.keyring.slots();
+        if slots.since > 0 {
+            return Ok(());
+        }
+        let (since, _) = self.clock.now().seconds_and_nanos();
+        self.keyring.put(Slots { since, ..Slots::clone(&slots) })
     }
 
     /// Signs with the next key from now on. What the current one signed holds until it expires, unless the key is
@@ -73,7 +90,7 @@ impl Access {
         let slots = self.keyring.slots();
         let (now, _) = self.clock.now().seconds_and_nanos();
         let age = Duration::from_secs(u64::try_from(now.saturating_sub(slots.since)).unwrap_or(0));
-        if !is_compromised && age < (2 * JWKS_MAX_AGE).max(ACCESS_TOKEN_LIFE_MAX + Duration::from_secs(60)) {
+        if !is_compromised && slots.have_moved && age < (2 * JWKS_MAX_AGE).max(ACCESS_TOKEN_LIFE_MAX + Duration::from_secs(60)) {
             return Err(RotationFault::Fresh(age));
         }
         let moved = Slots {
@@ -81,6 +98,7 @@ impl Access {
             current: slots.next.clone(),
             previous: (!is_compromised).then(|| slots.current.clone()),
             since: now,
+            have_moved: true,
         };
         self.keyring.put(moved)?;
         self.take_over_keys();

@@ -8,11 +8,17 @@ use cairn_service::{AsOfReads, Ctx, Refusal, refuse};
 use prost_types::FieldMask;
 use tonic::Status;
 
+use crate::issuer::Polls;
+use crate::login;
+use crate::logins::LoginQuery;
 use crate::model::{
-    PrincipalName, Rejection, RoleName, ServiceAccount, ServiceAccountName, Standing, Text, User, UserName,
+    IdentityProviderName, PrincipalName, Rejection, RoleName, ServiceAccount, ServiceAccountName, Standing, Text, User, UserName,
 };
 use crate::people::{People, PeopleFault};
+use crate::oidc::Directory;
+use crate::public::Public;
 use crate::query::Query;
+use crate::secrets::Secrets;
 
 /// Most keys of one principal that are not revoked.
 pub const KEYS_MAX: usize = 100;
@@ -28,6 +34,14 @@ pub struct Desk {
     pub query: Query,
     pub past: AsOfReads,
     pub people: People,
+    /// Who logs in by what, and who is logged in.
+    pub logins: LoginQuery,
+    pub logins_view: View,
+    pub providers: Directory,
+    pub secrets: Secrets,
+    pub public: Public,
+    pub login: login::Config,
+    pub polls: Polls,
 }
 
 /// What one read sees.
@@ -41,7 +55,13 @@ impl Desk {
     /// Waits until a change shows in what this process answers from, and in what it decides by.
     pub async fn settle(&self, ctx: &Ctx, position: Position) -> Result<(), Status> {
         self.view.reached(position, ctx.deadline()).await.map_err(refuse)?;
+        self.logins_view.reached(position, ctx.deadline()).await.map_err(refuse)?;
         self.access.reached(position, ctx.deadline()).await.map_err(refuse)
+    }
+
+    /// Where a provider sends people back to.
+    pub fn redirect_uri(&self, provider: &IdentityProviderName) -> String {
+        self.public.path(&format!("/oauth2/callback/{}", provider.id()))
     }
 
     /// What a read sees: the moment that its own field names, or the present, once that shows what the reader says it

@@ -50,7 +50,8 @@ impl Stored for IdentityProvider {
     }
 }
 
-fn stored(settings: &Settings) -> proto::IdentityProviderSettings {
+/// Settings as events hold them.
+pub(crate) fn stored(settings: &Settings) -> proto::IdentityProviderSettings {
     let group_role = |role: &GroupRole| StoredGroupRole {
         group: role.group.clone(),
         role: role.role.to_string(),

@@ -14,6 +14,8 @@ mod session;
 mod signing_keys;
 mod user;
 
+pub(crate) use identity_provider::stored as settings;
+
 use cairn_eventstore::DecodeFault;
 use cairn_kernel::Time;
 use prost::{Message, Name};

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use cairn_access::{Access, Keyring};
-use cairn_auth::{Bootstrap, FirstKey};
+use cairn_auth::{Bootstrap, FirstKey, Public};
 use cairn_contract::Contract;
 use cairn_eventstore::Commands;
 use cairn_experiments::artifacts;
@@ -22,6 +22,8 @@ pub struct Core {
     pub folder: Folder,
     pub deps: Deps,
     pub mounted: Vec<Mounted>,
+    /// Where people and applications reach it.
+    pub public: Public,
 }
 
 impl Core {
@@ -55,13 +57,15 @@ impl Core {
             objects: Arc::clone(&storage.objects),
         };
         let experiments = cairn_experiments::Settings { experiments: loaded.get(), run_logs: loaded.get(), storage };
+        let login = loaded.get::<cairn_auth::login::Config>();
+        let public = Public::at(login.public_url.as_deref().unwrap_or(&format!("http://{http}")));
         let mounted = vec![
-            cairn_auth::mount(&deps, folder.path())?,
+            cairn_auth::mount(&deps, login, public.clone(), folder.path())?,
             cairn_experiments::mount(&deps, experiments, folder.path())?,
             cairn_registry::mount(&deps, registry, folder.path())?,
             cairn_ledger::mount(&deps, &loaded.get(), folder.path())?,
         ];
-        Ok(Self { folder, deps, mounted })
+        Ok(Self { folder, deps, mounted, public })
     }
 
     /// Makes what a deployment begins with, unless it is there, and says so where people see it.
