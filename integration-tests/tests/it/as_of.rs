@@ -13,8 +13,7 @@ use serde_json::{Value, json};
 use crate::suite::Suite;
 
 /// Methods that answer as of now alone, and why.
-const OF_NOW: [(&str, &str); 9] = [
-    ("ListRoles", "roles are part of the program"),
+const OF_NOW: [(&str, &str); 8] = [
     ("GetRunLog", "lines of runs are kept beside the log of events"),
     ("ListRunLogLines", "lines of runs are kept beside the log of events"),
     ("ListHookDeliveries", "what was delivered is kept beside the log of events"),
@@ -102,7 +101,27 @@ impl Workload<'_> {
             ["serviceAccounts", "users", "apiKeys", "bindings", "promotions", "projects"].map(|kind| self.some(kind));
         let number = version.rsplit('/').next().and_then(|number| number.parse::<u32>().ok()).unwrap_or(1);
         let (text, flag) = (format!("text {at}"), self.chance.below(2) == 0);
-        match self.chance.below(34) {
+        let [organization, group, role] = ["organizations", "groups", "roles"].map(|kind| self.some(kind));
+        let member = json!({"members": [if flag { &account } else { &user }]});
+        match self.chance.below(42) {
+            34 => self.act("POST", "organizations", json!({"organization_id": format!("o{at}")})).await,
+            35 if flag => self.act("PATCH", &organization, json!({"title": text})).await,
+            35 => self.act("DELETE", &organization, json!({})).await,
+            36 => self.act("POST", &format!("{organization}/groups"), json!({"group_id": format!("g{at}")})).await,
+            37 => self.act("POST", &format!("{group}:addMembers"), member).await,
+            38 if flag => self.act("POST", &format!("{group}:removeMembers"), member).await,
+            38 => self.act("PATCH", &group, json!({"external_id": text})).await,
+            39 => {
+                let made = json!({"role_id": format!("r{at}"), "role": {"permissions": ["experiments.runs.get"]}});
+                self.act("POST", &format!("{organization}/roles"), made).await;
+            }
+            40 if flag => self.act("DELETE", &role, json!({})).await,
+            40 => self.act("PATCH", &role, json!({"description": text})).await,
+            41 if flag => {
+                let denial = json!({"principal": account, "effect": "EFFECT_DENY", "role": "roles/editor"});
+                self.act("POST", "projects/default:grant", denial).await;
+            }
+            41 => self.act("POST", &format!("{project}:classify"), json!({"tags": {"tier": format!("t{at}")}})).await,
             0 | 1 => self.act("POST", "projects/default/experiments", json!({"display_name": text})).await,
             2 => self.act("PATCH", &experiment, json!({"display_name": text})).await,
             3 if flag => self.act("DELETE", &experiment, json!({})).await,
@@ -157,7 +176,9 @@ impl Workload<'_> {
     /// Everything that can be asked about what there is.
     fn questions(&self) -> Vec<String> {
         let mut asked: Vec<String> = [
+            "organizations?show_deleted=true",
             "projects?show_deleted=true",
+            "projects?parent=organizations/default",
             "users",
             "serviceAccounts",
             "bindings",
@@ -185,6 +206,10 @@ impl Workload<'_> {
                     let lists = ["/versions", "/promotions", "/promotionPolicies/default", ":resolve?alias=champion"];
                     asked.extend(lists.map(|list| format!("{name}{list}")));
                 }
+                Some("organizations") => {
+                    asked.extend(["groups", "roles", "projects"].map(|list| format!("{name}/{list}")));
+                }
+                Some("groups") => asked.push(format!("{name}/members")),
                 Some("serviceAccounts" | "users") => asked.push(format!("{name}/apiKeys?show_revoked=true")),
                 _ => {}
             }
@@ -254,7 +279,7 @@ async fn assert_same(suite: &Suite, seen: &[Seen]) {
 async fn live(suite: &Suite) -> Vec<Seen> {
     let mut workload = Workload { suite, chance: Chance(7), made: vec![], step: 0 };
     let mut seen = vec![];
-    for step in 0..160 {
+    for step in 0..200 {
         workload.next().await;
         let questions = workload.questions();
         for _ in 0..5 {

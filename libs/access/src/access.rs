@@ -17,7 +17,7 @@ use crate::open::developer;
 use crate::replica::{Follower, Replica};
 use crate::table::{self, Question};
 use crate::token::Tokens;
-use crate::{Behind, Decision, Denial, KeyUse, Keyring, Reach, World};
+use crate::{Behind, Circumstances, Decision, Denial, KeyUse, Keyring, Reach, World};
 
 /// The live replica of auth's events, and everything decided from it.
 pub struct Access {
@@ -103,10 +103,22 @@ impl Access {
         }
     }
 
-    /// Decides. Total, no IO.
+    /// Decides, when nothing is known of where the question comes from. Total, no IO.
     pub fn decide(&self, principal: &Principal, permission: &str, resource: &Name, reach: Reach) -> Decision {
+        self.decide_in(Circumstances::default(), principal, permission, resource, reach)
+    }
+
+    /// Decides. Total, no IO.
+    pub fn decide_in(
+        &self,
+        circumstances: Circumstances,
+        principal: &Principal,
+        permission: &str,
+        resource: &Name,
+        reach: Reach,
+    ) -> Decision {
         let world = self.replica.world.load();
-        let question = Question { principal, permission, resource, reach, now: self.clock.now() };
+        let question = Question { principal, permission, resource, reach, now: self.clock.now(), circumstances };
         let verdict = if self.is_stale_for(permission) { Err(Denial::Stale) } else { table::decide(&world, &question) };
         let denial = verdict.as_ref().err().copied();
         let facts = denial.filter(|denial| *denial != Denial::Stale);
@@ -120,12 +132,18 @@ impl Access {
     }
 
     /// The prefixes at or below `under` on which the principal holds the permission: what a list may show.
-    pub fn visible(&self, principal: &Principal, permission: &str, under: &Name) -> Vec<Name> {
+    pub fn visible(
+        &self,
+        circumstances: Circumstances,
+        principal: &Principal,
+        permission: &str,
+        under: &Name,
+    ) -> Vec<Name> {
         if self.is_stale_for(permission) {
             return vec![];
         }
         let (resource, reach) = (under, Reach::Somewhere);
-        let question = Question { principal, permission, resource, reach, now: self.clock.now() };
+        let question = Question { principal, permission, resource, reach, now: self.clock.now(), circumstances };
         table::visible(&self.replica.world.load(), &question)
     }
 

@@ -1,15 +1,23 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use cairn_contract::cairn::auth::events::v1 as events;
 use cairn_eventstore::{DecodeFault, Recorded};
 use cairn_kernel::{Name, Time};
 use prost::Message;
 
-use crate::{Credential, Digest, Form, Grant, KeyRecord, Roles, Standing};
+use crate::condition::{Condition, Window};
+use crate::tenancy::{SeparatedRoles, default_organization};
+use crate::{Credential, Digest, Form, Grant, KeyRecord, Role, Roles, Standing};
 
 /// Categories of the streams that access follows.
-pub const CATEGORIES: [&str; 7] = [
+pub const CATEGORIES: [&str; 10] = [
+    "auth.organization",
     "auth.project",
     "auth.user",
     "auth.service_account",
+    "auth.group",
+    "auth.role",
     "auth.key",
     "auth.binding",
     "auth.session",
@@ -22,6 +30,48 @@ const PACKAGE: &str = "cairn.auth.events.v1.";
 /// What one of auth's events means for access.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Change {
+    OrganizationOpened {
+        organization: Name,
+    },
+    OrganizationClosed {
+        organization: Name,
+    },
+    DutiesSeparated {
+        organization: Name,
+        separated: Vec<SeparatedRoles>,
+    },
+    ProjectCreated {
+        project: Name,
+        organization: Name,
+    },
+    ProjectTagged {
+        project: Name,
+        tags: BTreeMap<String, String>,
+    },
+    AccountCreated {
+        account: Name,
+        organization: Option<Name>,
+    },
+    GroupCreated {
+        group: String,
+    },
+    GroupDeleted {
+        group: String,
+    },
+    MembersAdded {
+        group: String,
+        members: Vec<String>,
+    },
+    MembersRemoved {
+        group: String,
+        members: Vec<String>,
+    },
+    RoleDefined {
+        role: Role,
+    },
+    RoleRemoved {
+        role: String,
+    },
     ProjectOpened {
         project: Name,
     },
@@ -84,7 +134,52 @@ impl Change {
     pub fn read(recorded: &Recorded) -> Result<Self, DecodeFault> {
         let Some(kind) = recorded.kind.strip_prefix(PACKAGE) else { return Ok(Self::Nothing) };
         match kind {
-            "ProjectCreated" => opened(&decode::<events::ProjectCreated>(recorded)?.project, recorded),
+            "OrganizationCreated" => Ok(Self::OrganizationOpened {
+                organization: name(&decode::<events::OrganizationCreated>(recorded)?.organization, recorded)?,
+            }),
+            "OrganizationRestored" => Ok(Self::OrganizationOpened {
+                organization: name(&decode::<events::OrganizationRestored>(recorded)?.organization, recorded)?,
+            }),
+            "OrganizationDeleted" => Ok(Self::OrganizationClosed {
+                organization: name(&decode::<events::OrganizationDeleted>(recorded)?.organization, recorded)?,
+            }),
+            "OrganizationDutiesSeparated" => {
+                let event = decode::<events::OrganizationDutiesSeparated>(recorded)?;
+                let separated = event.pairs.into_iter().map(|pair| (pair.role, pair.other_role)).collect();
+                Ok(Self::DutiesSeparated { organization: name(&event.organization, recorded)?, separated })
+            }
+            "GroupCreated" => Ok(Self::GroupCreated { group: decode::<events::GroupCreated>(recorded)?.group }),
+            "GroupDeleted" => Ok(Self::GroupDeleted { group: decode::<events::GroupDeleted>(recorded)?.group }),
+            "GroupMembersAdded" => {
+                let event = decode::<events::GroupMembersAdded>(recorded)?;
+                Ok(Self::MembersAdded { group: event.group, members: event.members })
+            }
+            "GroupMembersRemoved" => {
+                let event = decode::<events::GroupMembersRemoved>(recorded)?;
+                Ok(Self::MembersRemoved { group: event.group, members: event.members })
+            }
+            "RoleCreated" => {
+                let events::RoleCreated { role, description, permissions } = decode(recorded)?;
+                Ok(Self::RoleDefined { role: Role::new(role, description, permissions) })
+            }
+            "RoleRedefined" => {
+                let events::RoleRedefined { role, description, permissions } = decode(recorded)?;
+                Ok(Self::RoleDefined { role: Role::new(role, description, permissions) })
+            }
+            "RoleDeleted" => Ok(Self::RoleRemoved { role: decode::<events::RoleDeleted>(recorded)?.role }),
+            "ProjectCreated" => {
+                let event = decode::<events::ProjectCreated>(recorded)?;
+                let organization = match event.organization.as_str() {
+                    "" => default_organization().clone(),
+                    text => name(text, recorded)?,
+                };
+                Ok(Self::ProjectCreated { project: name(&event.project, recorded)?, organization })
+            }
+            "ProjectClassified" => {
+                let event = decode::<events::ProjectClassified>(recorded)?;
+                let tags = event.tags.into_iter().collect();
+                Ok(Self::ProjectTagged { project: name(&event.project, recorded)?, tags })
+            }
             "ProjectRestored" => opened(&decode::<events::ProjectRestored>(recorded)?.project, recorded),
             "ProjectDeleted" => Ok(Self::ProjectClosed {
                 project: name(&decode::<events::ProjectDeleted>(recorded)?.project, recorded)?,
@@ -94,7 +189,10 @@ impl Change {
             "UserDisabled" => Ok(is(decode::<events::UserDisabled>(recorded)?.user, Standing::Disabled)),
             "UserDeleted" => Ok(is(decode::<events::UserDeleted>(recorded)?.user, Standing::Deleted)),
             "ServiceAccountCreated" => {
-                Ok(is(decode::<events::ServiceAccountCreated>(recorded)?.service_account, Standing::Active))
+                let event = decode::<events::ServiceAccountCreated>(recorded)?;
+                let organization = (!event.organization.is_empty()).then(|| name(&event.organization, recorded));
+                let account = name(&event.service_account, recorded)?;
+                Ok(Self::AccountCreated { account, organization: organization.transpose()? })
             }
             "ServiceAccountEnabled" => {
                 Ok(is(decode::<events::ServiceAccountEnabled>(recorded)?.service_account, Standing::Active))
@@ -124,11 +222,36 @@ impl Change {
                 let event = decode::<events::RoleGranted>(recorded)?;
                 let grant = Grant {
                     role: Roles::built_in().find(&event.role).cloned(),
+                    role_name: event.role,
                     resource: name(&event.resource, recorded)?,
                     expire_time: event.expire_time.map(time),
                     binding: event.binding,
+                    denies: false,
+                    condition: event.condition.map(condition),
                 };
                 Ok(Self::Granted { principal: event.principal, grant })
+            }
+            "DenialImposed" => {
+                let event = decode::<events::DenialImposed>(recorded)?;
+                let role = match event.role.as_str() {
+                    "" => Some(Arc::new(Role::new(String::new(), String::new(), event.permissions))),
+                    role => Roles::built_in().find(role).cloned(),
+                };
+                let grant = Grant {
+                    role,
+                    role_name: event.role,
+                    resource: name(&event.resource, recorded)?,
+                    expire_time: event.expire_time.map(time),
+                    binding: event.binding,
+                    denies: true,
+                    condition: event.condition.map(condition),
+                };
+                Ok(Self::Granted { principal: event.principal, grant })
+            }
+            "DenialLifted" => {
+                let event = decode::<events::DenialLifted>(recorded)?;
+                let resource = name(&event.resource, recorded)?;
+                Ok(Self::Withdrawn { principal: event.principal, resource, binding: event.binding })
             }
             "RoleWithdrawn" => {
                 let event = decode::<events::RoleWithdrawn>(recorded)?;
@@ -210,4 +333,24 @@ fn key_id(name: &str) -> String {
 
 fn time(timestamp: prost_types::Timestamp) -> Time {
     Time::from_seconds_and_nanos(timestamp.seconds, timestamp.nanos)
+}
+
+/// A stored condition. One that this version cannot read is never met, rather than no condition.
+fn condition(stored: events::BindingCondition) -> Arc<Condition> {
+    let networks: Result<Vec<_>, _> = stored.source_networks.iter().map(|text| text.parse()).collect();
+    let windows: Option<Vec<Window>> = stored.windows.iter().map(window).collect();
+    let is_unreadable = networks.is_err() || windows.is_none();
+    Arc::new(Condition {
+        windows: windows.unwrap_or_default(),
+        networks: networks.unwrap_or_default(),
+        project_tags: stored.project_tags.into_iter().collect(),
+        start_time: stored.start_time.map(time),
+        is_unreadable,
+    })
+}
+
+fn window(stored: &events::binding_condition::Window) -> Option<Window> {
+    let days: Result<Vec<u8>, _> = stored.days.iter().map(|day| u8::try_from(*day)).collect();
+    let minute = |minute: u32| u16::try_from(minute).ok();
+    Some(Window { days: days.ok()?, start: minute(stored.start_minute)?, end: minute(stored.end_minute)? })
 }

@@ -15,6 +15,8 @@ pub enum Reach {
 pub enum Denial {
     /// No binding gives the permission on the resource.
     NotGranted,
+    /// A binding denies it, whatever gives it.
+    Denied,
     /// The credential is narrowed to other resources or permissions.
     OutOfScope,
     /// The replica has not heard from auth for too long.
@@ -65,6 +67,10 @@ pub struct Considered {
     pub holds_permission: bool,
     pub covers_resource: bool,
     pub is_expired: bool,
+    /// Whether a condition of it is not met.
+    pub is_unmet: bool,
+    /// The group that it was given to; `None`: the principal itself.
+    pub group: Option<String>,
 }
 
 impl Facts {

@@ -4,7 +4,7 @@ use cairn_kernel::{Name, Position, Principal, Time};
 use crate::access::starting_world;
 use crate::decision::Considered;
 use crate::table::{self, Question};
-use crate::{Access, CATEGORIES, Change, Denial, Reach, World};
+use crate::{Access, CATEGORIES, Change, Circumstances, Denial, Reach, World};
 
 /// Access changes read at once.
 const PAGE_EVENTS: usize = 1000;
@@ -41,8 +41,9 @@ impl World {
         (permission, resource): (&str, &Name),
         reach: Reach,
         now: Time,
+        circumstances: Circumstances,
     ) -> Judgement {
-        let question = Question { principal, permission, resource, reach, now };
+        let question = Question { principal, permission, resource, reach, now, circumstances };
         let verdict = table::decide(self, &question);
         let denial = verdict.as_ref().err().copied();
         let facts = table::facts(self, &question, denial.unwrap_or(Denial::NotGranted));
@@ -53,6 +54,22 @@ impl World {
             grant_count: facts.grant_count,
             policy: facts.policy,
         }
+    }
+}
+
+impl World {
+    /// What a principal holds or is denied, and what each says to a question: at most so much.
+    pub fn consider(
+        &self,
+        principal: &Principal,
+        (permission, resource): (&str, &Name),
+        now: Time,
+        circumstances: Circumstances,
+        count_max: usize,
+    ) -> Vec<Considered> {
+        let reach = Reach::Exact;
+        let question = Question { principal, permission, resource, reach, now, circumstances };
+        table::considered(self, &question, count_max).0
     }
 }
 

@@ -41,7 +41,7 @@ pub(crate) fn let_in(world: &mut World) {
     let standing = Standing::Active;
     world.apply(Change::PrincipalIs { principal: DEVELOPER.into(), standing }, Position::START);
     let role = Roles::built_in().find("roles/admin").cloned();
-    let grant = Grant { binding: String::new(), role, resource: Name::ROOT, expire_time: None };
+    let grant = Grant { binding: String::new(), role, resource: Name::ROOT, ..Grant::default() };
     world.apply(Change::Granted { principal: DEVELOPER.into(), grant }, Position::START);
 }
 

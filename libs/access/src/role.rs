@@ -9,11 +9,21 @@ pub struct Role {
     /// `roles/{role}`
     pub name: String,
     /// What it is for.
-    pub description: &'static str,
+    pub description: String,
     permissions: BTreeSet<String>,
 }
 
 impl Role {
+    /// A role that an organization makes for itself.
+    pub fn new(name: String, description: String, permissions: Vec<String>) -> Self {
+        Self { name, description, permissions: permissions.into_iter().collect() }
+    }
+
+    /// Those of its permissions that the contract of this program knows nothing of: they give nothing.
+    pub fn unknown_permissions(&self) -> impl Iterator<Item = &str> {
+        self.permissions().filter(|word| !Roles::built_in().knows(word))
+    }
+
     /// Whether it holds a permission.
     pub fn holds(&self, permission: &str) -> bool {
         self.permissions.contains(permission)
@@ -53,10 +63,46 @@ const MANAGING: &[&str] = &[
     "registry.hooks.administer",
 ];
 
+/// What the administrator of an organization may do in it, beside all that a manager may.
+const ORGANIZING: &[&str] = &[
+    "auth.organizations.get",
+    "auth.organizations.list",
+    "auth.organizations.update",
+    "auth.projects.create",
+    "auth.projects.classify",
+    "auth.projects.delete",
+    "auth.projects.restore",
+    "auth.bindings.deny",
+    "auth.groups.create",
+    "auth.groups.get",
+    "auth.groups.list",
+    "auth.groups.update",
+    "auth.groups.delete",
+    "auth.groupMembers.add",
+    "auth.groupMembers.list",
+    "auth.groupMembers.remove",
+    "auth.roles.create",
+    "auth.roles.update",
+    "auth.roles.delete",
+    "auth.serviceAccounts.create",
+    "auth.serviceAccounts.get",
+    "auth.serviceAccounts.list",
+    "auth.serviceAccounts.update",
+    "auth.serviceAccounts.disable",
+    "auth.serviceAccounts.enable",
+    "auth.serviceAccounts.delete",
+    "auth.apiKeys.create",
+    "auth.apiKeys.get",
+    "auth.apiKeys.list",
+    "auth.apiKeys.rotate",
+    "auth.apiKeys.revoke",
+];
+
 /// What everybody may see of the ground they stand on.
 ///
 /// A history is told to those who may read the resource itself: the ledger asks for that right too.
-const STANDING: &[&str] = &["auth.projects.get", "auth.projects.list", "auth.roles.list", "ledger.history.read"];
+const STANDING: &[&str] =
+    &["auth.projects.get", "auth.projects.list", "auth.roles.get", "auth.roles.list", "ledger.history.read"];
 
 /// What every user holds on themselves.
 const ONESELF: &[&str] = &[
@@ -86,6 +132,7 @@ const ITSELF: &[&str] = &[
 /// The roles there are.
 #[derive(Debug)]
 pub struct Roles {
+    words: BTreeSet<String>,
     granted: Vec<Arc<Role>>,
     oneself: Arc<Role>,
     itself: Arc<Role>,
@@ -97,24 +144,30 @@ impl Roles {
         static BUILT_IN: LazyLock<Roles> = LazyLock::new(|| {
             // A contract that does not load gives nobody any right; the process does not start with one anyway.
             let methods = Contract::embedded().map(Contract::methods).unwrap_or_default();
-            Roles::derive(methods.iter().map(|method| method.permission.as_str()).filter(|word| !word.is_empty()))
+            let words = methods
+                .iter()
+                .flat_map(|method| std::iter::once(&method.permission).chain(&method.further_permissions));
+            Roles::derive(words.map(String::as_str).filter(|word| !word.is_empty()))
         });
         &BUILT_IN
     }
 
     fn derive<'a>(permissions: impl Iterator<Item = &'a str> + Clone) -> Self {
-        let role = |name: &str, description, holds: &dyn Fn(&str) -> bool| {
+        let role = |name: &str, description: &str, holds: &dyn Fn(&str) -> bool| {
             let permissions = permissions.clone().filter(|word| holds(word)).map(str::to_owned).collect();
-            Arc::new(Role { name: format!("roles/{name}"), description, permissions })
+            Arc::new(Role::new(format!("roles/{name}"), String::from(description), permissions))
         };
         let reads = |word: &str| STANDING.contains(&word) || (!governs(word) && is_reading(word));
         let works = |word: &str| reads(word) || (!governs(word) && WORKING.contains(&verb(word)));
         let manages = |word: &str| works(word) || MANAGING.contains(&word);
+        let organizes = |word: &str| manages(word) || ORGANIZING.contains(&word);
         Self {
+            words: permissions.clone().map(str::to_owned).collect(),
             granted: vec![
                 role("viewer", "sees everything in a project and changes nothing", &reads),
                 role("editor", "does the everyday work in a project", &works),
                 role("manager", "works in a project and decides who else does", &manages),
+                role("org-admin", "decides who works in an organization, and where", &organizes),
                 role("admin", "may do everything", &|_| true),
             ],
             oneself: role("self", "what a user may do about themselves", &|word| ONESELF.contains(&word)),
@@ -130,6 +183,11 @@ impl Roles {
     /// A role that can be given, by its name `roles/{role}`.
     pub fn find(&self, name: &str) -> Option<&Arc<Role>> {
         self.granted.iter().find(|role| role.name == name)
+    }
+
+    /// Whether a permission is a word of the contract.
+    pub fn knows(&self, permission: &str) -> bool {
+        self.words.contains(permission)
     }
 
     /// What a principal holds on itself without being given it.
@@ -186,7 +244,7 @@ mod tests {
     #[test]
     fn the_words_spelled_out_here_are_words_of_the_contract() {
         let admin = Roles::built_in().find("roles/admin").unwrap();
-        for word in [MANAGING, STANDING, ONESELF, ITSELF].concat() {
+        for word in [MANAGING, ORGANIZING, STANDING, ONESELF, ITSELF].concat() {
             assert!(admin.holds(word), "{word} is no permission of the contract");
         }
     }

@@ -1,9 +1,13 @@
+use std::collections::BTreeSet;
+
 use cairn_kernel::{Name, Principal, Time};
 
 use crate::decision::{Considered, Facts};
+use crate::grant::Held;
 use crate::role::governs;
+use crate::tenancy::is_organization;
 use crate::world::Grants;
-use crate::{Denial, Grant, KeyRecord, Reach, Roles, Standing, World};
+use crate::{Circumstances, Denial, Grant, KeyRecord, Reach, Roles, Standing, World};
 
 /// Who holds this on a project may know that there is one, and that there is none.
 const SEEING: &str = "auth.projects.get";
@@ -16,70 +20,49 @@ pub struct Question<'a> {
     pub resource: &'a Name,
     pub reach: Reach,
     pub now: Time,
+    pub circumstances: Circumstances,
 }
 
 /// The binding that allows (none when it is what everybody holds on themselves), or why nothing does.
 ///
-/// Pure and total: roles × bindings × prefixes, deny by default.
+/// Pure and total: roles × bindings × prefixes, deny by default, and what is denied counts before what is given.
 pub fn decide(world: &World, question: &Question<'_>) -> Result<Option<String>, Denial> {
-    let Question { principal, permission, resource, reach, now } = *question;
-    let caller = Caller::find(world, principal, now)?;
+    let Question { permission, resource, reach, .. } = *question;
+    let caller = Caller::find(world, question)?;
     if let Some(project) = closed(world, permission, resource) {
         // Whoever may see the project is told how it is with it; to anybody else it looks like any other.
         let seeing = Question { permission: SEEING, resource: &project, reach: Reach::Exact, ..*question };
         decide(world, &seeing).map_err(|_| Denial::NotGranted)?;
         return Err(if world.knows(&project) { Denial::ProjectDeleted } else { Denial::ProjectUnknown });
     }
-    let mut denial = Denial::NotGranted;
-    for grant in caller.near(resource, reach) {
-        if !grant.gives(permission, now) || closed(world, permission, &grant.resource).is_some() {
-            continue;
-        }
-        denial = Denial::OutOfScope;
-        if caller.may_use(permission) && caller.narrowed(&grant.resource).any(|left| meets(&left, resource, reach)) {
-            return Ok((!grant.binding.is_empty()).then(|| grant.binding.clone()));
-        }
+    match (caller.decide_exactly(), reach) {
+        (Ok(binding), _) => Ok(binding),
+        (Err(denial), Reach::Exact) => Err(denial),
+        (Err(denial), Reach::Somewhere) => caller.pieces().into_iter().next().map_or(Err(denial), |(_, by)| Ok(by)),
     }
-    Err(denial)
 }
 
 /// The prefixes at or below `resource` on which the permission is held. None of them covers another.
 pub fn visible(world: &World, question: &Question<'_>) -> Vec<Name> {
-    let Question { principal, permission, resource, now, .. } = *question;
-    let Ok(caller) = Caller::find(world, principal, now) else { return vec![] };
-    if !caller.may_use(permission) || closed(world, permission, resource).is_some() {
+    let Question { permission, resource, .. } = *question;
+    let Ok(caller) = Caller::find(world, question) else { return vec![] };
+    if closed(world, permission, resource).is_some() {
         return vec![];
     }
-    let mut prefixes: Vec<Name> = vec![];
-    for grant in caller.near(resource, Reach::Somewhere).into_iter().filter(|grant| grant.gives(permission, now)) {
-        prefixes.extend(caller.narrowed(&grant.resource).filter_map(|left| narrower(&left, resource).cloned()));
-    }
-    prefixes.retain(|prefix| closed(world, permission, prefix).is_none());
-    prefixes.sort();
-    prefixes.dedup();
-    let widest =
-        prefixes.iter().filter(|prefix| !prefixes.iter().any(|other| other != *prefix && other.covers(prefix)));
-    widest.cloned().collect()
+    let prefixes: BTreeSet<Name> = caller.pieces().into_iter().map(|(prefix, _)| prefix).collect();
+    let texts: BTreeSet<&str> = prefixes.iter().map(Name::as_str).collect();
+    let is_widest = |prefix: &&Name| !ancestors(prefix.as_str()).skip(1).any(|above| texts.contains(above));
+    prefixes.iter().filter(is_widest).cloned().collect()
 }
 
 /// What a refusal rests on.
 pub fn facts(world: &World, question: &Question<'_>, denial: Denial) -> Facts {
-    let Question { principal, permission, resource, now, .. } = *question;
-    let oneself = oneself(&principal.name).filter(|grant| meets(&grant.resource, resource, Reach::Somewhere));
-    let (near, far): (Vec<&Grant>, Vec<&Grant>) =
-        world.grants(&principal.name).partition(|grant| meets(&grant.resource, resource, Reach::Somewhere));
-    let grant_count = near.len() + far.len();
-    let grants = oneself.iter().chain(near).chain(far).take(Facts::GRANTS_MAX);
-    let grants = grants.map(|grant| Considered {
-        holds_permission: grant.role.as_ref().is_some_and(|role| role.holds(permission)),
-        covers_resource: grant.resource.covers(resource),
-        is_expired: !grant.is_current(now),
-        grant: grant.clone(),
-    });
-    let key = principal.credential.as_deref().and_then(|id| world.holding(id, &principal.name, now)).flatten();
+    let principal = question.principal;
+    let (grants, grant_count) = considered(world, question, Facts::GRANTS_MAX);
+    let key = principal.credential.as_deref().and_then(|id| world.holding(id, &principal.name, question.now)).flatten();
     Facts {
         denial,
-        grants: grants.collect(),
+        grants,
         grant_count,
         scopes: principal.scopes.clone(),
         permissions: key.map(|key| key.permissions.clone()).unwrap_or_default(),
@@ -87,53 +70,151 @@ pub fn facts(world: &World, question: &Question<'_>, denial: Denial) -> Facts {
     }
 }
 
+/// What a principal holds or is denied, and what each says to the question: first what has to do with the resource. And
+/// how much there is in all.
+pub fn considered(world: &World, question: &Question<'_>, count_max: usize) -> (Vec<Considered>, usize) {
+    let Question { principal, permission, resource, now, circumstances, .. } = *question;
+    let oneself = oneself(&principal.name);
+    let meets =
+        |held: &Held<'_>| world.covers(&held.grant.resource, resource) || world.covers(resource, &held.grant.resource);
+    let oneself = oneself.iter().map(|grant| Held { grant, group: None }).filter(meets);
+    let (near, far): (Vec<Held<'_>>, Vec<Held<'_>>) = world.held_by(&principal.name).partition(meets);
+    let count = near.len() + far.len();
+    let grants = oneself.chain(near).chain(far).take(count_max);
+    let grants = grants.map(|Held { grant, group }| Considered {
+        holds_permission: grant.holds(permission),
+        covers_resource: world.covers(&grant.resource, resource),
+        is_expired: !grant.is_current(now),
+        is_unmet: !grant.counts(world, resource, now, &circumstances),
+        group: group.map(str::to_owned),
+        grant: grant.clone(),
+    });
+    (grants.collect(), count)
+}
+
 /// What everybody holds on themselves.
 fn oneself(principal: &str) -> Option<Grant> {
     let resource = principal.parse().ok()?;
     let role = Some(Roles::built_in().on_oneself(principal).clone());
-    Some(Grant { binding: String::new(), role, resource, expire_time: None })
+    Some(Grant { role, resource, ..Grant::default() })
 }
 
-/// A caller that is let in, and what their credential leaves of them.
+/// A caller that is let in with a question, and what their credential leaves of them.
 struct Caller<'a> {
-    grants: Option<&'a Grants>,
+    world: &'a World,
+    question: &'a Question<'a>,
+    /// Their own grants, and those of each group that they are in.
+    holders: Vec<(Option<&'a str>, &'a Grants)>,
     oneself: Option<Grant>,
     scopes: Option<Vec<Name>>,
     key: Option<&'a KeyRecord>,
 }
 
 impl<'a> Caller<'a> {
-    fn find(world: &'a World, principal: &'a Principal, now: Time) -> Result<Self, Denial> {
+    fn find(world: &'a World, question: &'a Question<'a>) -> Result<Self, Denial> {
+        let principal = question.principal;
         let name = principal.name.as_str();
         if world.standing(name) != Some(Standing::Active) {
             return Err(Denial::PrincipalDisabled);
         }
         let key = match &principal.credential {
             None => None,
-            Some(id) => world.holding(id, name, now).ok_or(Denial::PrincipalDisabled)?.map(|key| &**key),
+            Some(id) => world.holding(id, name, question.now).ok_or(Denial::PrincipalDisabled)?.map(|key| &**key),
         };
         // A scope that is no name narrows to nothing; dropping it must not widen.
         let scopes = principal.scopes.iter().filter_map(|scope| scope.parse().ok()).collect();
         let scopes = (!principal.scopes.is_empty()).then_some(scopes);
-        Ok(Self { grants: world.grants_by_resource(name), oneself: oneself(name), scopes, key })
+        let holders = world.holders(name).collect();
+        Ok(Self { world, question, holders, oneself: oneself(name), scopes, key })
     }
 
-    /// The grants on the resource, on what it lies in and, if asked for, on what lies in it.
-    fn near(&self, resource: &Name, reach: Reach) -> Vec<&Grant> {
-        let mut found: Vec<&Grant> = vec![];
-        if let Some(grants) = self.grants {
-            for above in ancestors(resource.as_str()) {
-                found.extend(grants.get(above).into_iter().flatten());
-            }
-            if reach == Reach::Somewhere {
-                let start = if resource.is_root() { "\0".to_owned() } else { format!("{resource}/") };
-                let below = grants.range(start.clone()..);
-                let below = below.take_while(|(name, _)| resource.is_root() || name.starts_with(&start));
-                found.extend(below.flat_map(|(_, here)| here));
+    /// Decides on the resource itself.
+    fn decide_exactly(&self) -> Result<Option<String>, Denial> {
+        let Question { permission, resource, now, circumstances, .. } = *self.question;
+        let asked = (permission, resource);
+        let near = self.above(resource);
+        if near.iter().any(|grant| grant.takes(self.world, asked, now, &circumstances)) {
+            return Err(Denial::Denied);
+        }
+        let mut denial = Denial::NotGranted;
+        for grant in near.into_iter().filter(|grant| grant.gives(self.world, asked, now, &circumstances)) {
+            denial = Denial::OutOfScope;
+            let leaves = |left: Name| self.world.covers(&left, resource);
+            if self.may_use(permission) && self.narrowed(&grant.resource).any(leaves) {
+                return Ok((!grant.binding.is_empty()).then(|| grant.binding.clone()));
             }
         }
-        found.extend(self.oneself.iter().filter(|grant| meets(&grant.resource, resource, reach)));
+        Err(denial)
+    }
+
+    /// The grants on a resource and on what it lies in.
+    fn above(&self, resource: &Name) -> Vec<&Grant> {
+        let mut found: Vec<&Grant> = vec![];
+        let owner = self.world.owner(resource).map(Name::as_str);
+        for (_, grants) in &self.holders {
+            let mut is_owner_seen = owner.is_none();
+            for above in ancestors(resource.as_str()) {
+                is_owner_seen |= owner == Some(above);
+                found.extend(grants.get(above).into_iter().flatten());
+            }
+            if !is_owner_seen {
+                found.extend(owner.and_then(|owner| grants.get(owner)).into_iter().flatten());
+            }
+        }
+        found.extend(self.oneself.iter().filter(|grant| grant.resource.covers(resource)));
         found
+    }
+
+    /// Every part of the resource on which the permission is held, and what gives it. A part that something is denied in
+    /// is told as the parts in which it is not.
+    fn pieces(&self) -> Vec<(Name, Option<String>)> {
+        let Question { permission, resource, now, .. } = *self.question;
+        if !self.may_use(permission) {
+            return vec![];
+        }
+        let own = self.oneself.iter();
+        let grants = self.holders.iter().flat_map(|(_, grants)| grants.values().flatten()).chain(own);
+        let (denials, grants): (Vec<&Grant>, Vec<&Grant>) =
+            grants.filter(|grant| grant.is_current(now) && grant.holds(permission)).partition(|grant| grant.denies);
+        let mut pieces = vec![];
+        for grant in grants {
+            let by = (!grant.binding.is_empty()).then(|| grant.binding.clone());
+            for left in self.narrowed(&grant.resource) {
+                let Some(piece) = self.narrower(&left, resource) else { continue };
+                let parts = self.parts(piece, grant, &denials).into_iter();
+                let open = parts.filter(|part| closed(self.world, permission, part).is_none());
+                pieces.extend(open.map(|part| (part, by.clone())));
+            }
+        }
+        pieces
+    }
+
+    /// What a grant gives of a piece that it covers.
+    fn parts(&self, piece: &Name, grant: &Grant, denials: &[&Grant]) -> Vec<Name> {
+        let Question { permission, now, circumstances, .. } = *self.question;
+        let is_about_tags = grant.condition.as_ref().is_some_and(|condition| !condition.project_tags.is_empty());
+        let lies_within = |denial: &&Grant| *piece != denial.resource && self.world.covers(piece, &denial.resource);
+        let is_about_tags = is_about_tags
+            || denials
+                .iter()
+                .any(|denial| denial.condition.as_ref().is_some_and(|condition| !condition.project_tags.is_empty()));
+        let parts: Vec<Name> = if piece.is_root() && (is_about_tags || denials.iter().any(lies_within)) {
+            // Told one by one, there is nothing in it that could be forgotten to be left out.
+            self.world.everything()
+        } else if is_organization(piece) {
+            std::iter::once(piece).chain(self.world.belongings(piece)).cloned().collect()
+        } else {
+            vec![piece.clone()]
+        };
+        let is_given = |part: &Name| {
+            let asked = (permission, part);
+            let is_taken = |denial: &&Grant| {
+                (self.world.covers(&denial.resource, part) || part.covers(&denial.resource))
+                    && denial.takes(self.world, asked, now, &circumstances)
+            };
+            grant.gives(self.world, asked, now, &circumstances) && !denials.iter().any(is_taken)
+        };
+        parts.into_iter().filter(is_given).collect()
     }
 
     /// Whether the key, if any, leaves the permission.
@@ -144,24 +225,19 @@ impl<'a> Caller<'a> {
     /// What the credential leaves of a prefix.
     fn narrowed<'b>(&'b self, prefix: &'b Name) -> impl Iterator<Item = Name> + 'b {
         let whole = self.scopes.is_none().then(|| prefix.clone());
-        let parts = self.scopes.iter().flatten().filter_map(|scope| narrower(scope, prefix).cloned());
+        let parts = self.scopes.iter().flatten().filter_map(|scope| self.narrower(scope, prefix).cloned());
         whole.into_iter().chain(parts)
     }
-}
 
-/// Whether holding a permission on `held` answers a question about `asked`.
-fn meets(held: &Name, asked: &Name, reach: Reach) -> bool {
-    held.covers(asked) || (reach == Reach::Somewhere && asked.covers(held))
-}
-
-/// The one that lies in the other, if one does.
-fn narrower<'a>(one: &'a Name, other: &'a Name) -> Option<&'a Name> {
-    if one.covers(other) {
-        Some(other)
-    } else if other.covers(one) {
-        Some(one)
-    } else {
-        None
+    /// The one that lies in the other, if one does.
+    fn narrower<'b>(&self, one: &'b Name, other: &'b Name) -> Option<&'b Name> {
+        if self.world.covers(one, other) {
+            Some(other)
+        } else if self.world.covers(other, one) {
+            Some(one)
+        } else {
+            None
+        }
     }
 }
 
@@ -190,3 +266,5 @@ pub fn closed(world: &World, permission: &str, resource: &Name) -> Option<Name> 
 
 #[cfg(test)]
 mod spec;
+#[cfg(test)]
+mod tenants;

@@ -3,7 +3,10 @@ use std::sync::Arc;
 
 use cairn_kernel::{Name, Position, Time};
 
-use crate::{Change, Digest, Form, Role};
+use crate::grant::Held;
+use crate::groups::{Groups, Membership};
+use crate::tenancy::{SeparatedRoles, Tenancy, default_organization};
+use crate::{Change, Circumstances, Digest, Form, Grant, Role};
 
 /// Everything access rests on, as folded from auth's events.
 ///
@@ -18,6 +21,9 @@ pub struct World {
     given: Arc<HashMap<String, Position>>,
     credentials: Arc<HashMap<String, Credential>>,
     signing_key: Option<String>,
+    tenancy: Arc<Tenancy>,
+    groups: Arc<Groups>,
+    roles: Arc<HashMap<String, Arc<Role>>>,
     policy: Position,
 }
 
@@ -51,31 +57,7 @@ pub enum Standing {
     Deleted,
 }
 
-/// A role held on a resource and everything below it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Grant {
-    /// The binding's name. Empty for what everybody holds on themselves.
-    pub binding: String,
-    /// `None`: a role that does not exist here, which gives nothing.
-    pub role: Option<Arc<Role>>,
-    pub resource: Name,
-    /// When it ends by itself.
-    pub expire_time: Option<Time>,
-}
-
-impl Grant {
-    /// Whether it gives a permission now.
-    pub fn gives(&self, permission: &str, now: Time) -> bool {
-        self.is_current(now) && self.role.as_ref().is_some_and(|role| role.holds(permission))
-    }
-
-    /// Whether it has not ended.
-    pub fn is_current(&self, now: Time) -> bool {
-        self.expire_time.is_none_or(|end| now < end)
-    }
-}
-
-/// One principal's grants by the resource they hold on, so that a decision looks only at the resource's ancestors.
+/// The grants of a principal or a group by the resource they hold on, so that a decision looks only at the resource's ancestors.
 pub(crate) type Grants = BTreeMap<String, Vec<Grant>>;
 
 /// An API key as the replica knows it.
@@ -123,9 +105,42 @@ impl World {
     pub fn apply(&mut self, change: Change, position: Position) {
         self.policy = position;
         match change {
-            Change::ProjectOpened { project } => drop(self.projects.insert(project, true)),
+            Change::ProjectOpened { project } => {
+                // Whatever says nothing else belongs to the default organization.
+                Arc::make_mut(&mut self.tenancy).note(project.clone(), default_organization().clone());
+                self.projects.insert(project, true);
+            }
+            Change::ProjectCreated { project, organization } => {
+                Arc::make_mut(&mut self.tenancy).note(project.clone(), organization);
+                self.projects.insert(project, true);
+            }
             Change::ProjectClosed { project } => drop(self.projects.insert(project, false)),
+            Change::ProjectTagged { project, tags } => Arc::make_mut(&mut self.tenancy).tag(project, tags),
             Change::PrincipalIs { principal, standing } => drop(self.principals.insert(principal, standing)),
+            Change::AccountCreated { account, organization } => {
+                self.principals.insert(account.to_string(), Standing::Active);
+                if let Some(organization) = organization {
+                    Arc::make_mut(&mut self.tenancy).note(account, organization);
+                }
+            }
+            Change::OrganizationOpened { organization } => Arc::make_mut(&mut self.tenancy).open(organization),
+            Change::OrganizationClosed { organization } => Arc::make_mut(&mut self.tenancy).close(organization),
+            Change::DutiesSeparated { organization, separated } => {
+                Arc::make_mut(&mut self.tenancy).separate(organization, separated)
+            }
+            Change::GroupCreated { group } => Arc::make_mut(&mut self.groups).create(group),
+            Change::GroupDeleted { group } => Arc::make_mut(&mut self.groups).delete(&group),
+            Change::MembersAdded { group, members } => Arc::make_mut(&mut self.groups).add(&group, members, position),
+            Change::MembersRemoved { group, members } => Arc::make_mut(&mut self.groups).remove(&group, &members),
+            Change::RoleDefined { role } => {
+                let role = Arc::new(role);
+                Arc::make_mut(&mut self.roles).insert(role.name.clone(), Arc::clone(&role));
+                self.give_meaning(&role.name, Some(&role));
+            }
+            Change::RoleRemoved { role } => {
+                Arc::make_mut(&mut self.roles).remove(&role);
+                self.give_meaning(&role, None);
+            }
             Change::KeyCreated { id, record } => {
                 if record.digest.form == Form::Opaque {
                     self.opaque.insert(record.digest.bytes.clone(), id.clone());
@@ -142,7 +157,10 @@ impl World {
             }
             Change::KeyRevoked { id } => self.change_key(&id, |key| key.is_revoked = true),
             Change::BootstrapKeyUsed { id } => self.change_key(&id, |key| key.is_used = true),
-            Change::Granted { principal, grant } => {
+            Change::Granted { principal, mut grant } => {
+                if let Some(role) = self.roles.get(&grant.role_name) {
+                    grant.role = Some(Arc::clone(role));
+                }
                 Arc::make_mut(&mut self.given).insert(grant.binding.clone(), position);
                 let grants = Arc::make_mut(self.grants.entry(principal).or_default());
                 grants.entry(grant.resource.as_str().to_owned()).or_default().push(grant);
@@ -174,6 +192,19 @@ impl World {
         }
     }
 
+    /// Says what an organization's role means from now on, to everybody who was given it. Roles change seldom, and
+    /// decisions shall not have to look for them.
+    fn give_meaning(&mut self, name: &str, role: Option<&Arc<Role>>) {
+        for grants in self.grants.values_mut() {
+            if !grants.values().flatten().any(|grant| grant.role_name == name) {
+                continue;
+            }
+            for grant in Arc::make_mut(grants).values_mut().flatten().filter(|grant| grant.role_name == name) {
+                grant.role = role.cloned();
+            }
+        }
+    }
+
     fn change_key(&mut self, id: &str, change: impl FnOnce(&mut KeyRecord)) {
         if let Some(key) = self.keys.get_mut(id) {
             change(Arc::make_mut(key));
@@ -187,7 +218,120 @@ impl World {
 
     /// Whether a project can be worked in.
     pub fn is_open(&self, project: &Name) -> bool {
-        self.projects.get(project).copied().unwrap_or(false)
+        let is_open = self.projects.get(project).copied().unwrap_or(false);
+        is_open && self.tenancy.owner(project).is_none_or(|organization| self.tenancy.is_open(organization))
+    }
+
+    /// The organization that a resource lies in: itself or what it lies below, or what its project or service account
+    /// belongs to. `None`: nothing but the deployment.
+    pub fn owner(&self, resource: &Name) -> Option<&Name> {
+        self.tenancy.owner(resource)
+    }
+
+    /// What belongs to an organization: its projects and service accounts, deleted ones too.
+    pub fn belongings(&self, organization: &Name) -> impl Iterator<Item = &Name> {
+        self.tenancy.belongings(organization)
+    }
+
+    /// Whether there is or was an organization.
+    pub fn knows_organization(&self, organization: &Name) -> bool {
+        self.tenancy.knows(organization)
+    }
+
+    /// Whether an organization is there and not deleted.
+    pub fn is_open_organization(&self, organization: &Name) -> bool {
+        self.tenancy.is_open(organization)
+    }
+
+    /// Every organization that is or was there.
+    pub fn organizations(&self) -> impl Iterator<Item = &Name> {
+        self.tenancy.organizations()
+    }
+
+    /// The roles that nobody may hold together in an organization.
+    pub fn separated(&self, organization: &Name) -> &[SeparatedRoles] {
+        self.tenancy.separated(organization)
+    }
+
+    /// The tags of a project.
+    pub fn tags(&self, project: &Name) -> &BTreeMap<String, String> {
+        static NONE: BTreeMap<String, String> = BTreeMap::new();
+        self.tenancy.tags(project).unwrap_or(&NONE)
+    }
+
+    /// Whether a prefix holds on a resource: it covers it, or is the organization that it belongs to.
+    pub fn covers(&self, prefix: &Name, resource: &Name) -> bool {
+        self.tenancy.covers(prefix, resource)
+    }
+
+    /// Everything that the replica knows by name, none below another: organizations, projects and principals.
+    pub(crate) fn everything(&self) -> Vec<Name> {
+        let principals = self.principals.keys().filter_map(|principal| principal.parse().ok());
+        let named = self.tenancy.organizations().chain(self.projects.keys()).cloned();
+        named.chain(principals).collect()
+    }
+
+    /// The role of an organization, by its name.
+    pub fn role(&self, name: &str) -> Option<&Arc<Role>> {
+        self.roles.get(name)
+    }
+
+    /// Whether a group is there and not deleted.
+    pub fn has_group(&self, group: &str) -> bool {
+        self.groups.knows(group)
+    }
+
+    /// Who is in a group, directly.
+    pub fn members(&self, group: &str) -> impl Iterator<Item = &str> {
+        self.groups.members(group)
+    }
+
+    /// The groups that somebody is in, directly or through another.
+    pub fn groups_of<'a>(&'a self, member: &'a str) -> impl Iterator<Item = Membership<'a>> {
+        self.groups.of(member)
+    }
+
+    /// The groups that somebody is in directly.
+    pub fn groups_around<'a>(&'a self, member: &'a str) -> impl Iterator<Item = Membership<'a>> {
+        self.groups.direct(member)
+    }
+
+    /// How many groups an organization has.
+    pub fn group_count(&self, organization: &Name) -> usize {
+        self.groups.count_below(&format!("{organization}/groups/"))
+    }
+
+    /// How many roles an organization has.
+    pub fn role_count(&self, organization: &Name) -> usize {
+        let prefix = format!("{organization}/roles/");
+        self.roles.keys().filter(|role| role.starts_with(&prefix)).count()
+    }
+
+    /// The bindings that give or deny a role, each with who holds it.
+    pub fn bindings_of<'a>(&'a self, role: &'a str) -> impl Iterator<Item = (&'a str, &'a Grant)> {
+        let grants = self
+            .grants
+            .iter()
+            .flat_map(|(holder, grants)| grants.values().flatten().map(move |grant| (holder.as_str(), grant)));
+        grants.filter(move |(_, grant)| grant.role_name() == role)
+    }
+
+    /// A principal's own grants, and those of each group that it is in.
+    pub(crate) fn holders<'a>(&'a self, principal: &'a str) -> impl Iterator<Item = (Option<&'a str>, &'a Grants)> {
+        let own = self.grants_by_resource(principal).map(|grants| (None, grants));
+        let groups = self.groups.of(principal).map(|membership| membership.group);
+        own.into_iter().chain(groups.filter_map(|group| Some((Some(group), self.grants_by_resource(group)?))))
+    }
+
+    /// Everything that a principal holds or is denied, itself or through a group.
+    pub(crate) fn held_by<'a>(&'a self, principal: &'a str) -> impl Iterator<Item = Held<'a>> {
+        let holders = self.holders(principal);
+        holders.flat_map(|(group, grants)| grants.values().flatten().map(move |grant| Held { grant, group }))
+    }
+
+    /// Everything that a principal holds or is denied, each with the group that it is held through.
+    pub fn all_grants<'a>(&'a self, principal: &'a str) -> impl Iterator<Item = (&'a Grant, Option<&'a str>)> {
+        self.held_by(principal).map(|held| (held.grant, held.group))
     }
 
     /// Whether work on a resource is out of the question for everybody, its project being deleted or unknown.
@@ -240,9 +384,9 @@ impl World {
         !self.opaque.is_empty()
     }
 
-    /// What a principal was given, in the order of the resources.
-    pub fn grants(&self, principal: &str) -> impl Iterator<Item = &Grant> {
-        self.grants_by_resource(principal).into_iter().flat_map(|grants| grants.values().flatten())
+    /// What a principal or a group was given or is denied itself, in the order of the resources.
+    pub fn grants(&self, holder: &str) -> impl Iterator<Item = &Grant> {
+        self.grants_by_resource(holder).into_iter().flat_map(|grants| grants.values().flatten())
     }
 
     /// Where in the log a binding that holds was given. A binding is given once: after it was withdrawn, the same role
@@ -251,13 +395,28 @@ impl World {
         self.given.get(binding).copied()
     }
 
-    /// The roles that a principal holds on a resource, and since where in the log. Who is not let in holds none.
+    /// The roles that a principal holds on a resource, itself or through a group, and since where in the log. Who is not
+    /// let in holds none; what depends on the circumstances of a request is not held as such.
     pub fn held(&self, principal: &str, resource: &Name, now: Time) -> Vec<(String, Position)> {
         if self.standing(principal) != Some(Standing::Active) {
             return vec![];
         }
-        let grants = self.grants(principal).filter(|grant| grant.is_current(now) && grant.resource.covers(resource));
-        grants.filter_map(|grant| Some((grant.role.as_ref()?.name.clone(), self.given(&grant.binding)?))).collect()
+        let groups: HashMap<&str, Position> =
+            self.groups.of(principal).map(|membership| (membership.group, membership.since)).collect();
+        let nowhere = Circumstances::default();
+        let counts = |held: &Held<'_>| {
+            let grant = held.grant;
+            !grant.denies
+                && grant.is_current(now)
+                && self.covers(&grant.resource, resource)
+                && grant.counts(self, resource, now, &nowhere)
+        };
+        let since = |Held { grant, group }: Held<'_>| {
+            let given = self.given(&grant.binding)?;
+            let joined = group.and_then(|group| groups.get(group)).copied().unwrap_or(Position::START);
+            Some((grant.role.as_ref()?.name.clone(), given.max(joined)))
+        };
+        self.held_by(principal).filter(counts).filter_map(since).collect()
     }
 
     pub(crate) fn grants_by_resource(&self, principal: &str) -> Option<&Grants> {
@@ -289,7 +448,7 @@ mod tests {
 
     fn given(world: &mut World, binding: &str, role: &str, resource: &str, at: u64) {
         let role = Roles::built_in().find(role).cloned();
-        let grant = Grant { binding: binding.into(), role, resource: resource.parse().unwrap(), expire_time: None };
+        let grant = Grant { binding: binding.into(), role, resource: resource.parse().unwrap(), ..Grant::default() };
         world.apply(Change::Granted { principal: ADA.into(), grant }, Position(at));
     }
 

@@ -27,6 +27,8 @@ pub struct Method {
     pub permission: String,
     /// Template of the resource name, e.g. `{name}`, `*`, or in a compatibility dialect `{project}`.
     pub resource: String,
+    /// Further rights that its service may ask for, on what only it knows.
+    pub further_permissions: Vec<String>,
     /// What the audit log keeps of a call.
     pub audit: Audit,
     /// Whether anybody may call it.
@@ -81,7 +83,7 @@ impl Method {
         self.resource_parts.compose(message, ambient_project)
     }
 
-    /// The request fields that the resource is composed of.
+    /// The request fields that the resource cannot be composed without.
     pub fn resource_fields(&self) -> impl Iterator<Item = &str> {
         self.resource_parts.fields()
     }
@@ -155,6 +157,7 @@ impl Method {
             bindings,
             permission: access.permission,
             resource: access.resource,
+            further_permissions: access.further,
             audit,
             is_public: access.public,
             is_filtered: access.filtered,

@@ -3,7 +3,7 @@ use prost_reflect::{Kind, MessageDescriptor};
 use crate::cairn::options::v1::Dialect;
 use crate::wire;
 
-/// How the resource of a call is composed from its request: `{name}`, `projects/{project}`, or `*`.
+/// How the resource of a call is composed from its request: `{name}`, `projects/{project}`, `{parent|*}`, or `*`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Resource {
     parts: Vec<Part>,
@@ -16,6 +16,8 @@ enum Part {
     Field {
         path: String,
         numbers: Vec<u32>,
+        /// What an empty one stands for.
+        otherwise: Option<String>,
     },
     /// The name of the project that the caller works in.
     AmbientProject,
@@ -50,17 +52,22 @@ impl Resource {
                 "project" if dialect != Dialect::Cairn => {
                     return Err("puts something before {project}, a whole name".into());
                 }
-                path => Part::Field { path: path.to_owned(), numbers: numbers(path, input)? },
+                path => {
+                    let (path, otherwise) =
+                        path.split_once('|').map_or((path, None), |(path, otherwise)| (path, Some(otherwise)));
+                    let otherwise = otherwise.map(str::to_owned);
+                    Part::Field { path: path.to_owned(), numbers: numbers(path, input)?, otherwise }
+                }
             });
             rest = after;
         }
         Ok(Self { parts })
     }
 
-    /// The request fields it takes.
+    /// The request fields that it cannot do without.
     pub(crate) fn fields(&self) -> impl Iterator<Item = &str> {
         self.parts.iter().filter_map(|part| match part {
-            Part::Field { path, .. } => Some(path.as_str()),
+            Part::Field { path, otherwise: None, .. } => Some(path.as_str()),
             _ => None,
         })
     }
@@ -72,9 +79,10 @@ impl Resource {
             match part {
                 Part::Text(text) => name.push_str(text),
                 Part::AmbientProject => name.push_str(ambient_project.ok_or(ResourceFault::NoProject)?),
-                Part::Field { path, numbers } => match wire::text(message, numbers)? {
-                    Some(text) if !text.is_empty() => name.push_str(text),
-                    _ => return Err(ResourceFault::FieldMissing { field: path.clone() }),
+                Part::Field { path, numbers, otherwise } => match (wire::text(message, numbers)?, otherwise) {
+                    (Some(text), _) if !text.is_empty() => name.push_str(text),
+                    (_, Some(otherwise)) => name.push_str(otherwise),
+                    (_, None) => return Err(ResourceFault::FieldMissing { field: path.clone() }),
                 },
             }
         }

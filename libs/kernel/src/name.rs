@@ -1,3 +1,4 @@
+use std::borrow::Borrow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -131,6 +132,13 @@ impl FromStr for Name {
             && text.split('/').all(is_segment)
             && text.split('/').count().is_multiple_of(2);
         if is_valid { Ok(Self(text.to_owned())) } else { Err(NameFault::invalid("resource name", text)) }
+    }
+}
+
+/// Names are found in maps by their text. Equality, order and hash are those of the text.
+impl Borrow<str> for Name {
+    fn borrow(&self) -> &str {
+        &self.0
     }
 }
 

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use cairn_access::{Access, Decision, Facts, Reach};
+use cairn_access::{Access, Circumstances, Decision, Facts, Reach};
 use cairn_contract::Method;
 use cairn_eventstore::{Order, RequestKey};
 use cairn_kernel::{AsOf, Metadata, Name, Position, Principal};
@@ -42,6 +42,11 @@ pub(crate) struct Inner {
 }
 
 impl Inner {
+    /// What is known of the request besides who asks for what.
+    pub fn circumstances(&self) -> Circumstances {
+        Circumstances::from_source(self.source_address.as_deref())
+    }
+
     /// Keeps what a refusal rests on, for the record of it.
     pub fn note(&self, decision: &Decision) {
         if let Some(facts) = &decision.facts {
@@ -133,22 +138,29 @@ impl Ctx {
     /// Decides anew on what let the call in.
     pub(crate) fn still_allowed(&self) -> Result<(), Refusal> {
         let Inner { principal, method, resource, access, .. } = &*self.inner;
-        let decision = access.decide(principal, &method.permission, resource, reach(method));
+        let from = self.inner.circumstances();
+        let decision = access.decide_in(from, principal, &method.permission, resource, reach(method));
         let Some(denial) = decision.denial else { return Ok(()) };
         Err(denied(denial, &decision, &method.permission, resource, principal))
     }
 
     /// Asks for a further permission, on a resource only the service knows.
     pub fn require(&self, permission: &str, resource: &Name) -> Result<(), Status> {
-        let decision = self.inner.access.decide(&self.inner.principal, permission, resource, Reach::Exact);
+        let decision = self.allows(permission, resource);
         let Some(denial) = decision.denial else { return Ok(()) };
         self.inner.note(&decision);
         Err(refuse(denied(denial, &decision, permission, resource, &self.inner.principal)))
     }
 
+    /// Whether the caller holds a further permission, for what does not fail without it.
+    pub fn allows(&self, permission: &str, resource: &Name) -> Decision {
+        let Inner { access, principal, .. } = &*self.inner;
+        access.decide_in(self.inner.circumstances(), principal, permission, resource, Reach::Exact)
+    }
+
     /// The prefixes at or below `under` that the caller may see: what a list puts into its query.
     pub fn visible(&self, permission: &str, under: &Name) -> Vec<Name> {
-        self.inner.access.visible(&self.inner.principal, permission, under)
+        self.inner.access.visible(self.inner.circumstances(), &self.inner.principal, permission, under)
     }
 
     /// What is stored with the events of this call. `request_id` is the request's own field; empty: retries are new

@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use cairn_access::{ApiKey, Behind, KeyKind};
+use cairn_access::{ApiKey, Behind, DEFAULT_ORGANIZATION, KeyKind};
 use cairn_contract::cairn::options::v1::Process;
 use cairn_eventstore::{CommandFault, Order};
 use cairn_kernel::{Expected, Metadata, Name};
@@ -17,11 +17,11 @@ use tracing::{info, warn};
 use crate::bindings::stage_grant;
 use crate::desk::stream;
 use crate::grpc::digest;
-use crate::model::binding::{ADMIN, Terms};
+use crate::model::binding::{ADMIN, Object, Source, Terms};
 use crate::model::key::{self, Grounds, LIFE_MAX};
 use crate::model::{
-    Administrators, Binding, BindingName, Key, KeyName, PrincipalName, Project, ProjectName, Rejection, RoleName, Text,
-    User, UserName, project, user,
+    Administrators, Binding, BindingName, HolderName, Key, KeyName, OrganizationName, PrincipalName, Project,
+    ProjectName, Rejection, RoleName, Text, User, UserName, project, user,
 };
 
 /// The administrator that every deployment begins with.
@@ -127,7 +127,11 @@ fn order() -> Order {
 
 async fn begin_project(deps: &Deps) -> Result<(), BootstrapFault> {
     let project = ProjectName::stored(PROJECT);
-    let act = project::Act::Create { title: Text::stored("Default"), description: Text::default() };
+    let act = project::Act::Create {
+        title: Text::stored("Default"),
+        description: Text::default(),
+        organization: OrganizationName::stored(DEFAULT_ORGANIZATION),
+    };
     let command = project::Command { project: project.clone(), act };
     let stream = stream::<Project>(&project);
     match deps.commands.execute::<Project>(&order(), &stream, Expected::Any, command).await {
@@ -147,10 +151,12 @@ async fn begin_administrator(deps: &Deps) -> Result<(), BootstrapFault> {
     let command = user::Command { user: user.clone(), act: user::Act::Create };
     deps.commands.execute::<User>(&order(), &stream::<User>(&user), Expected::Any, command).await?;
     let terms = Terms {
-        principal: PrincipalName::from(&user),
-        role: RoleName::stored(ADMIN),
+        principal: HolderName::from(&PrincipalName::from(&user)),
+        object: Object::Role(RoleName::stored(ADMIN)),
         resource: Name::ROOT,
         expire_time: None,
+        condition: None,
+        source: Source::Manual,
     };
     let now = deps.clock.now();
     let attempt = |work| stage_grant(work, binding.clone(), terms.clone(), Text::stored("first start"), now);

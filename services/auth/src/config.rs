@@ -9,6 +9,16 @@ cairn_kernel::settings! {
         /// Accept a new `bootstrap_key` even though somebody else administers the deployment by now, or it was revoked:
         /// the way back in for an operator who lost every key.
         bootstrap_always_allowed: bool = false;
+        /// Most roles and denials of one principal or group.
+        bindings_max: usize = 1_000;
+        /// Most groups of one organization.
+        groups_max: usize = 1_000;
+        /// Most members of one group.
+        group_members_max: usize = 5_000;
+        /// Most groups that one user, service account or group is in, directly.
+        groups_of_member_max: usize = 100;
+        /// Most roles that one organization makes for itself.
+        roles_max: usize = 200;
     }
 }
 
@@ -16,6 +26,17 @@ fn problems(config: &Config) -> Vec<String> {
     let mut problems = vec![];
     if config.bootstrap_key.as_ref().is_some_and(|key| !crate::bootstrap::is_fit(key.expose())) {
         problems.push("bootstrap_key must be 16 characters or more, at most 512, without spaces".to_owned());
+    }
+    for (key, value) in [
+        ("bindings_max", config.bindings_max),
+        ("groups_max", config.groups_max),
+        ("group_members_max", config.group_members_max),
+        ("groups_of_member_max", config.groups_of_member_max),
+        ("roles_max", config.roles_max),
+    ] {
+        if value == 0 {
+            problems.push(format!("{key} must be at least 1"));
+        }
     }
     problems
 }

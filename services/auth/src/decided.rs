@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cairn_access::{Judgement, Reach, World};
+use cairn_access::{Circumstances, Judgement, Reach, World};
 use cairn_contract::cairn::ledger::events::v1::{AccessDenied, Call, CommandRejected, ReadRecorded, RequestRecorded};
 use cairn_contract::cairn::options::v1::Dialect;
 use cairn_contract::{Contract, Method};
@@ -35,6 +35,7 @@ pub struct Decided {
     pub policy: Position,
     pub method: String,
     pub request_id: String,
+    source_address: Option<String>,
     pub recorded: Arc<Recorded>,
 }
 
@@ -59,6 +60,7 @@ impl Decided {
             policy: metadata.policy_position.map_or(Position(recorded.position.0.saturating_sub(1)), Position),
             method: String::new(),
             request_id: metadata.request_id,
+            source_address: metadata.source_address,
             recorded: Arc::clone(recorded),
         };
         decided.read_record()?;
@@ -110,7 +112,10 @@ impl Decided {
 
     /// Decides again, by the rules of a world, as if at `now`.
     pub fn again(&self, world: &World, now: Time) -> Judgement {
-        let judge = |reach| world.judge(&self.principal, (&self.permission, &self.resource), reach, now);
+        let judge = |reach| {
+            let from = Circumstances::from_source(self.source_address.as_deref());
+            world.judge(&self.principal, (&self.permission, &self.resource), reach, now, from)
+        };
         let exact = judge(self.reach);
         match (exact.denial, self.is_allowed) {
             // A compatibility dialect is let in on the project, and its events name what was changed.

@@ -1,18 +1,20 @@
 use std::sync::Arc;
 
-use cairn_access::{Access, ApiKey, Roles};
+use cairn_access::{Access, ApiKey};
 use cairn_eventstore::{CommandFault, Commands, Order, Stored, Work};
-use cairn_kernel::{Aggregate, Clock, Expected, Name, Position, Revision, StreamName, Time};
+use cairn_kernel::{Aggregate, Clock, Expected, Position, Revision, StreamName, Time};
 use cairn_projection::View;
 use cairn_service::{AsOfReads, Ctx, Refusal, refuse};
 use prost_types::FieldMask;
 use tonic::Status;
 
+use crate::config::Config;
 use crate::issuer::Polls;
 use crate::login;
 use crate::logins::LoginQuery;
 use crate::model::{
-    IdentityProviderName, PrincipalName, Rejection, RoleName, ServiceAccount, ServiceAccountName, Standing, Text, User, UserName,
+    Group, HolderName, IdentityProviderName, Organization, OrganizationName, Rejection, ServiceAccount, ServiceAccountName, Standing, Text,
+    User, UserName,
 };
 use crate::people::{People, PeopleFault};
 use crate::oidc::Directory;
@@ -22,8 +24,6 @@ use crate::secrets::Secrets;
 
 /// Most keys of one principal that are not revoked.
 pub const KEYS_MAX: usize = 100;
-/// Most roles of one principal.
-pub const BINDINGS_MAX: usize = 1_000;
 
 /// What every handler works with.
 pub struct Desk {
@@ -42,6 +42,27 @@ pub struct Desk {
     pub public: Public,
     pub login: login::Config,
     pub polls: Polls,
+    pub limits: Limits,
+    /// Held by whoever gives, joins or removes something that others' rights rest on, from looking at what is held until
+    /// that shows. Two such changes at once could each be right and both together wrong.
+    pub turn: tokio::sync::Mutex<()>,
+}
+
+/// How much there may be.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    pub bindings_max: usize,
+    pub groups_max: usize,
+    pub group_members_max: usize,
+    pub groups_of_member_max: usize,
+    pub roles_max: usize,
+}
+
+impl Limits {
+    pub fn of(config: &Config) -> Self {
+        let Config { bindings_max, groups_max, group_members_max, groups_of_member_max, roles_max, .. } = *config;
+        Self { bindings_max, groups_max, group_members_max, groups_of_member_max, roles_max }
+    }
 }
 
 /// What one read sees.
@@ -62,6 +83,14 @@ impl Desk {
     /// Where a provider sends people back to.
     pub fn redirect_uri(&self, provider: &IdentityProviderName) -> String {
         self.public.path(&format!("/oauth2/callback/{}", provider.id()))
+    }
+
+    /// Waits for one's turn to change what rights rest on, and until everything before shows in what it is decided by.
+    pub async fn turn(&self, ctx: &Ctx) -> Result<tokio::sync::MutexGuard<'_, ()>, Status> {
+        let turn = self.turn.lock().await;
+        let head = *self.commands.store().head().borrow();
+        self.access.reached(head, ctx.deadline()).await.map_err(refuse)?;
+        Ok(turn)
     }
 
     /// What a read sees: the moment that its own field names, or the present, once that shows what the reader says it
@@ -108,35 +137,30 @@ pub fn stream<A: Aggregate>(name: &impl std::fmt::Display) -> StreamName {
     StreamName::of(A::CATEGORY, name)
 }
 
-/// Refuses unless a principal is there and let in. The append then depends on its staying so.
-pub async fn require_active(work: &mut Work, principal: &PrincipalName) -> Result<(), CommandFault<Rejection>> {
-    let standing = if principal.is_user() {
-        let user = UserName::stored(principal.as_str());
+/// Refuses unless a principal is there and let in, or a group is there. The append then depends on its staying so.
+pub async fn require_active(work: &mut Work, holder: &HolderName) -> Result<(), CommandFault<Rejection>> {
+    if let Some(group) = holder.group() {
+        let found = work.witness::<Group>(&stream::<Group>(&group)).await?.state;
+        let is_there = found.is_active();
+        return if is_there { Ok(()) } else { Err(CommandFault::Rejected(Rejection::GroupNotFound(group))) };
+    }
+    let standing = if holder.as_str().starts_with("users/") {
+        let user = UserName::stored(holder.as_str());
         work.witness::<User>(&stream::<User>(&user)).await?.state.standing()
     } else {
-        let account = ServiceAccountName::stored(principal.as_str());
+        let account = ServiceAccountName::stored(holder.as_str());
         work.witness::<ServiceAccount>(&stream::<ServiceAccount>(&account)).await?.state.standing()
     };
     if standing == Standing::Active {
         return Ok(());
     }
-    Err(CommandFault::Rejected(Rejection::PrincipalDisabled(principal.clone())))
+    Err(CommandFault::Rejected(Rejection::PrincipalDisabled(holder.clone())))
 }
 
-/// Refuses to give a role that the caller does not hold whole on the resource.
-pub fn require_held(ctx: &Ctx, access: &Access, role: &RoleName, resource: &Name) -> Result<(), Status> {
-    let Some(found) = Roles::built_in().find(role.as_str()) else {
-        return Err(rejected(Rejection::RoleUnknown(role.clone())));
-    };
-    let reach = cairn_access::Reach::Exact;
-    let missing = found.permissions().find(|word| !access.decide(ctx.principal(), word, resource, reach).is_allowed());
-    match missing.map(str::to_owned) {
-        None => Ok(()),
-        Some(permission) => {
-            let (role, resource) = (role.clone(), resource.clone());
-            Err(rejected(Rejection::GrantTooWide { role, permission, resource }))
-        }
-    }
+/// Refuses to make something in an organization that is not open. The append then depends on its staying so.
+pub async fn require_open(work: &mut Work, organization: &OrganizationName) -> Result<(), CommandFault<Rejection>> {
+    let found = work.witness::<Organization>(&stream::<Organization>(organization)).await?.state;
+    found.require_open(organization).map_err(CommandFault::Rejected)
 }
 
 /// A fresh id. A request that is repeated with its id gets the same one, and so finds what it made the first time.

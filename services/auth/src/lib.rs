@@ -1,4 +1,4 @@
-//! Projects, users, service accounts, API keys and roles: who is who, and who may do what.
+//! Organizations, projects, users, groups, service accounts, API keys and roles: who is who, and who may do what.
 //!
 //! Announces what others decide by (`libs/access` follows it) and decides nothing for them. What is known about a person
 //! is kept beside the log, in a table that can forget; events hold opaque ids.
@@ -8,11 +8,14 @@ mod bootstrap;
 mod config;
 mod decided;
 mod desk;
+mod duties;
+mod giving;
 mod grpc;
 mod issuer;
 mod key_use;
 pub mod login;
 mod logins;
+mod members;
 mod model;
 mod mount;
 mod oidc;

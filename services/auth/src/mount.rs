@@ -5,7 +5,8 @@ use cairn_outbound::{Outbound, SendFault};
 use cairn_projection::{QueryFault, ReadModel, View};
 use cairn_service::{AsOfReads, Deps, Mounted};
 
-use crate::desk::Desk;
+use crate::config::Config;
+use crate::desk::{Desk, Limits};
 use crate::grpc::routes;
 use crate::issuer::Polls;
 use crate::logins::{LoginQuery, Logins};
@@ -38,7 +39,13 @@ const AGENT: &str = concat!("cairn/", env!("CARGO_PKG_VERSION"));
 ///
 /// `data_folder` is where the table of people and the secrets of providers are kept: not among the views, which may be
 /// dropped at any time. `public` is where the gateway is reached.
-pub fn mount(deps: &Deps, login: login::Config, public: Public, data_folder: &Path) -> Result<Mounted, MountFault> {
+pub fn mount(
+    deps: &Deps,
+    data_folder: &Path,
+    config: &Config,
+    login: login::Config,
+    public: Public,
+) -> Result<Mounted, MountFault> {
     let people = People::open(&data_folder.join("auth-people.sqlite"))?;
     let model = ReadModel::open(&deps.views_folder.join("auth.sqlite"), READERS)?;
     let view = View::start(Arc::clone(&deps.store), &model, Directory)?;
@@ -62,6 +69,8 @@ pub fn mount(deps: &Deps, login: login::Config, public: Public, data_folder: &Pa
         public,
         login,
         polls: Polls::default(),
+        limits: Limits::of(config),
+        turn: tokio::sync::Mutex::new(()),
     });
     reactor::start(&desk);
     signing::start(&desk);

@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use cairn_eventstore::{Filter, Recorded, Stored};
@@ -6,23 +7,31 @@ use cairn_projection::rusqlite::{Transaction, params};
 use cairn_projection::{Projection, ProjectionFault};
 
 use cairn_access::KeyUse;
+use prost::Message;
 
 use crate::key_use;
-use crate::model::{Binding, Key, Project, ServiceAccount, User, binding, key, project, service_account, user};
+use crate::model::{
+    Binding, Group, Key, Organization, Project, Role, ServiceAccount, User, binding, group, key, organization, project,
+    role, service_account, user,
+};
+use crate::stored;
 
 /// Writes the tables that lists and answers are read from. Nothing here says who a person is.
 pub struct Directory;
 
 impl Projection for Directory {
-    const NAME: &'static str = "auth.directory.v1";
-    const PAST: Option<&'static str> = Some("auth.directory.v1.past");
+    const NAME: &'static str = "auth.directory.v2";
+    const PAST: Option<&'static str> = Some("auth.directory.v2.past");
     const SCHEMA: &'static str = include_str!("schema.sql");
 
     fn filter(&self) -> Filter {
         Filter::categories([
+            Organization::CATEGORY,
             Project::CATEGORY,
             User::CATEGORY,
             ServiceAccount::CATEGORY,
+            Group::CATEGORY,
+            Role::CATEGORY,
             Key::CATEGORY,
             key_use::CATEGORY,
             Binding::CATEGORY,
@@ -33,6 +42,9 @@ impl Projection for Directory {
         for recorded in events {
             let (kind, payload) = (&*recorded.kind, &*recorded.payload);
             match recorded.stream.category() {
+                Organization::CATEGORY => apply_organization(tx, recorded, Organization::decode(kind, payload)?)?,
+                Group::CATEGORY => apply_group(tx, recorded, Group::decode(kind, payload)?)?,
+                Role::CATEGORY => apply_role(tx, recorded, Role::decode(kind, payload)?)?,
                 Project::CATEGORY => apply_project(tx, recorded, Project::decode(kind, payload)?)?,
                 User::CATEGORY => apply_user(tx, recorded, User::decode(kind, payload)?)?,
                 ServiceAccount::CATEGORY => {
@@ -51,11 +63,17 @@ impl Projection for Directory {
 fn apply_project(tx: &Transaction<'_>, recorded: &Recorded, event: project::Event) -> Result<(), ProjectionFault> {
     let name = event.project.as_str();
     let sql = match &event.change {
-        project::Change::Created { title, description } => {
-            let sql = "INSERT OR REPLACE INTO projects (name, title, description, state, create_time) \
-                       VALUES (?1, ?2, ?3, 'active', ?4)";
-            let time = recorded.time.micros();
-            tx.prepare_cached(sql)?.execute(params![name, title.as_str(), description.as_str(), time])?;
+        project::Change::Created { title, description, organization } => {
+            let sql = "INSERT OR REPLACE INTO projects (name, title, description, organization, state, create_time) \
+                       VALUES (?1, ?2, ?3, ?4, 'active', ?5)";
+            let (time, organization) = (recorded.time.micros(), organization.as_str());
+            let row = params![name, title.as_str(), description.as_str(), organization, time];
+            tx.prepare_cached(sql)?.execute(row)?;
+            None
+        }
+        project::Change::Classified { .. } => {
+            let sql = "UPDATE projects SET tags = ?2 WHERE name = ?1";
+            tx.prepare_cached(sql)?.execute(params![name, &*recorded.payload])?;
             None
         }
         project::Change::Described { title, description } => {
@@ -94,11 +112,14 @@ fn apply_service_account(
 ) -> Result<(), ProjectionFault> {
     let name = event.service_account.as_str();
     match event.change {
-        service_account::Change::Created { title, description } => {
-            let sql = "INSERT OR REPLACE INTO service_accounts (name, title, description, state, create_time) \
-                       VALUES (?1, ?2, ?3, 'active', ?4)";
+        service_account::Change::Created { title, description, organization } => {
+            let sql = "INSERT OR REPLACE INTO service_accounts \
+                       (name, title, description, organization, state, create_time) \
+                       VALUES (?1, ?2, ?3, ?4, 'active', ?5)";
+            let organization = organization.as_ref().map_or("", |organization| organization.as_str());
             let time = recorded.time.micros();
-            tx.prepare_cached(sql)?.execute(params![name, title.as_str(), description.as_str(), time])?;
+            let row = params![name, title.as_str(), description.as_str(), organization, time];
+            tx.prepare_cached(sql)?.execute(row)?;
         }
         service_account::Change::Described { title, description } => {
             let sql = "UPDATE service_accounts SET title = ?2, description = ?3 WHERE name = ?1";
@@ -157,13 +178,29 @@ fn apply_binding(tx: &Transaction<'_>, recorded: &Recorded, event: binding::Even
     match event.change {
         binding::Change::Granted { terms, reason } => {
             let sql = "INSERT OR REPLACE INTO bindings \
-                       (name, principal, role, resource, expire_time, reason, creator, create_time) \
-                       VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+                       (name, principal, role, resource, denies, permissions, source, condition, expire_time, reason, \
+                        creator, create_time) \
+                       VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
+            let permissions = match &terms.object {
+                binding::Object::Denied(permissions) => permissions.join("\n"),
+                binding::Object::Role(_) | binding::Object::DeniedRole(_) => String::new(),
+            };
+            let source = match terms.source {
+                binding::Source::Manual => "manual",
+                binding::Source::Idp => "idp",
+                binding::Source::BreakGlass => "break_glass",
+            };
+            let condition = terms.condition.as_ref();
+            let condition = condition.map(|condition| stored::binding::condition(condition).encode_to_vec());
             tx.prepare_cached(sql)?.execute(params![
                 name,
                 terms.principal.as_str(),
-                terms.role.as_str(),
+                terms.object.role().map_or("", |role| role.as_str()),
                 terms.resource.as_str(),
+                terms.object.denies(),
+                permissions,
+                source,
+                condition,
                 terms.expire_time.map(Time::micros),
                 reason.as_str(),
                 recorded.metadata().principal,
@@ -175,6 +212,95 @@ fn apply_binding(tx: &Transaction<'_>, recorded: &Recorded, event: binding::Even
         }
     }
     touch(tx, "bindings", name, recorded)
+}
+
+fn apply_organization(
+    tx: &Transaction<'_>,
+    recorded: &Recorded,
+    event: organization::Event,
+) -> Result<(), ProjectionFault> {
+    let name = event.organization.as_str();
+    // The default organization may be described without ever having been created.
+    tx.prepare_cached("INSERT OR IGNORE INTO organizations (name) VALUES (?1)")?.execute([name])?;
+    match &event.change {
+        organization::Change::Created { title, description } => {
+            let sql = "UPDATE organizations SET title = ?2, description = ?3, create_time = ?4 WHERE name = ?1";
+            let row = params![name, title.as_str(), description.as_str(), recorded.time.micros()];
+            tx.prepare_cached(sql)?.execute(row)?;
+        }
+        organization::Change::Described { title, description } => {
+            let sql = "UPDATE organizations SET title = ?2, description = ?3 WHERE name = ?1";
+            tx.prepare_cached(sql)?.execute(params![name, title.as_str(), description.as_str()])?;
+        }
+        organization::Change::DutiesSeparated { .. } => {
+            let sql = "UPDATE organizations SET separated = ?2 WHERE name = ?1";
+            tx.prepare_cached(sql)?.execute(params![name, &*recorded.payload])?;
+        }
+        organization::Change::Deleted => set_state(tx, "organizations", name, "deleted")?,
+        organization::Change::Restored => set_state(tx, "organizations", name, "active")?,
+    }
+    touch(tx, "organizations", name, recorded)
+}
+
+fn apply_group(tx: &Transaction<'_>, recorded: &Recorded, event: group::Event) -> Result<(), ProjectionFault> {
+    let name = event.group.as_str();
+    match &event.change {
+        group::Change::Created { about } => {
+            let sql = "INSERT OR REPLACE INTO groups \
+                       (name, display_name, description, external_id, state, create_time) \
+                       VALUES (?1, ?2, ?3, ?4, 'active', ?5)";
+            let group::About { display_name, description, external_id } = about;
+            let (description, external_id) = (description.as_str(), external_id.as_str());
+            let row = params![name, display_name.as_str(), description, external_id, recorded.time.micros()];
+            tx.prepare_cached(sql)?.execute(row)?;
+        }
+        group::Change::Described { about } => {
+            let sql = "UPDATE groups SET display_name = ?2, description = ?3, external_id = ?4 WHERE name = ?1";
+            let group::About { display_name, description, external_id } = about;
+            let row = params![name, display_name.as_str(), description.as_str(), external_id.as_str()];
+            tx.prepare_cached(sql)?.execute(row)?;
+        }
+        group::Change::MembersAdded { members } => {
+            let sql = "INSERT OR REPLACE INTO group_members (group_name, member) VALUES (?1, ?2)";
+            for member in members {
+                tx.prepare_cached(sql)?.execute([name, member.as_str()])?;
+            }
+        }
+        group::Change::MembersRemoved { members } => {
+            let sql = "DELETE FROM group_members WHERE group_name = ?1 AND member = ?2";
+            for member in members {
+                tx.prepare_cached(sql)?.execute([name, member.as_str()])?;
+            }
+        }
+        group::Change::Deleted => set_state(tx, "groups", name, "deleted")?,
+    }
+    if matches!(&event.change, group::Change::MembersAdded { .. } | group::Change::MembersRemoved { .. }) {
+        let sql = "UPDATE groups SET member_count = (SELECT count(*) FROM group_members WHERE group_name = ?1) \
+                   WHERE name = ?1";
+        tx.prepare_cached(sql)?.execute([name])?;
+    }
+    touch(tx, "groups", name, recorded)
+}
+
+fn apply_role(tx: &Transaction<'_>, recorded: &Recorded, event: role::Event) -> Result<(), ProjectionFault> {
+    let name = event.role.as_str();
+    let lines = |words: &BTreeSet<String>| words.iter().map(String::as_str).collect::<Vec<_>>().join("\n");
+    let now = recorded.time.micros();
+    match &event.change {
+        role::Change::Created { description, permissions } => {
+            let sql = "INSERT OR REPLACE INTO roles (name, description, permissions, create_time) \
+                       VALUES (?1, ?2, ?3, ?4)";
+            tx.prepare_cached(sql)?.execute(params![name, description.as_str(), lines(permissions), now])?;
+        }
+        role::Change::Redefined { description, permissions } => {
+            let sql = "UPDATE roles SET description = ?2, permissions = ?3 WHERE name = ?1";
+            tx.prepare_cached(sql)?.execute(params![name, description.as_str(), lines(permissions)])?;
+        }
+        role::Change::Deleted => {
+            tx.prepare_cached("UPDATE roles SET delete_time = ?2 WHERE name = ?1")?.execute(params![name, now])?;
+        }
+    }
+    touch(tx, "roles", name, recorded)
 }
 
 fn set_state(tx: &Transaction<'_>, table: &str, name: &str, state: &str) -> Result<(), ProjectionFault> {

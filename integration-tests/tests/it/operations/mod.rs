@@ -77,6 +77,7 @@ async fn every_operation_writes_the_events_that_its_line_names_and_no_other_s3_5
     let suite = Suite::start_with(&ROOM).await;
     let caller = Caller::new(&suite, contract);
     native::identities(&caller).await;
+    native::organizations(&caller).await;
     native::experiments(&caller).await;
     native::registry(&caller).await;
     native::ledger(&caller).await;

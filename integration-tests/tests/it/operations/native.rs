@@ -51,6 +51,43 @@ pub async fn identities(caller: &Caller<'_>) {
     caller.call("auth.UserService/EraseUser", &[&erased], json!({"reason": "asked for"})).await;
 }
 
+pub async fn organizations(caller: &Caller<'_>) {
+    let made = json!({"organization_id": "ops", "organization": {"title": "Ops"}});
+    let organization = caller.make("auth.OrganizationService/CreateOrganization", &[], made).await;
+    let update = "auth.OrganizationService/UpdateOrganization";
+    caller.call(update, &[&organization, "?update_mask=title"], json!({"title": "Ops 2"})).await;
+    let apart = json!({"separated_duties": [{"role": "roles/editor", "other_role": "roles/manager"}]});
+    caller.call(update, &[&organization, "?update_mask=separated_duties"], apart).await;
+    caller.call("auth.OrganizationService/DeleteOrganization", &[&organization], Value::Null).await;
+    caller.call("auth.OrganizationService/RestoreOrganization", &[&organization], json!({})).await;
+    let tags = json!({"tags": {"tier": "test"}});
+    caller.call("auth.ProjectService/ClassifyProject", &[PROJECT], tags).await;
+
+    let role = json!({"role_id": "reader", "role": {"permissions": ["experiments.runs.get"]}});
+    let role = caller.make("auth.RoleService/CreateRole", &[&organization], role).await;
+    let words = json!({"permissions": ["experiments.runs.get", "experiments.runs.list"]});
+    caller.call("auth.RoleService/UpdateRole", &[&role, "?update_mask=permissions"], words).await;
+    caller.call("auth.RoleService/DeleteRole", &[&role], Value::Null).await;
+
+    let group = json!({"group_id": "ml", "group": {"display_name": "ML"}});
+    let group = caller.make("auth.GroupService/CreateGroup", &[&organization], group).await;
+    let external = json!({"external_id": "4711"});
+    caller.call("auth.GroupService/UpdateGroup", &[&group, "?update_mask=external_id"], external).await;
+    let user = json!({"user": {"display_name": "Grace"}});
+    let user = caller.make("auth.UserService/CreateUser", &[], user).await;
+    let members = json!({"members": [user]});
+    caller.call("auth.GroupService/AddGroupMembers", &[&group], members.clone()).await;
+    caller.call("auth.GroupService/RemoveGroupMembers", &[&group], members).await;
+    let denial = json!({"principal": group, "effect": "EFFECT_DENY", "permissions": ["experiments.runs.delete"]});
+    let denial = caller.make("auth.AccessService/GrantRole", &[PROJECT], denial).await;
+    caller.call("auth.AccessService/DeleteBinding", &[&denial], Value::Null).await;
+    let everywhere = json!({"binding": {
+        "principal": group, "effect": "EFFECT_DENY", "role": "roles/editor", "resource": "*",
+    }});
+    caller.call("auth.AccessService/CreateBinding", &[], everywhere).await;
+    caller.call("auth.GroupService/DeleteGroup", &[&group], Value::Null).await;
+}
+
 pub async fn experiments(caller: &Caller<'_>) {
     let made = json!({"display_name": "ops", "description": "one", "tags": {"a": "1"}});
     let experiment = caller.make("experiments.ExperimentService/CreateExperiment", &[PROJECT], made).await;

@@ -2,7 +2,7 @@ use cairn_kernel::{Name, Position, Principal, PrincipalKind, Time};
 use proptest::prelude::*;
 
 use super::{Question, decide, visible};
-use crate::{Change, Denial, Digest, Form, Grant, KeyRecord, Reach, Roles, Standing, World};
+use crate::{Change, Circumstances, Denial, Digest, Form, Grant, KeyRecord, Reach, Roles, Standing, World};
 
 const NOW: Time = Time::from_micros(1_800_000_000_000_000);
 const READ: &str = "experiments.runs.get";
@@ -22,7 +22,7 @@ fn narrowed(id: &str, scopes: &[&str]) -> Principal {
 
 fn grant(binding: &str, role: &str, resource: &str) -> Grant {
     let role = Roles::built_in().find(role).cloned();
-    Grant { binding: binding.into(), role, resource: name(resource), expire_time: None }
+    Grant { binding: binding.into(), role, resource: name(resource), ..Grant::default() }
 }
 
 /// Projects `fraud` and `fraud2`, users `ada` and `bob`, and what they hold.
@@ -50,17 +50,44 @@ fn after(mut world: World, changes: impl IntoIterator<Item = Change>) -> World {
 
 fn ask(world: &World, principal: &Principal, permission: &str, resource: &str) -> Result<Option<String>, Denial> {
     let resource = name(resource);
-    decide(world, &Question { principal, permission, resource: &resource, reach: Reach::Exact, now: NOW })
+    decide(
+        world,
+        &Question {
+            principal,
+            permission,
+            resource: &resource,
+            reach: Reach::Exact,
+            now: NOW,
+            circumstances: Circumstances::default(),
+        },
+    )
 }
 
 fn somewhere(world: &World, principal: &Principal, permission: &str, resource: &str) -> Result<Option<String>, Denial> {
     let resource = name(resource);
-    decide(world, &Question { principal, permission, resource: &resource, reach: Reach::Somewhere, now: NOW })
+    decide(
+        world,
+        &Question {
+            principal,
+            permission,
+            resource: &resource,
+            reach: Reach::Somewhere,
+            now: NOW,
+            circumstances: Circumstances::default(),
+        },
+    )
 }
 
 fn seen(world: &World, principal: &Principal, permission: &str, under: &str) -> Vec<String> {
     let resource = name(under);
-    let question = Question { principal, permission, resource: &resource, reach: Reach::Somewhere, now: NOW };
+    let question = Question {
+        principal,
+        permission,
+        resource: &resource,
+        reach: Reach::Somewhere,
+        now: NOW,
+        circumstances: Circumstances::default(),
+    };
     visible(world, &question).iter().map(ToString::to_string).collect()
 }
 
@@ -209,7 +236,7 @@ fn what_a_list_may_show_is_told_once_and_as_widely_as_it_holds() {
 /// The same question, answered by looking at everything.
 fn oracle(grants: &[Grant], scopes: &[Name], permission: &str, resource: &Name, reach: Reach) -> bool {
     let meets = |held: &Name| held.covers(resource) || (reach == Reach::Somewhere && resource.covers(held));
-    grants.iter().filter(|grant| grant.gives(permission, NOW)).any(|grant| {
+    grants.iter().filter(|grant| grant.is_current(NOW) && grant.holds(permission)).any(|grant| {
         if scopes.is_empty() {
             return meets(&grant.resource);
         }
@@ -252,13 +279,14 @@ proptest! {
             role: Some(roles[role].clone()),
             resource,
             expire_time: has_ended.then_some(NOW),
+            ..Grant::default()
         }).collect();
         let world = world(&grants.iter().map(|grant| ("ada", grant.clone())).collect::<Vec<_>>());
         let world = after(world, [Change::ProjectOpened { project: name("projects/fraud-x") }]);
         let texts: Vec<String> = scopes.iter().map(ToString::to_string).collect();
         let caller = Principal { scopes: texts, ..user("ada") };
         let reach = if is_somewhere { Reach::Somewhere } else { Reach::Exact };
-        let question = Question { principal: &caller, permission, resource: &resource, reach, now: NOW };
+        let question = Question { principal: &caller, permission, resource: &resource, reach, now: NOW, circumstances: Circumstances::default() };
         let expected = oracle(&grants, &scopes, permission, &resource, reach);
         prop_assert_eq!(decide(&world, &question).is_ok(), expected);
         // A list shows something exactly when it is allowed, and only what is allowed.

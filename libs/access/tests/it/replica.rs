@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cairn_access::{Access, ApiKey, AuthenticationFault, Config, Denial, KeyKind, Keyring, Reach};
+use cairn_access::{Access, ApiKey, AuthenticationFault, Circumstances, Config, Denial, KeyKind, Keyring, Reach};
 use cairn_contract::cairn::auth::events::v1 as events;
 use cairn_eventstore::{EventStore, Memory, NewEvent, Write};
 use cairn_kernel::{Clock, Expected, Name, Position, Principal, PrincipalKind, SimClock, StreamName};
@@ -216,7 +216,7 @@ async fn until_it_has_heard_everything_a_replica_refuses_everything() {
     // The follower has not run yet: this test has not given way to it.
     let fraud: Name = "projects/fraud".parse().unwrap();
     assert_eq!(access.decide(&ada(), READ, &fraud, Reach::Exact).denial, Some(Denial::Stale));
-    assert_eq!(access.visible(&ada(), READ, &Name::ROOT), vec![]);
+    assert_eq!(access.visible(Circumstances::default(), &ada(), READ, &Name::ROOT), vec![]);
     assert_eq!(access.authenticate("whatever"), Err(AuthenticationFault::Stale));
 }
 

@@ -8,7 +8,8 @@ fn reference() -> String {
     let mut text = String::from(HEAD);
     let roles = Roles::built_in().granted();
     let admin = roles.last().expect("there are roles");
-    text.push_str("| permission | viewer | editor | manager | admin |\n|---|---|---|---|---|\n");
+    let names: Vec<_> = roles.iter().map(|role| role.name.trim_start_matches("roles/")).collect();
+    writeln!(text, "| permission | {} |\n|---|{}", names.join(" | "), "---|".repeat(names.len())).unwrap();
     for permission in admin.permissions() {
         write!(text, "| `{permission}` |").unwrap();
         for role in roles {

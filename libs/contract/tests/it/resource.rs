@@ -43,6 +43,9 @@ fn a_resource_is_composed_of_request_fields() {
         ("{cub.cub.name}", r#"{"cub": {"name": "x", "cub": {"name": "lions/c"}}}"#, "lions/c"),
         ("projects/{project}", r#"{"project": "fraud"}"#, "projects/fraud"),
         ("*", "{}", "*"),
+        ("{parent|*}", "{}", "*"),
+        ("{parent|zoos/default}", r#"{"parent": ""}"#, "zoos/default"),
+        ("{parent|zoos/default}", r#"{"parent": "zoos/z"}"#, "zoos/z"),
     ] {
         let contract = cairn(resource);
         let name = contract.methods()[0].resource_of(&message(&contract, json), None);

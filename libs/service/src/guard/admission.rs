@@ -123,7 +123,8 @@ impl Admission {
 
     fn decide(&self, inner: &mut Inner) -> Result<(), Refusal> {
         let method = inner.method;
-        let decision = self.access.decide(&inner.principal, &method.permission, &inner.resource, reach(method));
+        let (from, resource) = (inner.circumstances(), &inner.resource);
+        let decision = self.access.decide_in(from, &inner.principal, &method.permission, resource, reach(method));
         inner.decision_id = Some(decision.id.clone());
         inner.policy_position = Some(decision.policy);
         match decision.denial {
@@ -184,7 +185,7 @@ pub(crate) fn denied(
             let message = format!("there is no project {}", project());
             Refusal::new(Code::NotFound, "PROJECT_NOT_FOUND", message).with("project", project())
         }
-        Denial::NotGranted | Denial::OutOfScope => {
+        Denial::NotGranted | Denial::Denied | Denial::OutOfScope => {
             let message = format!("{permission} on {resource} is not allowed (or it might not exist)");
             Refusal::new(Code::PermissionDenied, "ACCESS_DENIED", message)
                 .with("permission", permission)

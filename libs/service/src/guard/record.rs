@@ -131,6 +131,7 @@ fn facts(ctx: &Ctx, decision_id: &str) -> Option<AccessFacts> {
     let (_, facts) = refused.as_ref().filter(|(id, _)| id == decision_id)?;
     let denial = match facts.denial {
         Denial::NotGranted => access_facts::Denial::NotGranted,
+        Denial::Denied => access_facts::Denial::Denied,
         Denial::OutOfScope => access_facts::Denial::OutOfScope,
         Denial::PrincipalDisabled => access_facts::Denial::PrincipalDisabled,
         // Told as what they are, and recorded as that.
@@ -138,12 +139,15 @@ fn facts(ctx: &Ctx, decision_id: &str) -> Option<AccessFacts> {
     };
     let grants = facts.grants.iter().map(|considered| access_facts::Grant {
         binding: considered.grant.binding.clone(),
-        role: considered.grant.role.as_ref().map(|role| role.name.clone()).unwrap_or_default(),
+        role: considered.grant.role_name().to_owned(),
         resource: considered.grant.resource.to_string(),
         expire_time: considered.grant.expire_time.map(timestamp),
         holds_permission: considered.holds_permission,
         covers_resource: considered.covers_resource,
         expired: considered.is_expired,
+        group: considered.group.clone().unwrap_or_default(),
+        denies: considered.grant.denies,
+        condition_unmet: considered.is_unmet,
     });
     Some(AccessFacts {
         denial: denial.into(),

@@ -254,7 +254,7 @@ fn world() -> World {
         binding: "bindings/1".into(),
         role: Roles::built_in().find("roles/manager").cloned(),
         resource: "projects/fraud".parse().unwrap(),
-        expire_time: None,
+        ..Grant::default()
     };
     world.apply(Change::Granted { principal: "users/keeper".into(), grant }, Position(3));
     world

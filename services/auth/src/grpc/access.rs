@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use cairn_access::{Denial, Grant, Reach, Roles};
+use cairn_access::{Circumstances, Denial, Grant, Reach, Role, Roles};
 use cairn_contract::cairn::auth::v1 as proto;
 use cairn_contract::cairn::auth::v1::access_service_server::AccessService;
 use cairn_contract::cairn::ledger::events::v1::{AccessDenied, access_facts};
@@ -10,12 +10,16 @@ use cairn_service::{Ctx, Refusal, Reply, field, refuse};
 use prost::Message;
 use tonic::{Request, Response, Status};
 
-use crate::bindings::{Wanted, grant, withdraw};
+use super::decisions;
+use super::terms::{Asked, terms};
+use crate::bindings::{grant, withdraw};
 use crate::desk::{Desk, Reading, given, rejected, text};
-use crate::model::{BindingName, PrincipalName, Rejection};
+use crate::model::binding::Terms;
+use crate::model::name::organization_in;
+use crate::model::{BindingName, OrganizationName, PrincipalName, REASON_CHARS_MAX, Rejection, Text};
 use crate::page::Page;
 use crate::query::BindingFilter;
-use crate::stored::{time, timestamp};
+use crate::stored::timestamp;
 
 pub struct AccessRules(pub Arc<Desk>);
 
@@ -28,9 +32,14 @@ impl AccessRules {
         found.ok_or_else(|| rejected(Rejection::BindingNotFound(name.clone())))
     }
 
-    async fn give(&self, ctx: &Ctx, request_id: &str, wanted: Wanted) -> Reply<proto::Binding> {
-        let (name, at) = grant(&self.0, ctx, request_id, wanted).await?;
-        self.0.settle(ctx, at).await?;
+    async fn give(
+        &self,
+        ctx: &Ctx,
+        request_id: &str,
+        terms: Terms,
+        reason: Text<REASON_CHARS_MAX>,
+    ) -> Reply<proto::Binding> {
+        let (name, at) = grant(&self.0, ctx, request_id, terms, reason).await?;
         Ok(ctx.reply(self.show(&self.0.present(), &name).await?, at))
     }
 }
@@ -38,48 +47,65 @@ impl AccessRules {
 #[tonic::async_trait]
 impl AccessService for AccessRules {
     async fn list_roles(&self, request: Request<proto::ListRolesRequest>) -> Reply<proto::ListRolesResponse> {
-        let (_, request) = Ctx::accept(request)?;
-        let page = Page::read("roles", &[], request.page_size, &request.page_token)?;
-        // From the least to the most powerful, so a page goes on after a place rather than after a name.
-        let roles = Roles::built_in().granted();
-        let start = roles.iter().position(|role| role.name == page.after).map_or(0, |at| at + 1);
-        let found = roles[start..].iter().map(|role| proto::Role {
-            name: role.name.clone(),
-            etag: format!("{:08x}", crc32fast::hash(role.permissions().collect::<Vec<_>>().join("\n").as_bytes())),
-            description: role.description.to_owned(),
-            permissions: role.permissions().map(str::to_owned).collect(),
-        });
-        let (roles, next_page_token) = page.cut(found.collect(), |role| &role.name);
+        let (ctx, request) = Ctx::accept(request)?;
+        let parent = &request.parent;
+        let organization = if parent.is_empty() { None } else { Some(field::<OrganizationName>("parent", parent)?) };
+        let page = Page::read("roles", &[parent], request.page_size, &request.page_token)?;
+        // Those that are built in come from the least to the most powerful, so a page goes on after a place rather than
+        // after a name.
+        let built_in = Roles::built_in().granted();
+        let start = match page.after.as_str() {
+            "" => 0,
+            after => built_in.iter().position(|role| role.name == after).map_or(built_in.len(), |at| at + 1),
+        };
+        let mut found: Vec<proto::Role> = built_in[start..].iter().map(|role| shown(role)).collect();
+        if let Some(organization) = organization {
+            let reading = self.0.reading(&ctx, &request.as_of).await?;
+            let visible = ctx.visible("auth.roles.list", &organization.name());
+            let after = if start == built_in.len() { page.after.as_str() } else { "" };
+            let own = reading.query.roles(&visible, organization.as_str(), after, page.rows());
+            found.extend(own.await.map_err(refuse)?);
+        }
+        let (roles, next_page_token) = page.cut(found, |role| &role.name);
         Ok(Response::new(proto::ListRolesResponse { roles, next_page_token }))
     }
 
     async fn create_binding(&self, request: Request<proto::CreateBindingRequest>) -> Reply<proto::Binding> {
         let (ctx, request) = Ctx::accept(request)?;
         let binding = given("binding", request.binding)?;
-        let wanted = Wanted {
-            principal: field("binding.principal", &binding.principal)?,
-            role: field("binding.role", &binding.role)?,
+        let effect = binding.effect();
+        let terms = terms(Asked {
+            within: "binding.",
+            principal: &binding.principal,
+            role: &binding.role,
             resource: field("binding.resource", &binding.resource)?,
-            expire_time: binding.expire_time.map(time),
-            reason: text("binding.reason", &binding.reason)?,
-        };
-        self.give(&ctx, &request.request_id, wanted).await
+            effect,
+            permissions: binding.permissions,
+            expire_time: binding.expire_time,
+            condition: binding.condition,
+        })?;
+        self.give(&ctx, &request.request_id, terms, text("binding.reason", &binding.reason)?).await
     }
 
     async fn grant_role(&self, request: Request<proto::GrantRoleRequest>) -> Reply<proto::Binding> {
         let (ctx, request) = Ctx::accept(request)?;
         let resource: Name = field("resource", &request.resource)?;
-        if resource.project().is_none() {
-            return Err(refuse(Refusal::invalid("resource", "must be a project, or lie in one")));
+        if resource.project().is_none() && organization_in(&resource).is_none() {
+            let problem = "must be a project or an organization, or lie in one";
+            return Err(refuse(Refusal::invalid("resource", problem)));
         }
-        let wanted = Wanted {
-            principal: field("principal", &request.principal)?,
-            role: field("role", &request.role)?,
+        let effect = request.effect();
+        let terms = terms(Asked {
+            within: "",
+            principal: &request.principal,
+            role: &request.role,
             resource,
-            expire_time: request.expire_time.map(time),
-            reason: text("reason", &request.reason)?,
-        };
-        self.give(&ctx, &request.request_id, wanted).await
+            effect,
+            permissions: request.permissions,
+            expire_time: request.expire_time,
+            condition: request.condition,
+        })?;
+        self.give(&ctx, &request.request_id, terms, text("reason", &request.reason)?).await
     }
 
     async fn get_binding(&self, request: Request<proto::GetBindingRequest>) -> Reply<proto::Binding> {
@@ -124,18 +150,17 @@ impl AccessService for AccessRules {
             text => as_principal(&field("principal", text)?),
         };
         let (world, now) = (self.0.access.world(), self.0.now());
-        let decision = self.0.access.decide(&principal, &request.permission, &resource, Reach::Exact);
+        // A caller who asks about themselves asks from where they are.
+        let from = match (request.source_address.as_str(), request.principal.is_empty()) {
+            ("", true) => ctx.source_address(),
+            ("", false) => None,
+            (address, _) => Some(address),
+        };
+        let from = Circumstances::from_source(from);
+        let decision = self.0.access.decide_in(from, &principal, &request.permission, &resource, Reach::Exact);
         let is_closed = world.is_closed(&request.permission, &resource);
-        let grants = world.grants(&principal.name).take(GRANTS_MAX);
-        let grants = grants.map(|grant| proto::check_permission_response::Grant {
-            binding: grant.binding.clone(),
-            role: role_name(grant),
-            resource: grant.resource.to_string(),
-            expire_time: grant.expire_time.map(timestamp),
-            holds_permission: grant.role.as_ref().is_some_and(|role| role.holds(&request.permission)),
-            covers_resource: grant.resource.covers(&resource),
-            expired: !grant.is_current(now),
-        });
+        let judged = world.consider(&principal, (&request.permission, &resource), now, from, GRANTS_MAX);
+        let grants = judged.iter().map(decisions::grant);
         Ok(Response::new(proto::CheckPermissionResponse {
             allowed: decision.is_allowed(),
             denial: denial(decision.denial, is_closed).into(),
@@ -179,12 +204,14 @@ impl AccessService for AccessRules {
         let (ctx, _) = Ctx::accept(request)?;
         let principal = ctx.principal();
         let (world, now) = (self.0.access.world(), self.0.now());
-        let current = world.grants(&principal.name).filter(|grant| grant.is_current(now)).take(GRANTS_MAX);
-        let grants = current.map(|grant| proto::who_am_i_response::Grant {
+        let current = world.all_grants(&principal.name).filter(|(grant, _)| grant.is_current(now)).take(GRANTS_MAX);
+        let grants = current.map(|(grant, group)| proto::who_am_i_response::Grant {
             binding: grant.binding.clone(),
             role: role_name(grant),
             resource: grant.resource.to_string(),
             expire_time: grant.expire_time.map(timestamp),
+            group: group.unwrap_or_default().to_owned(),
+            denies: grant.denies,
         });
         Ok(Response::new(proto::WhoAmIResponse {
             principal: principal.name.clone(),
@@ -202,7 +229,18 @@ fn as_principal(name: &PrincipalName) -> Principal {
 }
 
 pub(super) fn role_name(grant: &Grant) -> String {
-    grant.role.as_ref().map(|role| role.name.clone()).unwrap_or_default()
+    grant.role_name().to_owned()
+}
+
+/// A role that is built in.
+fn shown(role: &Role) -> proto::Role {
+    proto::Role {
+        name: role.name.clone(),
+        etag: format!("{:08x}", crc32fast::hash(role.permissions().collect::<Vec<_>>().join("\n").as_bytes())),
+        description: role.description.clone(),
+        permissions: role.permissions().map(str::to_owned).collect(),
+        ..Default::default()
+    }
 }
 
 pub(super) fn denial(denial: Option<Denial>, is_closed: bool) -> proto::check_permission_response::Denial {
@@ -213,6 +251,7 @@ pub(super) fn denial(denial: Option<Denial>, is_closed: bool) -> proto::check_pe
         // Told to whoever asks here, though the principal itself would not learn it.
         Some(Denial::NotGranted) if is_closed => Told::ProjectClosed,
         Some(Denial::NotGranted) => Told::NotGranted,
+        Some(Denial::Denied) => Told::Denied,
         Some(Denial::OutOfScope) => Told::OutOfScope,
         Some(Denial::PrincipalDisabled) => Told::PrincipalDisabled,
         Some(Denial::Stale) => Told::Stale,
@@ -227,6 +266,7 @@ fn explanation(denied: AccessDenied, recorded: &Recorded) -> proto::ExplainDecis
     let told = match facts.denial() {
         access_facts::Denial::Unspecified => Told::Unspecified,
         access_facts::Denial::NotGranted => Told::NotGranted,
+        access_facts::Denial::Denied => Told::Denied,
         access_facts::Denial::OutOfScope => Told::OutOfScope,
         access_facts::Denial::PrincipalDisabled => Told::PrincipalDisabled,
     };
@@ -238,6 +278,9 @@ fn explanation(denied: AccessDenied, recorded: &Recorded) -> proto::ExplainDecis
         holds_permission: grant.holds_permission,
         covers_resource: grant.covers_resource,
         expired: grant.expired,
+        group: grant.group,
+        denies: grant.denies,
+        condition_unmet: grant.condition_unmet,
     });
     proto::ExplainDecisionResponse {
         name: format!("decisions/{}", call.decision_id),

@@ -1,8 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cairn_access::{ApiKey, Form, KeyKind, Standing};
-use cairn_contract::Contract;
+use cairn_access::{ApiKey, Form, KeyKind, Roles, Standing};
 use cairn_contract::cairn::auth::v1 as proto;
 use cairn_contract::cairn::auth::v1::api_key_service_server::ApiKeyService;
 use cairn_kernel::{Name, Time};
@@ -11,8 +10,9 @@ use prost_types::Timestamp;
 use tonic::{Request, Response, Status};
 
 use crate::desk::{Desk, KEYS_MAX, Reading, expected, made_id, rejected, stream, text};
+use crate::giving::require_all_held;
 use crate::model::key::{Act, Command, Digest, Grounds, LIFE_DEFAULT};
-use crate::model::{Key, KeyName, PrincipalName, Rejection};
+use crate::model::{HolderName, Key, KeyName, PrincipalName, Rejection};
 use crate::page::Page;
 use crate::stored::time;
 
@@ -78,14 +78,22 @@ impl ApiKeys {
         }
     }
 
+    /// Refuses a key of somebody who holds more than the caller: whoever has it acts as them.
+    fn require_no_gain(&self, ctx: &Ctx, owner: &PrincipalName) -> Result<(), Status> {
+        if ctx.principal().name == owner.as_str() {
+            return Ok(());
+        }
+        require_all_held(ctx, &self.0.access.world(), &HolderName::from(owner))
+    }
+
     /// Refuses a key for somebody who is not let in, or who has too many.
     fn require_room(&self, owner: &PrincipalName) -> Result<(), Status> {
         let world = self.0.access.world();
         if world.standing(owner.as_str()) != Some(Standing::Active) {
-            return Err(rejected(Rejection::PrincipalDisabled(owner.clone())));
+            return Err(rejected(Rejection::PrincipalDisabled(HolderName::from(owner))));
         }
         if world.live_keys(owner.as_str()) >= KEYS_MAX {
-            let principal = owner.clone();
+            let principal = HolderName::from(owner);
             return Err(rejected(Rejection::TooMany { principal, what: "API keys", limit: KEYS_MAX }));
         }
         Ok(())
@@ -101,6 +109,7 @@ impl ApiKeyService for ApiKeys {
         let (scopes, permissions) = (scopes(&wanted.scopes)?, permissions(wanted.permissions)?);
         let title = text("api_key.title", &wanted.title)?;
         self.require_within(&ctx, &scopes, &permissions)?;
+        self.require_no_gain(&ctx, &owner)?;
         self.require_room(&owner)?;
 
         let made = ApiKey::generate(kind(&owner), &made_id(&ctx.order(&request.request_id)));
@@ -149,6 +158,7 @@ impl ApiKeyService for ApiKeys {
         let record = world.key(name.id()).filter(|record| record.name == name.as_str());
         let record = record.ok_or_else(|| rejected(Rejection::KeyNotFound(name.clone())))?;
         self.require_within(&ctx, &record.scopes, &record.permissions)?;
+        self.require_no_gain(&ctx, &PrincipalName::stored(record.owner.as_str()))?;
 
         let made = ApiKey::generate(kind(&PrincipalName::stored(record.owner.as_str())), name.id());
         let now = self.0.now();
@@ -194,8 +204,7 @@ fn permissions(words: Vec<String>) -> Result<Vec<String>, Status> {
     if words.len() > PERMISSIONS_MAX {
         return Err(refuse(Refusal::invalid("permissions", format!("must be at most {PERMISSIONS_MAX}"))));
     }
-    let methods = Contract::embedded().map(Contract::methods).unwrap_or_default();
-    match words.iter().find(|word| !methods.iter().any(|method| method.permission == **word)) {
+    match words.iter().find(|word| !Roles::built_in().knows(word)) {
         Some(unknown) => Err(refuse(Refusal::invalid("permissions", format!("{unknown:?} is no permission")))),
         None => Ok(words),
     }

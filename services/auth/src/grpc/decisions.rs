@@ -16,7 +16,7 @@ use tonic::Status;
 use super::access::{AccessRules, denial, role_name};
 use crate::decided::{self, Decided};
 use crate::desk::rejected;
-use crate::model::{BindingName, PrincipalName, Rejection, RoleName};
+use crate::model::{BindingName, HolderName, PrincipalName, Rejection, RoleName};
 use crate::stored::timestamp;
 
 /// Changes thought through at once.
@@ -225,7 +225,7 @@ pub(super) fn id_of(name: &str) -> Result<&str, Status> {
 }
 
 fn granted(asked: &proto::access_change::Grant, at: usize) -> Result<Change, Status> {
-    let principal: PrincipalName = field("changes.grant.principal", &asked.principal)?;
+    let principal: HolderName = field("changes.grant.principal", &asked.principal)?;
     let role: RoleName = field("changes.grant.role", &asked.role)?;
     let resource = match asked.resource.as_str() {
         "*" => Name::ROOT,
@@ -234,8 +234,9 @@ fn granted(asked: &proto::access_change::Grant, at: usize) -> Result<Change, Sta
     let grant = Grant {
         binding: format!("bindings/~preview-{at}"),
         role: Roles::built_in().find(role.as_str()).cloned(),
+        role_name: role.to_string(),
         resource,
-        expire_time: None,
+        ..Grant::default()
     };
     Ok(Change::Granted { principal: principal.to_string(), grant })
 }
@@ -245,8 +246,8 @@ fn stands(principal: &str, standing: Standing) -> Result<Change, Status> {
     Ok(Change::PrincipalIs { principal: principal.to_string(), standing })
 }
 
-fn grant(considered: &Considered) -> check_permission_response::Grant {
-    let Considered { grant, holds_permission, covers_resource, is_expired } = considered;
+pub(super) fn grant(considered: &Considered) -> check_permission_response::Grant {
+    let Considered { grant, holds_permission, covers_resource, is_expired, is_unmet, group } = considered;
     check_permission_response::Grant {
         binding: grant.binding.clone(),
         role: role_name(grant),
@@ -255,6 +256,9 @@ fn grant(considered: &Considered) -> check_permission_response::Grant {
         holds_permission: *holds_permission,
         covers_resource: *covers_resource,
         expired: *is_expired,
+        group: group.clone().unwrap_or_default(),
+        denies: grant.denies,
+        condition_unmet: *is_unmet,
     }
 }
 

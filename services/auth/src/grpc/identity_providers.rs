@@ -1,13 +1,13 @@
 use std::sync::Arc;
 
-use cairn_access::Roles;
 use cairn_contract::cairn::auth::v1 as proto;
 use cairn_contract::cairn::auth::v1::identity_provider_service_server::IdentityProviderService;
 use cairn_kernel::Name;
 use cairn_service::{Ctx, Refusal, Reply, field, refuse};
 use tonic::{Request, Response, Status};
 
-use crate::desk::{Desk, given, masked, rejected, require_held, stream, text};
+use crate::desk::{Desk, given, masked, rejected, stream, text};
+use crate::giving::{require_held, role_on};
 use crate::model::identity_provider::{Act, ClientAuthentication, Command, GroupRole, Settings};
 use crate::model::{IdentityProvider, IdentityProviderName, Rejection, RoleName, Slug};
 use crate::oidc::require_secure;
@@ -47,7 +47,11 @@ impl IdentityProviders {
 
     /// Nobody gives by a group what they could not give by hand.
     fn require_held(&self, ctx: &Ctx, roles: &[GroupRole]) -> Result<(), Status> {
-        roles.iter().try_for_each(|role| require_held(ctx, &self.0.access, &role.role, &role.resource))
+        let world = self.0.access.world();
+        roles.iter().try_for_each(|given| {
+            let role = role_on(&world, &given.role, &given.resource)?;
+            require_held(ctx, given.role.as_str(), role.permissions(), &given.resource)
+        })
     }
 
     fn keep(&self, name: &IdentityProviderName, secret: &str) -> Result<(), Status> {
@@ -308,9 +312,6 @@ fn settings(wanted: &proto::IdentityProvider) -> Result<Settings, Status> {
 
 fn group_role(role: &proto::identity_provider::GroupRole) -> Result<GroupRole, Status> {
     let name: RoleName = field("identity_provider.group_roles.role", &role.role)?;
-    if Roles::built_in().find(name.as_str()).is_none() {
-        return Err(rejected(Rejection::RoleUnknown(name)));
-    }
     if role.group.is_empty() {
         return Err(refuse(Refusal::invalid("identity_provider.group_roles.group", "is missing")));
     }

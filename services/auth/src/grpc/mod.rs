@@ -6,10 +6,14 @@ mod decisions;
 mod identity_providers;
 mod oauth;
 mod oauth_clients;
+mod groups;
+mod organizations;
 mod projects;
+mod roles;
 mod service_accounts;
 mod sessions;
 mod signing_keys;
+mod terms;
 mod tokens;
 mod users;
 
@@ -22,7 +26,10 @@ use cairn_contract::cairn::auth::v1::api_key_service_server::ApiKeyServiceServer
 use cairn_contract::cairn::auth::v1::identity_provider_service_server::IdentityProviderServiceServer;
 use cairn_contract::cairn::auth::v1::oauth_client_service_server::OauthClientServiceServer;
 use cairn_contract::cairn::auth::v1::oauth_service_server::OauthServiceServer;
+use cairn_contract::cairn::auth::v1::group_service_server::GroupServiceServer;
+use cairn_contract::cairn::auth::v1::organization_service_server::OrganizationServiceServer;
 use cairn_contract::cairn::auth::v1::project_service_server::ProjectServiceServer;
+use cairn_contract::cairn::auth::v1::role_service_server::RoleServiceServer;
 use cairn_contract::cairn::auth::v1::service_account_service_server::ServiceAccountServiceServer;
 use cairn_contract::cairn::auth::v1::session_service_server::SessionServiceServer;
 use cairn_contract::cairn::auth::v1::signing_key_service_server::SigningKeyServiceServer;
@@ -35,6 +42,9 @@ use crate::desk::Desk;
 /// Every service of auth.
 pub fn routes(desk: &Arc<Desk>) -> Routes {
     Routes::new(ProjectServiceServer::new(projects::Projects(Arc::clone(desk))))
+        .add_service(OrganizationServiceServer::new(organizations::Organizations(Arc::clone(desk))))
+        .add_service(GroupServiceServer::new(groups::Groups(Arc::clone(desk))))
+        .add_service(RoleServiceServer::new(roles::OwnRoles(Arc::clone(desk))))
         .add_service(UserServiceServer::new(users::Users(Arc::clone(desk))))
         .add_service(ServiceAccountServiceServer::new(service_accounts::ServiceAccounts(Arc::clone(desk))))
         .add_service(ApiKeyServiceServer::new(api_keys::ApiKeys(Arc::clone(desk))))

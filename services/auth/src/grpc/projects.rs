@@ -1,15 +1,21 @@
 use std::sync::Arc;
 
+use cairn_access::DEFAULT_ORGANIZATION;
 use cairn_contract::cairn::auth::v1 as proto;
 use cairn_contract::cairn::auth::v1::project_service_server::ProjectService;
-use cairn_kernel::{Name, Position};
+use cairn_eventstore::Work;
+use cairn_kernel::{Expected, Name, Position};
 use cairn_service::{Ctx, Reply, field, refuse};
 use tonic::{Request, Response, Status};
 
-use crate::desk::{Desk, Reading, given, made_id, masked, rejected, stream, text};
+use super::terms::tags;
+use crate::desk::{Desk, Reading, given, made_id, masked, rejected, require_open, stream, text};
 use crate::model::project::{Act, Command};
-use crate::model::{Project, ProjectName, Rejection, Slug};
+use crate::model::{OrganizationName, Project, ProjectName, Rejection, Slug};
 use crate::page::Page;
+
+/// Most tags of one project.
+const TAGS_MAX: usize = 32;
 
 pub struct Projects(pub Arc<Desk>);
 
@@ -45,7 +51,30 @@ impl ProjectService for Projects {
         };
         let project = ProjectName::stored(format!("projects/{id}"));
         let (title, description) = (text("title", &given.title)?, text("description", &given.description)?);
-        self.act(&ctx, &request.request_id, "", project, Act::Create { title, description }).await
+        let organization = match request.parent.as_str() {
+            "" => OrganizationName::stored(DEFAULT_ORGANIZATION),
+            text => field("parent", text)?,
+        };
+        let act = Act::Create { title, description, organization: organization.clone() };
+        let command = Command { project: project.clone(), act };
+        let attempt = |mut work: Work| {
+            let (organization, command) = (organization.clone(), command.clone());
+            async move {
+                require_open(&mut work, &organization).await?;
+                work.decide::<Project>(&stream::<Project>(&command.project), Expected::Any, command.clone()).await?;
+                Ok(((), work))
+            }
+        };
+        let order = ctx.order(&request.request_id);
+        let ((), at) = self.0.commands.transact(&order, attempt).await.map_err(refuse)?;
+        self.0.settle(&ctx, at).await?;
+        Ok(ctx.reply(self.show(&self.0.present(), &project).await?, at))
+    }
+
+    async fn classify_project(&self, request: Request<proto::ClassifyProjectRequest>) -> Reply<proto::Project> {
+        let (ctx, request) = Ctx::accept(request)?;
+        let (project, tags) = (field("name", &request.name)?, tags("tags", request.tags, TAGS_MAX)?);
+        self.act(&ctx, &request.request_id, &request.etag, project, Act::Classify { tags }).await
     }
 
     async fn get_project(&self, request: Request<proto::GetProjectRequest>) -> Reply<proto::Project> {
@@ -58,10 +87,14 @@ impl ProjectService for Projects {
     async fn list_projects(&self, request: Request<proto::ListProjectsRequest>) -> Reply<proto::ListProjectsResponse> {
         let (ctx, request) = Ctx::accept(request)?;
         let deleted = if request.show_deleted { "deleted too" } else { "" };
-        let page = Page::read("projects", &[deleted], request.page_size, &request.page_token)?;
+        if !request.parent.is_empty() {
+            field::<OrganizationName>("parent", &request.parent)?;
+        }
+        let page = Page::read("projects", &[deleted, &request.parent], request.page_size, &request.page_token)?;
         let reading = self.0.reading(&ctx, &request.as_of).await?;
         let visible = ctx.visible("auth.projects.list", &Name::ROOT);
-        let found = reading.query.projects(&visible, &page, request.show_deleted).await.map_err(refuse)?;
+        let found =
+            reading.query.projects(&visible, &page, (&request.parent, request.show_deleted)).await.map_err(refuse)?;
         let (projects, next_page_token) = page.cut(found, |project| &project.name);
         Ok(Response::new(proto::ListProjectsResponse { projects, next_page_token }))
     }
@@ -87,6 +120,7 @@ impl ProjectService for Projects {
     async fn restore_project(&self, request: Request<proto::RestoreProjectRequest>) -> Reply<proto::Project> {
         let (ctx, request) = Ctx::accept(request)?;
         let project = field("name", &request.name)?;
+        // Of a deleted organization it stays out of reach, whatever is said of it here.
         self.act(&ctx, &request.request_id, &request.etag, project, Act::Restore).await
     }
 }

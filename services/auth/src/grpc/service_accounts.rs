@@ -6,10 +6,10 @@ use cairn_kernel::{Expected, Name};
 use cairn_service::{Ctx, Reply, field, refuse};
 use tonic::{Request, Response, Status};
 
-use crate::desk::{Desk, Reading, expected, given, made_id, masked, rejected, stream, text};
+use crate::desk::{Desk, Reading, expected, given, made_id, masked, rejected, require_open, stream, text};
 use crate::model::administrators::{self, Administrators};
 use crate::model::service_account::{Act, Command};
-use crate::model::{PrincipalName, Rejection, ServiceAccount, ServiceAccountName, Slug};
+use crate::model::{OrganizationName, PrincipalName, Rejection, ServiceAccount, ServiceAccountName, Slug};
 use crate::page::Page;
 
 pub struct ServiceAccounts(pub Arc<Desk>);
@@ -78,7 +78,26 @@ impl ServiceAccountService for ServiceAccounts {
         };
         let account = ServiceAccountName::stored(format!("serviceAccounts/{id}"));
         let (title, description) = (text("title", &given.title)?, text("description", &given.description)?);
-        self.act(&ctx, &request.request_id, "", account, Act::Create { title, description }).await
+        let organization = match request.parent.as_str() {
+            "" => None,
+            text => Some(field::<OrganizationName>("parent", text)?),
+        };
+        let act = Act::Create { title, description, organization: organization.clone() };
+        let command = Command { service_account: account.clone(), act };
+        let attempt = |mut work: cairn_eventstore::Work| {
+            let (organization, command, account) = (organization.clone(), command.clone(), account.clone());
+            async move {
+                if let Some(organization) = &organization {
+                    require_open(&mut work, organization).await?;
+                }
+                let stream = stream::<ServiceAccount>(&account);
+                work.decide::<ServiceAccount>(&stream, Expected::Any, command).await?;
+                Ok(((), work))
+            }
+        };
+        let ((), at) = self.0.commands.transact(&ctx.order(&request.request_id), attempt).await.map_err(refuse)?;
+        self.0.settle(&ctx, at).await?;
+        Ok(ctx.reply(self.show(&self.0.present(), &account).await?, at))
     }
 
     async fn get_service_account(
@@ -97,10 +116,14 @@ impl ServiceAccountService for ServiceAccounts {
     ) -> Reply<proto::ListServiceAccountsResponse> {
         let (ctx, request) = Ctx::accept(request)?;
         let state = request.state();
-        let page = Page::read("serviceAccounts", &[state.as_str_name()], request.page_size, &request.page_token)?;
+        if !request.parent.is_empty() {
+            field::<OrganizationName>("parent", &request.parent)?;
+        }
+        let filter = [state.as_str_name(), request.parent.as_str()];
+        let page = Page::read("serviceAccounts", &filter, request.page_size, &request.page_token)?;
         let reading = self.0.reading(&ctx, &request.as_of).await?;
         let visible = ctx.visible("auth.serviceAccounts.list", &Name::ROOT);
-        let found = reading.query.service_accounts(&visible, &page, state).await.map_err(refuse)?;
+        let found = reading.query.service_accounts(&visible, &page, state, &request.parent).await.map_err(refuse)?;
         let (service_accounts, next_page_token) = page.cut(found, |account| &account.name);
         Ok(Response::new(proto::ListServiceAccountsResponse { service_accounts, next_page_token }))
     }

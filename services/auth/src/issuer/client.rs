@@ -16,8 +16,6 @@ use crate::model::{OauthClient, OauthClientName};
 #[derive(Clone, Debug)]
 pub struct Client {
     pub id: String,
-    /// What people know it by.
-    pub title: String,
     redirect_uris: Vec<String>,
     /// Whose keys are its secret. Empty: it keeps none.
     pub service_account: String,
@@ -52,8 +50,7 @@ impl Client {
 /// A client by its id.
 pub async fn find(desk: &Desk, id: &str) -> Result<Option<Client>, Status> {
     if id == CLI {
-        let title = "Cairn's command line".to_owned();
-        return Ok(Some(Client { id: id.into(), title, redirect_uris: vec![], service_account: String::new() }));
+        return Ok(Some(Client { id: id.into(), redirect_uris: vec![], service_account: String::new() }));
     }
     let name = OauthClientName::of(id);
     if name.as_str().parse::<OauthClientName>().is_err() {
@@ -62,7 +59,6 @@ pub async fn find(desk: &Desk, id: &str) -> Result<Option<Client>, Status> {
     let loaded = desk.commands.load::<OauthClient>(&stream::<OauthClient>(&name)).await.map_err(refuse)?;
     Ok(loaded.state.terms().map(|terms| Client {
         id: id.to_owned(),
-        title: terms.title.as_str().to_owned(),
         redirect_uris: terms.redirect_uris.clone(),
         service_account: terms.service_account.clone(),
     }))
@@ -82,7 +78,7 @@ pub async fn identify(desk: &Desk, sent: &Sent, form: &Form) -> Result<Result<As
                 true => shown.id.clone(),
                 false => format!("serviceAccounts/{}", shown.id),
             };
-            Client { id: shown.id.clone(), title: String::new(), redirect_uris: vec![], service_account: account }
+            Client { id: shown.id.clone(), redirect_uris: vec![], service_account: account }
         }
     };
     Ok(match (client.service_account.is_empty(), shown.secret) {
@@ -143,7 +139,7 @@ mod tests {
 
     fn client(id: &str, uris: &[&str]) -> Client {
         let redirect_uris = uris.iter().map(|uri| (*uri).to_owned()).collect();
-        Client { id: id.into(), title: String::new(), redirect_uris, service_account: String::new() }
+        Client { id: id.into(), redirect_uris, service_account: String::new() }
     }
 
     #[test]

@@ -27,7 +27,6 @@ pub enum RefreshFault {
 /// What a refresh token was exchanged for.
 pub struct Refreshed {
     pub pair: Pair,
-    pub session: SessionName,
     pub grounds: Grounds,
 }
 
@@ -80,5 +79,5 @@ pub async fn refresh(
         return Ok(Err(RefreshFault::Reused));
     }
     let pair = pair(desk, &session, &grounds, done.state.generation());
-    Ok(Ok(Refreshed { pair, session, grounds }))
+    Ok(Ok(Refreshed { pair, grounds }))
 }

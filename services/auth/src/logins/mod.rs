@@ -4,4 +4,4 @@ mod projection;
 mod query;
 
 pub use projection::Logins;
-pub use query::{LoginQuery, SessionRow};
+pub use query::LoginQuery;

@@ -15,12 +15,6 @@ pub struct LoginQuery {
     model: ReadModel,
 }
 
-/// A session, as far as ending it takes.
-#[derive(Clone, Debug)]
-pub struct SessionRow {
-    pub name: String,
-}
-
 const PROVIDER: &str = "name, settings, create_time, update_time, revision";
 const CLIENT: &str = "name, title, redirect_uris, service_account, create_time, revision";
 const SESSION: &str =
@@ -85,24 +79,21 @@ impl LoginQuery {
         self.model.query(query).await
     }
 
-    /// The sessions that hold and began with a provider: those of one session there, or all of one user.
+    /// The names of the sessions that hold and began with a provider: those of one session there, or all of one user.
     pub async fn of_provider(
         &self,
         provider: &str,
         provider_session: Option<&str>,
         owner: Option<&str>,
         now: Time,
-    ) -> Result<Vec<SessionRow>, QueryFault> {
+    ) -> Result<Vec<String>, QueryFault> {
         let (provider, provider_session) = (provider.to_owned(), provider_session.map(str::to_owned));
         let owner = owner.map(str::to_owned);
         let query = move |connection: &Connection| {
             let sql = "SELECT name FROM sessions WHERE identity_provider = ?1 AND (?2 IS NULL OR provider_session = ?2) \
                        AND (?3 IS NULL OR owner = ?3) AND revoke_time IS NULL AND expire_time > ?4";
             let mut select = connection.prepare_cached(sql)?;
-            let rows = select.query_map(params![provider, provider_session, owner, now.micros()], |row| {
-                Ok(SessionRow { name: row.get(0)? })
-            })?;
-            rows.collect()
+            select.query_map(params![provider, provider_session, owner, now.micros()], |row| row.get(0))?.collect()
         };
         self.model.query(query).await
     }

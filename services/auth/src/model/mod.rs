@@ -5,12 +5,16 @@ pub mod binding;
 pub mod device_login;
 pub mod identity;
 pub mod identity_provider;
+pub mod condition;
+pub mod group;
 pub mod key;
 pub mod login_name;
 pub mod name;
 pub mod oauth_client;
+pub mod organization;
 pub mod project;
 pub mod rejection;
+pub mod role;
 pub mod service_account;
 pub mod session;
 pub mod signing_keys;
@@ -22,15 +26,19 @@ pub use binding::Binding;
 pub use device_login::DeviceLogin;
 pub use identity::Identity;
 pub use identity_provider::IdentityProvider;
+pub use condition::Condition;
+pub use group::Group;
 pub use key::Key;
 pub use login_name::{IdentityProviderName, OauthClientName, SessionName};
 pub use name::{
-    BindingName, KeyName, PROSE_CHARS_MAX, PrincipalName, ProjectName, REASON_CHARS_MAX, RoleName, ServiceAccountName,
-    Slug, TITLE_CHARS_MAX, Text, UserName,
+    BindingName, GroupName, HolderName, KeyName, OrganizationName, PROSE_CHARS_MAX, PrincipalName, ProjectName,
+    REASON_CHARS_MAX, RoleName, ServiceAccountName, Slug, TITLE_CHARS_MAX, TagText, Text, UserName,
 };
 pub use oauth_client::OauthClient;
+pub use organization::Organization;
 pub use project::Project;
 pub use rejection::Rejection;
+pub use role::Role;
 pub use service_account::ServiceAccount;
 pub use session::Session;
 pub use signing_keys::SigningKeys;

@@ -6,6 +6,8 @@ pub const TITLE_CHARS_MAX: usize = 200;
 pub const PROSE_CHARS_MAX: usize = 4_000;
 /// Most characters in a reason.
 pub const REASON_CHARS_MAX: usize = 1_000;
+/// What belongs to no other organization belongs to this one.
+const DEFAULT_ORGANIZATION: &str = "organizations/default";
 
 newtype!(
     /// `projects/{project}`
@@ -24,16 +26,39 @@ newtype!(
     PrincipalName, "principal", |text| has_shape(text, &["users/*", "serviceAccounts/*"])
 );
 newtype!(
+    /// `organizations/{organization}`
+    OrganizationName, "organization name", |text| has_shape(text, &["organizations/*"])
+);
+newtype!(
+    /// `organizations/{organization}/groups/{group}`
+    GroupName, "group name", |text| has_shape(text, &["organizations/*/groups/*"])
+);
+newtype!(
+    /// Who can hold roles and be in a group: a user, a service account or a group.
+    HolderName, "principal or group", |text| {
+        has_shape(text, &["users/*", "serviceAccounts/*", "organizations/*/groups/*"])
+    }
+);
+newtype!(
     /// `{principal}/apiKeys/{key}`
     KeyName, "API key name", |text| has_shape(text, &["users/*/apiKeys/*", "serviceAccounts/*/apiKeys/*"])
 );
 newtype!(
-    /// `bindings/{binding}`, or `projects/{project}/bindings/{binding}` when the resource lies in a project.
-    BindingName, "binding name", |text| has_shape(text, &["bindings/*", "projects/*/bindings/*"])
+    /// `bindings/{binding}`, or `projects/{project}/bindings/{binding}` when the resource lies in a project, or the same
+    /// below an organization.
+    BindingName, "binding name", |text| {
+        has_shape(text, &["bindings/*", "projects/*/bindings/*", "organizations/*/bindings/*"])
+    }
 );
 newtype!(
-    /// `roles/{role}`
-    RoleName, "role name", |text| has_shape(text, &["roles/*"])
+    /// `roles/{role}`, or `organizations/{organization}/roles/{role}`
+    RoleName, "role name", |text| has_shape(text, &["roles/*", "organizations/*/roles/*"])
+);
+newtype!(
+    /// The key or the value of a tag: 1 to 63 letters, digits, dashes, dots and underscores.
+    TagText, "tag", |text| {
+        (1..=63).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
+    }
 );
 newtype!(
     /// An id that people choose: 2 to 63 lower case letters, digits and dashes, beginning with a letter and not ending
@@ -59,13 +84,71 @@ impl KeyName {
 }
 
 impl BindingName {
-    /// A binding on `resource`: named below the project that the resource lies in, if it lies in one.
+    /// A binding on `resource`: named below the project or organization that the resource lies in, if it lies in one.
     pub fn on(resource: &Name, id: &str) -> Self {
-        match resource.project() {
-            Some(project) => Self::stored(format!("{project}/bindings/{id}")),
+        match resource.project().or_else(|| organization_in(resource)) {
+            Some(above) => Self::stored(format!("{above}/bindings/{id}")),
             None => Self::stored(format!("bindings/{id}")),
         }
     }
+}
+
+impl OrganizationName {
+    /// Whether it is the one that is there without having been created.
+    pub fn is_default(&self) -> bool {
+        self.as_str() == DEFAULT_ORGANIZATION
+    }
+
+    /// What its parts are named below.
+    pub fn name(&self) -> Name {
+        self.as_str().parse().expect("an organization's name is a name")
+    }
+}
+
+impl GroupName {
+    /// The organization that it belongs to.
+    pub fn organization(&self) -> OrganizationName {
+        above(self.as_str())
+    }
+}
+
+impl RoleName {
+    /// The organization that made it; `None`: it is built in.
+    pub fn organization(&self) -> Option<OrganizationName> {
+        self.as_str().starts_with("organizations/").then(|| above(self.as_str()))
+    }
+}
+
+impl HolderName {
+    /// The group that it is.
+    pub fn group(&self) -> Option<GroupName> {
+        self.as_str().starts_with("organizations/").then(|| GroupName::stored(self.as_str()))
+    }
+
+    /// The user or service account that it is.
+    pub fn principal(&self) -> Option<PrincipalName> {
+        self.group().is_none().then(|| PrincipalName::stored(self.as_str()))
+    }
+}
+
+impl From<&PrincipalName> for HolderName {
+    fn from(principal: &PrincipalName) -> Self {
+        Self::stored(principal.as_str())
+    }
+}
+
+/// The organization that a name lies in, as its first two segments say.
+pub fn organization_in(name: &Name) -> Option<Name> {
+    let mut segments = name.segments();
+    match (segments.next(), segments.next()) {
+        (Some("organizations"), Some(id)) => format!("organizations/{id}").parse().ok(),
+        _ => None,
+    }
+}
+
+fn above(name: &str) -> OrganizationName {
+    let mut parts = name.split('/');
+    OrganizationName::stored(format!("organizations/{}", parts.nth(1).unwrap_or_default()))
 }
 
 impl PrincipalName {
@@ -150,6 +233,8 @@ mod tests {
         assert_eq!(on("projects/fraud/experiments/7"), "projects/fraud/bindings/b");
         assert_eq!(on("*"), "bindings/b");
         assert_eq!(on("users/u-1"), "bindings/b");
+        assert_eq!(on("organizations/acme/groups/g"), "organizations/acme/bindings/b");
+        assert!(on("organizations/acme").parse::<BindingName>().is_ok());
         assert!(on("projects/fraud").parse::<BindingName>().is_ok());
     }
 }

@@ -1,8 +1,8 @@
 use cairn_kernel::{Code, Description, Fault, Name, Time};
 
 use super::{
-    BindingName, IdentityProviderName, KeyName, OauthClientName, PrincipalName, ProjectName, RoleName, ServiceAccountName,
-    SessionName, UserName,
+    BindingName, GroupName, HolderName, IdentityProviderName, KeyName, OauthClientName, OrganizationName, ProjectName,
+    RoleName, ServiceAccountName, SessionName, UserName,
 };
 
 /// Why a command was refused: always the caller's to fix.
@@ -48,11 +48,11 @@ pub enum Rejection {
     #[error("the deployment would be left without an administrator")]
     LastAdministrator,
     #[error("{0} is disabled, deleted or unknown")]
-    PrincipalDisabled(PrincipalName),
+    PrincipalDisabled(HolderName),
     #[error("no refusal {0} is on record (or it concerns a resource that the caller does not manage)")]
     DecisionNotFound(String),
     #[error("{principal} has {limit} {what}, as many as there may be")]
-    TooMany { principal: PrincipalName, what: &'static str, limit: usize },
+    TooMany { principal: HolderName, what: &'static str, limit: usize },
     #[error("there is no identity provider {0}")]
     IdentityProviderNotFound(IdentityProviderName),
     #[error("{0} is taken, now or by a deleted identity provider")]
@@ -71,6 +71,40 @@ pub enum Rejection {
     OauthClientExists(OauthClientName),
     #[error("this code has been decided on, or its time is over")]
     DeviceLoginDecided,
+    #[error("there is no organization {0}")]
+    OrganizationNotFound(OrganizationName),
+    #[error("{0} is taken, now or by a deleted organization")]
+    OrganizationExists(OrganizationName),
+    #[error("{0} is deleted; restore it first")]
+    OrganizationDeleted(OrganizationName),
+    #[error("{organization} has open projects: {project}")]
+    OrganizationNotEmpty { organization: OrganizationName, project: Name },
+    #[error("{0} stays: what belongs to no other organization belongs to it")]
+    OrganizationNeeded(OrganizationName),
+    #[error("{what} does not belong to {organization}")]
+    OrganizationMismatch { what: String, organization: String },
+    #[error("there is no group {0}")]
+    GroupNotFound(GroupName),
+    #[error("{0} is taken, now or by a deleted group")]
+    GroupExists(GroupName),
+    #[error("{0} is deleted, for ever")]
+    GroupDeleted(GroupName),
+    #[error("{group} cannot be in {parent}: groups nest once")]
+    GroupNestedTooDeep { group: HolderName, parent: GroupName },
+    #[error("{holder} has {limit} {what}, as many as there may be")]
+    Full { holder: String, what: &'static str, limit: usize },
+    #[error("{0} is taken, now or by a deleted role")]
+    RoleExists(RoleName),
+    #[error("there is no role {0}")]
+    RoleNotFound(RoleName),
+    #[error("{0} is deleted, for ever")]
+    RoleDeleted(RoleName),
+    #[error("{role} is in use: {count} bindings, {binding} among them")]
+    RoleInUse { role: RoleName, binding: String, count: usize },
+    #[error(
+        "{principal} would hold {role} and {other_role} on {resource}, which are to be apart: {binding} gives the other"
+    )]
+    DutiesSeparated { principal: String, role: String, other_role: String, resource: Name, binding: String },
 }
 
 impl Fault for Rejection {
@@ -120,6 +154,48 @@ impl Fault for Rejection {
                 (FailedPrecondition, "PRINCIPAL_DISABLED", with("principal", principal))
             }
             Self::DecisionNotFound(id) => (NotFound, "DECISION_NOT_FOUND", with("decision", id)),
+            Self::OrganizationNotFound(name) => (NotFound, "ORGANIZATION_NOT_FOUND", with("organization", name)),
+            Self::OrganizationExists(name) => (AlreadyExists, "ORGANIZATION_EXISTS", with("organization", name)),
+            Self::OrganizationDeleted(name) => (FailedPrecondition, "ORGANIZATION_DELETED", with("organization", name)),
+            Self::OrganizationNotEmpty { organization, project } => {
+                let values = vec![("organization", organization.to_string()), ("project", project.to_string())];
+                (FailedPrecondition, "ORGANIZATION_NOT_EMPTY", values)
+            }
+            Self::OrganizationNeeded(name) => (FailedPrecondition, "ORGANIZATION_NEEDED", with("organization", name)),
+            Self::OrganizationMismatch { what, organization } => {
+                let values = vec![("what", what.clone()), ("organization", organization.clone())];
+                (FailedPrecondition, "ORGANIZATION_MISMATCH", values)
+            }
+            Self::GroupNotFound(name) => (NotFound, "GROUP_NOT_FOUND", with("group", name)),
+            Self::GroupExists(name) => (AlreadyExists, "GROUP_EXISTS", with("group", name)),
+            Self::GroupDeleted(name) => (FailedPrecondition, "GROUP_DELETED", with("group", name)),
+            Self::GroupNestedTooDeep { group, parent } => {
+                let values = vec![("group", group.to_string()), ("parent", parent.to_string())];
+                (FailedPrecondition, "GROUP_NESTED_TOO_DEEP", values)
+            }
+            Self::Full { holder, what, limit } => {
+                let values =
+                    vec![("holder", holder.clone()), ("what", (*what).to_owned()), ("limit", limit.to_string())];
+                (ResourceExhausted, "ORGANIZATION_LIMIT_REACHED", values)
+            }
+            Self::RoleExists(name) => (AlreadyExists, "ROLE_EXISTS", with("role", name)),
+            Self::RoleNotFound(name) => (NotFound, "ROLE_NOT_FOUND", with("role", name)),
+            Self::RoleDeleted(name) => (FailedPrecondition, "ROLE_DELETED", with("role", name)),
+            Self::RoleInUse { role, binding, count } => {
+                let values =
+                    vec![("role", role.to_string()), ("binding", binding.clone()), ("count", count.to_string())];
+                (FailedPrecondition, "ROLE_IN_USE", values)
+            }
+            Self::DutiesSeparated { principal, role, other_role, resource, binding } => {
+                let values = vec![
+                    ("principal", principal.clone()),
+                    ("role", role.clone()),
+                    ("other_role", other_role.clone()),
+                    ("resource", resource.to_string()),
+                    ("binding", binding.clone()),
+                ];
+                (FailedPrecondition, "DUTIES_SEPARATED", values)
+            }
             Self::TooMany { principal, what, limit } => {
                 let mut values = with("principal", principal);
                 values.extend([("what", (*what).to_owned()), ("limit", limit.to_string())]);

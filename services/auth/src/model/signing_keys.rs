@@ -25,11 +25,6 @@ pub struct Event {
 impl SigningKeys {
     /// The id of the one stream there is.
     pub const STREAM_ID: &'static str = "all";
-
-    /// The name of the key that signs, as last told. Empty: never yet.
-    pub fn current(&self) -> &str {
-        &self.current
-    }
 }
 
 impl Aggregate for SigningKeys {

@@ -1,7 +1,6 @@
 use std::time::Duration;
 
 use cairn_eventstore::Order;
-use cairn_kernel::Position;
 use cairn_service::{Ctx, Refusal, refuse};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -55,7 +54,6 @@ pub struct Returned {
 pub struct Finished {
     pub session: SessionName,
     pub return_to: String,
-    pub position: Position,
 }
 
 /// Somebody, as their provider names them.
@@ -173,7 +171,7 @@ async fn finish_at(
     let (session, position) = sessions::start(desk, &acting(ctx, &user), &sessions::fresh_id(), grounds).await?;
     desk.settle(ctx, position).await?;
     info!(%user, %provider, "logged in");
-    Ok(Finished { session, return_to: on_its_way.return_to, position })
+    Ok(Finished { session, return_to: on_its_way.return_to })
 }
 
 /// Who is there, by the word of the provider.
@@ -248,8 +246,8 @@ pub async fn logged_out(
     let owner = user.as_ref().map(UserName::as_str);
     let found = desk.logins.of_provider(provider.as_str(), provider_session.as_deref(), owner, desk.now()).await;
     let found = found.map_err(refuse)?;
-    for row in &found {
-        let session = SessionName::stored(row.name.clone());
+    for name in &found {
+        let session = SessionName::stored(name.as_str());
         sessions::end(desk, ctx, &session, crate::model::session::Cause::Provider).await?;
     }
     Ok(found.len())

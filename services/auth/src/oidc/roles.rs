@@ -12,9 +12,12 @@ use super::login::acting;
 use crate::bindings::stage_grant;
 use crate::desk::{Desk, stream};
 use crate::model::administrators::{self, Administrators};
-use crate::model::binding::{Act, Command, Terms};
+use crate::duties::{self, Holding};
+use crate::model::binding::{Act, Command, Object, Source, Terms};
 use crate::model::identity_provider::Settings;
-use crate::model::{Binding, BindingName, IdentityProviderName, PrincipalName, Rejection, RoleName, Text, UserName};
+use crate::model::{
+    Binding, BindingName, HolderName, IdentityProviderName, Rejection, RoleName, Text, UserName,
+};
 
 /// A role somewhere.
 type Held = (String, Name);
@@ -50,11 +53,12 @@ pub async fn follow(
     groups: &BTreeSet<String>,
 ) -> Result<(), Status> {
     let mark = format!("idp-{}-", provider.id());
+    let _turn = desk.turn(ctx).await?;
     let world = desk.access.world();
     let held: Vec<(String, Held)> = world
         .grants(user.as_str())
         .filter(|grant| grant.binding.rsplit('/').next().is_some_and(|id| id.starts_with(&mark)))
-        .filter_map(|grant| Some((grant.binding.clone(), (grant.role.as_ref()?.name.clone(), grant.resource.clone()))))
+        .map(|grant| (grant.binding.clone(), (grant.role_name().to_owned(), grant.resource.clone())))
         .collect();
     let Difference { given, taken } = difference(settings, groups, &held);
     for binding in taken {
@@ -62,14 +66,22 @@ pub async fn follow(
     }
     for (role, resource) in given {
         let binding = BindingName::on(&resource, &format!("{mark}{}", cairn_access::ApiKey::fresh_id()));
+        let holder = HolderName::stored(user.as_str());
+        let now = desk.now();
+        let new = Holding { role: role.clone(), resource: resource.clone(), binding: binding.to_string() };
+        if let Some(conflict) = duties::conflict(&desk.access.world(), &holder, &[new], now) {
+            warn!(%user, %provider, %conflict, "a group gives a role that is to be apart from one held: it is not given");
+            continue;
+        }
         let terms = Terms {
-            principal: PrincipalName::from(user),
-            role: RoleName::stored(role),
+            principal: holder,
+            object: Object::Role(RoleName::stored(role)),
             resource,
             expire_time: None,
+            condition: None,
+            source: Source::Idp,
         };
         let reason = Text::stored(format!("by a group of {provider}"));
-        let now = desk.now();
         let attempt = |work: Work| stage_grant(work, binding.clone(), terms.clone(), reason.clone(), now);
         let ((), at) = desk.commands.transact(&acting(ctx, user), attempt).await.map_err(refuse)?;
         desk.settle(ctx, at).await?;

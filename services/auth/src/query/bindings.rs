@@ -1,13 +1,16 @@
-use cairn_contract::cairn::auth::v1::Binding;
+use cairn_contract::cairn::auth::events::v1::BindingCondition;
+use cairn_contract::cairn::auth::v1::binding::{Effect, Source};
+use cairn_contract::cairn::auth::v1::{Binding, Condition, condition::Window};
 use cairn_kernel::Name;
 use cairn_projection::QueryFault;
 use cairn_projection::rusqlite::{Connection, Error, Row, named_params};
+use prost::Message;
 
 use super::{Query, VISIBLE, Visible, moment};
 use crate::page::Page;
 
-const COLUMNS: &str =
-    "name, revision, principal, role, resource, expire_time, reason, create_time, creator, delete_time";
+const COLUMNS: &str = "name, revision, principal, role, resource, expire_time, reason, create_time, creator, delete_time, \
+     denies, permissions, source, condition";
 
 /// Which bindings a list wants. Empty texts want all.
 #[derive(Clone, Debug, Default)]
@@ -56,7 +59,15 @@ impl Query {
 }
 
 fn read(row: &Row<'_>) -> Result<Binding, Error> {
-    let resource: String = row.get(4)?;
+    let (resource, permissions): (String, String) = (row.get(4)?, row.get(11)?);
+    let source = match row.get_ref(12)?.as_str()? {
+        "idp" => Source::Idp,
+        "break_glass" => Source::BreakGlass,
+        _ => Source::Manual,
+    };
+    // What was stored reads: the same program folded it.
+    let condition =
+        row.get_ref(13)?.as_blob_or_null()?.map(|bytes| BindingCondition::decode(bytes).unwrap_or_default());
     Ok(Binding {
         name: row.get(0)?,
         etag: row.get::<_, i64>(1)?.to_string(),
@@ -68,5 +79,25 @@ fn read(row: &Row<'_>) -> Result<Binding, Error> {
         create_time: moment(row.get(7)?),
         creator: row.get(8)?,
         delete_time: row.get::<_, Option<i64>>(9)?.and_then(moment),
+        effect: if row.get(10)? { Effect::Deny } else { Effect::Allow }.into(),
+        permissions: permissions.lines().map(str::to_owned).collect(),
+        condition: condition.map(shown),
+        source: source.into(),
     })
+}
+
+/// A stored condition, in the words of the contract.
+fn shown(stored: BindingCondition) -> Condition {
+    let hour = |minute: u32| format!("{:02}:{:02}", minute / 60, minute % 60);
+    let windows = stored.windows.into_iter().map(|window| Window {
+        days: window.days.into_iter().filter_map(|day| i32::try_from(day).ok()).collect(),
+        start: hour(window.start_minute),
+        end: hour(window.end_minute),
+    });
+    Condition {
+        windows: windows.collect(),
+        source_networks: stored.source_networks,
+        project_tags: stored.project_tags,
+        start_time: stored.start_time,
+    }
 }

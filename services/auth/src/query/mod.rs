@@ -1,12 +1,16 @@
 //! Reads the tables that [`crate::projection`] writes, and only them.
 
 mod bindings;
+mod groups;
 mod keys;
+mod organizations;
 mod projects;
+mod roles;
 mod service_accounts;
 mod users;
 
 pub use bindings::BindingFilter;
+pub use groups::GroupFilter;
 
 use cairn_kernel::{Name, Time};
 use cairn_projection::rusqlite::{Connection, Error, OptionalExtension, Row, named_params};
@@ -44,23 +48,30 @@ impl Query {
     }
 
     /// A page of the principals of one kind that lie at or below `visible`: those in one state, or all but the deleted.
+    /// Only of one organization, where the kind has any.
     async fn principals<T: Send + 'static>(
         &self,
         table: &'static str,
         columns: &'static str,
         (visible, page, state): (&[Name], &Page, String),
+        organization: Option<&str>,
         read: fn(&Row<'_>) -> Result<T, Error>,
     ) -> Result<Vec<T>, QueryFault> {
         let (visible, after, rows) = (Visible::of(visible), page.after.clone(), page.rows());
+        // Compared with itself where there is none to compare with.
+        let (column, organization) = match organization {
+            Some(organization) => ("organization", organization.to_owned()),
+            None => (":organization", String::new()),
+        };
         let query = move |connection: &Connection| {
             let sql = format!(
                 "SELECT {columns} FROM {table} WHERE name > :after \
                  AND CASE WHEN :state = '' THEN state <> 'deleted' ELSE state = :state END \
-                 AND {VISIBLE} ORDER BY name LIMIT :rows"
+                 AND {column} = :organization AND {VISIBLE} ORDER BY name LIMIT :rows"
             );
             let mut select = connection.prepare_cached(&sql)?;
             let parameters = named_params! {
-                ":after": after, ":state": state, ":rows": rows,
+                ":after": after, ":state": state, ":rows": rows, ":organization": organization,
                 ":is_all": visible.is_all, ":prefixes": visible.prefixes,
             };
             select.query_map(parameters, read)?.collect()

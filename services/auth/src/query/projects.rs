@@ -1,12 +1,14 @@
+use cairn_contract::cairn::auth::events::v1::ProjectClassified;
 use cairn_contract::cairn::auth::v1::{Project, project::State};
 use cairn_kernel::Name;
 use cairn_projection::QueryFault;
 use cairn_projection::rusqlite::{Connection, Error, Row, named_params};
+use prost::Message;
 
 use super::{Query, VISIBLE, Visible, moment};
 use crate::page::Page;
 
-const COLUMNS: &str = "name, revision, title, description, state, create_time, update_time";
+const COLUMNS: &str = "name, revision, title, description, state, create_time, update_time, organization, tags";
 
 impl Query {
     /// One project, deleted or not.
@@ -14,23 +16,25 @@ impl Query {
         self.one("projects", COLUMNS, name, read).await
     }
 
-    /// A page of the projects that lie at or below `visible`.
+    /// A page of the projects that lie at or below `visible`: of one organization, or of all if it is empty.
     pub async fn projects(
         &self,
         visible: &[Name],
         page: &Page,
-        shows_deleted: bool,
+        (organization, shows_deleted): (&str, bool),
     ) -> Result<Vec<Project>, QueryFault> {
         let (visible, after, rows) = (Visible::of(visible), page.after.clone(), page.rows());
+        let organization = organization.to_owned();
         let query = move |connection: &Connection| {
             let sql = format!(
                 "SELECT {COLUMNS} FROM projects WHERE name > :after AND (:shows_deleted OR state <> 'deleted') \
-                 AND {VISIBLE} ORDER BY name LIMIT :rows"
+                 AND (:organization = '' OR organization = :organization) AND {VISIBLE} ORDER BY name LIMIT :rows"
             );
             let mut select = connection.prepare_cached(&sql)?;
             let found = select.query_map(
                 named_params! {
                     ":after": after, ":shows_deleted": shows_deleted, ":rows": rows,
+                    ":organization": organization,
                     ":is_all": visible.is_all, ":prefixes": visible.prefixes,
                 },
                 read,
@@ -54,5 +58,8 @@ fn read(row: &Row<'_>) -> Result<Project, Error> {
         state: state.into(),
         create_time: moment(row.get(5)?),
         update_time: moment(row.get(6)?),
+        organization: row.get(7)?,
+        // What was stored reads: the same program folded it.
+        tags: ProjectClassified::decode(row.get_ref(8)?.as_blob()?).unwrap_or_default().tags,
     })
 }

@@ -7,7 +7,7 @@ use super::{Query, moment, state_of, word_of};
 use crate::page::Page;
 
 const TABLE: &str = "service_accounts";
-const COLUMNS: &str = "name, revision, title, description, state, create_time, update_time";
+const COLUMNS: &str = "name, revision, title, description, state, create_time, update_time, organization";
 
 impl Query {
     /// One service account, deleted or not.
@@ -15,14 +15,18 @@ impl Query {
         self.one(TABLE, COLUMNS, name, read).await
     }
 
-    /// A page of the service accounts that lie at or below `visible`: those in one state, or all but the deleted.
+    /// A page of the service accounts that lie at or below `visible`: those in one state, or all but the deleted,
+    /// and of one organization, or of all if it is empty.
     pub async fn service_accounts(
         &self,
         visible: &[Name],
         page: &Page,
         state: State,
+        organization: &str,
     ) -> Result<Vec<ServiceAccount>, QueryFault> {
-        self.principals(TABLE, COLUMNS, (visible, page, word_of(state.as_str_name())), read).await
+        let wanted = (visible, page, word_of(state.as_str_name()));
+        let of_organization = (!organization.is_empty()).then_some(organization);
+        self.principals(TABLE, COLUMNS, wanted, of_organization, read).await
     }
 }
 
@@ -36,5 +40,6 @@ fn read(row: &Row<'_>) -> Result<ServiceAccount, Error> {
         state: state.unwrap_or_default().into(),
         create_time: moment(row.get(5)?),
         update_time: moment(row.get(6)?),
+        organization: row.get(7)?,
     })
 }

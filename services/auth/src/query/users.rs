@@ -17,7 +17,7 @@ impl Query {
 
     /// A page of the users that lie at or below `visible`: those in one state, or all but the deleted.
     pub async fn users(&self, visible: &[Name], page: &Page, state: State) -> Result<Vec<User>, QueryFault> {
-        self.principals(TABLE, COLUMNS, (visible, page, word_of(state.as_str_name())), read).await
+        self.principals(TABLE, COLUMNS, (visible, page, word_of(state.as_str_name())), None, read).await
     }
 }
 

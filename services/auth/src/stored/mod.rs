@@ -2,13 +2,16 @@
 //! read is judged: history obeys older rules.
 
 mod administrators;
-mod binding;
+pub(crate) mod binding;
 mod device_login;
+mod group;
 mod identity;
 mod identity_provider;
 mod key;
 mod oauth_client;
+pub(crate) mod organization;
 mod project;
+mod role;
 mod service_account;
 mod session;
 mod signing_keys;

@@ -1,15 +1,17 @@
 use bytes::Bytes;
+use cairn_access::DEFAULT_ORGANIZATION;
 use cairn_contract::cairn::auth::events::v1 as proto;
 use cairn_eventstore::{DecodeFault, Stored};
 use prost::Message;
 
 use super::{kinds, read};
 use crate::model::project::{Change, Event};
-use crate::model::{Project, ProjectName, Text};
+use crate::model::{OrganizationName, Project, ProjectName, TagText, Text};
 
 kinds! {
     CREATED = ProjectCreated;
     DESCRIBED = ProjectDescribed;
+    CLASSIFIED = ProjectClassified;
     DELETED = ProjectDeleted;
     RESTORED = ProjectRestored;
 }
@@ -18,9 +20,14 @@ impl Stored for Project {
     fn encode(event: &Event) -> (&'static str, Bytes) {
         let project = event.project.to_string();
         let (kind, bytes) = match &event.change {
-            Change::Created { title, description } => {
+            Change::Created { title, description, organization } => {
                 let (title, description) = (title.as_str().to_owned(), description.as_str().to_owned());
-                (CREATED, proto::ProjectCreated { project, title, description }.encode_to_vec())
+                let organization = organization.to_string();
+                (CREATED, proto::ProjectCreated { project, title, description, organization }.encode_to_vec())
+            }
+            Change::Classified { tags } => {
+                let tags = tags.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
+                (CLASSIFIED, proto::ProjectClassified { project, tags }.encode_to_vec())
             }
             Change::Described { title, description } => {
                 let (title, description) = (title.as_str().to_owned(), description.as_str().to_owned());
@@ -35,8 +42,17 @@ impl Stored for Project {
     fn decode(kind: &str, payload: &[u8]) -> Result<Event, DecodeFault> {
         let (project, change) = match kind {
             CREATED => {
-                let proto::ProjectCreated { project, title, description } = read(payload)?;
-                (project, Change::Created { title: Text::stored(title), description: Text::stored(description) })
+                let proto::ProjectCreated { project, title, description, organization } = read(payload)?;
+                let (title, description) = (Text::stored(title), Text::stored(description));
+                // Projects of before there were organizations belong to the default one.
+                let organization = if organization.is_empty() { DEFAULT_ORGANIZATION.to_owned() } else { organization };
+                let organization = OrganizationName::stored(organization);
+                (project, Change::Created { title, description, organization })
+            }
+            CLASSIFIED => {
+                let proto::ProjectClassified { project, tags } = read(payload)?;
+                let tags = tags.into_iter().map(|(key, value)| (TagText::stored(key), TagText::stored(value)));
+                (project, Change::Classified { tags: tags.collect() })
             }
             DESCRIBED => {
                 let proto::ProjectDescribed { project, title, description } = read(payload)?;

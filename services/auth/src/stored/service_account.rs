@@ -5,7 +5,7 @@ use prost::Message;
 
 use super::{kinds, read};
 use crate::model::service_account::{Change, Event};
-use crate::model::{ServiceAccount, ServiceAccountName, Text};
+use crate::model::{OrganizationName, ServiceAccount, ServiceAccountName, Text};
 
 kinds! {
     CREATED = ServiceAccountCreated;
@@ -19,9 +19,11 @@ impl Stored for ServiceAccount {
     fn encode(event: &Event) -> (&'static str, Bytes) {
         let service_account = event.service_account.to_string();
         let (kind, bytes) = match &event.change {
-            Change::Created { title, description } => {
+            Change::Created { title, description, organization } => {
                 let (title, description) = (title.as_str().to_owned(), description.as_str().to_owned());
-                (CREATED, proto::ServiceAccountCreated { service_account, title, description }.encode_to_vec())
+                let organization = organization.as_ref().map(ToString::to_string).unwrap_or_default();
+                let message = proto::ServiceAccountCreated { service_account, title, description, organization };
+                (CREATED, message.encode_to_vec())
             }
             Change::Described { title, description } => {
                 let (title, description) = (title.as_str().to_owned(), description.as_str().to_owned());
@@ -40,9 +42,10 @@ impl Stored for ServiceAccount {
     fn decode(kind: &str, payload: &[u8]) -> Result<Event, DecodeFault> {
         let (service_account, change) = match kind {
             CREATED => {
-                let proto::ServiceAccountCreated { service_account, title, description } = read(payload)?;
+                let proto::ServiceAccountCreated { service_account, title, description, organization } = read(payload)?;
                 let (title, description) = (Text::stored(title), Text::stored(description));
-                (service_account, Change::Created { title, description })
+                let organization = (!organization.is_empty()).then(|| OrganizationName::stored(organization));
+                (service_account, Change::Created { title, description, organization })
             }
             DESCRIBED => {
                 let proto::ServiceAccountDescribed { service_account, title, description } = read(payload)?;

@@ -4,6 +4,7 @@
 mod bindings;
 mod first_start;
 mod keys;
+mod organizations;
 mod people;
 mod projects;
 mod replays;

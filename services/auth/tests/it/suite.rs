@@ -6,7 +6,11 @@ use cairn_access::{Access, Config, Keyring};
 use cairn_auth::{Bootstrap, BootstrapFault, FirstKey, bootstrap, mount};
 use cairn_contract::cairn::auth::v1::access_service_client::AccessServiceClient;
 use cairn_contract::cairn::auth::v1::api_key_service_client::ApiKeyServiceClient;
+use cairn_contract::cairn::auth::v1::group_service_client::GroupServiceClient;
+use cairn_contract::cairn::auth::v1::organization_service_client::OrganizationServiceClient;
 use cairn_contract::cairn::auth::v1::project_service_client::ProjectServiceClient;
+use cairn_contract::cairn::auth::v1::role_service_client::RoleServiceClient;
+use cairn_contract::cairn::auth::v1::service_account_service_client::ServiceAccountServiceClient;
 use cairn_contract::cairn::auth::v1::token_service_client::TokenServiceClient;
 use cairn_contract::cairn::auth::v1::user_service_client::UserServiceClient;
 use cairn_contract::cairn::auth::v1::{Binding, CreateBindingRequest, CreateProjectRequest, CreateUserRequest, User};
@@ -56,7 +60,7 @@ impl Ground {
             store,
             clock,
         };
-        let mounted = mount(&deps, self.folder.path()).unwrap();
+        let mounted = mount(&deps, self.folder.path(), &cairn_auth::Config::default()).unwrap();
         let guard = GuardLayer::new(&deps, Limits::default()).unwrap();
         let process = InProcess::new(guard, [mounted.routes]);
         Suite { ground: self.clone(), deps, process }
@@ -110,6 +114,22 @@ impl Suite {
 
     pub fn projects(&self) -> ProjectServiceClient<InProcess> {
         ProjectServiceClient::new(self.process.clone())
+    }
+
+    pub fn organizations(&self) -> OrganizationServiceClient<InProcess> {
+        OrganizationServiceClient::new(self.process.clone())
+    }
+
+    pub fn groups(&self) -> GroupServiceClient<InProcess> {
+        GroupServiceClient::new(self.process.clone())
+    }
+
+    pub fn roles(&self) -> RoleServiceClient<InProcess> {
+        RoleServiceClient::new(self.process.clone())
+    }
+
+    pub fn accounts(&self) -> ServiceAccountServiceClient<InProcess> {
+        ServiceAccountServiceClient::new(self.process.clone())
     }
 
     pub fn users(&self) -> UserServiceClient<InProcess> {

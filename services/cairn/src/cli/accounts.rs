@@ -3,6 +3,7 @@
 use clap::Subcommand;
 use serde_json::{Value, json};
 
+use super::organizations;
 use super::output::Column;
 use super::session::{Items, Session, given};
 
@@ -17,6 +18,16 @@ pub struct Kind {
     title: &'static str,
     /// Whether the caller chooses the id. A person's is made by the server, so that it says nothing of them.
     is_named_by_caller: bool,
+}
+
+impl Kind {
+    /// The organization that is named, where accounts belong to one.
+    fn parent(&self, organization: Option<String>) -> anyhow::Result<Option<String>> {
+        match organization {
+            Some(_) if !self.is_named_by_caller => anyhow::bail!("--organization: people belong to no organization"),
+            organization => Ok(organization.as_deref().map(organizations::name)),
+        }
+    }
 }
 
 /// People.
@@ -43,6 +54,9 @@ pub const SERVICE_ACCOUNTS: Kind = Kind {
 pub enum Command {
     /// Lists accounts.
     List {
+        /// Only of this organization. Users belong to none.
+        #[arg(long)]
+        organization: Option<String>,
         /// At most so many.
         #[arg(long, default_value_t = 200)]
         limit: usize,
@@ -54,6 +68,17 @@ pub enum Command {
         /// What people call it.
         #[arg(long)]
         title: Option<String>,
+        /// What a service account belongs to, for ever: nothing but the deployment, if not given.
+        #[arg(long)]
+        organization: Option<String>,
+    },
+    /// Changes what an account is called.
+    Update {
+        /// Its id, or full name.
+        id: String,
+        /// What people call it.
+        #[arg(long)]
+        title: String,
     },
     /// Shows an account.
     Get {
@@ -83,19 +108,28 @@ pub async fn run(session: Session, kind: Kind, command: Command) -> anyhow::Resu
     };
     let name = |id: &str| if id.contains('/') { id.to_owned() } else { format!("{}/{id}", kind.collection) };
     match command {
-        Command::List { limit } => {
+        Command::List { organization, limit } => {
             let rpc = format!("{}/List{}s", kind.service, kind.noun);
-            session.show(&rpc, json!({}), Items::new(COLUMNS), limit).await
+            let parent = kind.parent(organization)?;
+            session.show(&rpc, given(json!({"parent": parent})), Items::new(COLUMNS), limit).await
         }
-        Command::Create { id, title } => {
-            let request = match kind.is_named_by_caller {
+        Command::Create { id, title, organization } => {
+            let parent = kind.parent(organization)?;
+            let mut request = match kind.is_named_by_caller {
                 true => json!({format!("{}_id", kind.field): id, kind.field: given(json!({kind.title: title}))}),
                 false => json!({kind.field: {kind.title: title.unwrap_or(id)}}),
             };
+            if let Some(parent) = parent {
+                request["parent"] = json!(parent);
+            }
             let made = call("Create", request).await?;
             session.output.done(&format!("created {}", made["name"].as_str().unwrap_or_default()), &made)
         }
         Command::Get { id } => session.output.one(&call("Get", json!({"name": name(&id)})).await?),
+        Command::Update { id, title } => {
+            let changed = call("Update", json!({kind.field: {"name": name(&id), kind.title: title}})).await?;
+            session.output.done(&format!("changed {}", name(&id)), &changed)
+        }
         Command::Disable { id } => {
             let answer = call("Disable", json!({"name": name(&id)})).await?;
             session.output.done(&format!("disabled {}", name(&id)), &answer)

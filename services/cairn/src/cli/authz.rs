@@ -26,11 +26,27 @@ const GRANTS: &[Column] = &[
     ("HOLDS THE PERMISSION", "holds_permission"),
     ("COVERS THE RESOURCE", "covers_resource"),
     ("EXPIRED", "expired"),
+    ("GIVES OR DENIES", "effect"),
+    ("CONDITION", "condition"),
+    ("GROUP", "group"),
     ("BINDING", "binding"),
 ];
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Says whether somebody would be allowed something, and why. Does nothing else.
+    Check {
+        /// E.g. `experiments.runs.create`.
+        permission: String,
+        /// A resource name, or `*` for the deployment.
+        resource: String,
+        /// `users/…` or `serviceAccounts/…`; yourself, if not given.
+        #[arg(long)]
+        principal: Option<String>,
+        /// The address that it would come from.
+        #[arg(long)]
+        from: Option<String>,
+    },
     /// Shows what a decision rests on: the question, the roles that were looked at, and the state of the rules.
     Explain {
         /// The `decision_id` that came with the refusal, or stands with an event.
@@ -79,6 +95,11 @@ pub struct Preview {
 
 pub async fn run(session: Session, command: Command) -> anyhow::Result<()> {
     match command {
+        Command::Check { permission, resource, principal, from } => {
+            let question = json!({"permission": permission, "resource": resource, "principal": principal,
+                                  "source_address": from});
+            check(&session, given(question)).await
+        }
         Command::Explain { id } => explain(&session, &id).await,
         Command::Replay { id, today } => replay(&session, &id, today).await,
         Command::Preview(preview) => previewed(&session, &preview).await,
@@ -87,6 +108,19 @@ pub async fn run(session: Session, command: Command) -> anyhow::Result<()> {
 
 fn name(id: &str) -> String {
     if id.contains('/') { id.to_owned() } else { format!("decisions/{id}") }
+}
+
+async fn check(session: &Session, question: Value) -> anyhow::Result<()> {
+    let told = session.call(&format!("{ACCESS}/CheckPermission"), question).await?;
+    if session.output.is_json {
+        return session.output.json(&told);
+    }
+    let word = if told["allowed"] == true { "allowed" } else { "refused" };
+    let why = told["denial"].as_str().map(|denial| denial.trim_start_matches("DENIAL_").to_lowercase());
+    let by = told["binding"].as_str().filter(|binding| !binding.is_empty());
+    let why = by.map(|binding| format!("by {binding}")).or(why.filter(|_| word == "refused")).unwrap_or_default();
+    line(format!("{word} {}", why.replace('_', " ")).trim_end())?;
+    list(session, &told["grants"], "\nRoles looked at:")
 }
 
 async fn explain(session: &Session, id: &str) -> anyhow::Result<()> {
@@ -181,5 +215,7 @@ fn plain(grant: &Value) -> Value {
     for key in ["holds_permission", "covers_resource", "expired"] {
         grant[key] = json!(if grant[key] == true { "yes" } else { "no" });
     }
+    grant["effect"] = json!(if grant["denies"] == true { "denies" } else { "gives" });
+    grant["condition"] = json!(if grant["condition_unmet"] == true { "not met" } else { "" });
     grant
 }

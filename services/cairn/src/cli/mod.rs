@@ -16,6 +16,7 @@ mod evidence;
 mod exit;
 mod experiments;
 mod export;
+mod groups;
 mod hooks;
 mod hub;
 mod import;
@@ -25,6 +26,7 @@ mod log_keys;
 mod model_cards;
 mod models;
 mod nested;
+mod organizations;
 mod output;
 mod points;
 mod policies;
@@ -33,6 +35,7 @@ mod projects;
 mod promotions;
 mod rebuild;
 mod register;
+mod roles;
 mod run_logs;
 mod run_source;
 mod runs;
@@ -96,14 +99,19 @@ enum Command {
     /// Import: what was kept elsewhere, with its ids and dates.
     #[command(subcommand)]
     Import(import::Command),
+    /// Organizations: who projects, groups and roles belong to.
+    #[command(subcommand, alias = "organizations")]
+    Orgs(organizations::Command),
     /// Projects: where a team's work lives.
     #[command(subcommand)]
     Projects(projects::Command),
     /// People.
     #[command(subcommand)]
     Users(accounts::Command),
+    /// Groups of people and programs, who are given roles together.
+    Groups(groups::Command),
     /// Programs with an identity of their own.
-    #[command(subcommand)]
+    #[command(subcommand, visible_alias = "sa")]
     ServiceAccounts(accounts::Command),
     /// API keys.
     #[command(subcommand)]
@@ -113,7 +121,7 @@ enum Command {
     Bindings(bindings::Command),
     /// What roles there are.
     #[command(subcommand)]
-    Roles(bindings::Roles),
+    Roles(roles::Command),
     /// Who you are, and what you may do.
     Whoami,
     /// Why something was refused.
@@ -187,6 +195,8 @@ async fn run(engines: &Engines, cli: Cli) -> anyhow::Result<()> {
         Command::Hub(command) => hub::run(cli.connection, command).await,
         Command::Hooks(command) => hooks::run(cli.connection.open()?, command).await,
         Command::Import(command) => import::run(cli.connection.open()?, command).await,
+        Command::Orgs(command) => organizations::run(cli.connection.open()?, command).await,
+        Command::Groups(command) => groups::run(cli.connection.open()?, command).await,
         Command::Projects(command) => projects::run(cli.connection.open()?, command).await,
         Command::Users(command) => accounts::run(cli.connection.open()?, accounts::USERS, command).await,
         Command::ServiceAccounts(command) => {
@@ -194,7 +204,7 @@ async fn run(engines: &Engines, cli: Cli) -> anyhow::Result<()> {
         }
         Command::Keys(command) => keys::run(cli.connection.open()?, command).await,
         Command::Bindings(command) => bindings::run(cli.connection.open()?, command).await,
-        Command::Roles(command) => bindings::roles(cli.connection.open()?, command).await,
+        Command::Roles(command) => roles::run(cli.connection.open()?, command).await,
         Command::Whoami => bindings::whoami(cli.connection.open()?).await,
         Command::Authz(command) => authz::run(cli.connection.open()?, command).await,
         Command::Audit(audit::Command::Verify(command)) => verify::run(cli.connection.output(), &command),

@@ -3,17 +3,21 @@
 use clap::Subcommand;
 use serde_json::json;
 
+use super::organizations;
 use super::output::Column;
-use super::session::{Items, Session, given};
+use super::session::{Items, Session, given, pairs};
 
 const SERVICE: &str = "auth.v1.ProjectService";
 
-const COLUMNS: &[Column] = &[("NAME", "name"), ("TITLE", "title"), ("STATE", "state"), ("CREATED", "create_time")];
+const COLUMNS: &[Column] = &[("NAME", "name"), ("ORGANIZATION", "organization"), ("TITLE", "title"), ("STATE", "state"), ("CREATED", "create_time")];
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Lists the projects you may see.
     List {
+        /// Only of this organization.
+        #[arg(long)]
+        organization: Option<String>,
         /// Deleted ones too.
         #[arg(long)]
         deleted: bool,
@@ -31,11 +35,21 @@ pub enum Command {
         /// What it is for.
         #[arg(long)]
         description: Option<String>,
+        /// What it belongs to, for ever: `default`, if not given.
+        #[arg(long)]
+        organization: Option<String>,
     },
     /// Shows a project.
     Get {
         /// Its id, or full name.
         id: String,
+    },
+    /// Gives a project tags that bindings can depend on, in place of those it had.
+    Classify {
+        /// Its id, or full name.
+        id: String,
+        /// `KEY=VALUE`. Any number of them; none takes all tags away.
+        tags: Vec<String>,
     },
     /// Closes a project: nothing in it can be changed until it is restored.
     Delete {
@@ -52,16 +66,23 @@ pub enum Command {
 pub async fn run(session: Session, command: Command) -> anyhow::Result<()> {
     let call = async |method: &str, request| session.call(&format!("{SERVICE}/{method}"), request).await;
     match command {
-        Command::List { deleted, limit } => {
-            let request = json!({"show_deleted": deleted});
+        Command::List { organization, deleted, limit } => {
+            let parent = organization.as_deref().map(organizations::name);
+            let request = given(json!({"show_deleted": deleted, "parent": parent}));
             session.show(&format!("{SERVICE}/ListProjects"), request, Items::new(COLUMNS), limit).await
         }
-        Command::Create { id, title, description } => {
+        Command::Create { id, title, description, organization } => {
             let project = given(json!({"title": title, "description": description}));
-            let made = call("CreateProject", json!({"project_id": id, "project": project})).await?;
+            let parent = organization.as_deref().map(organizations::name);
+            let request = given(json!({"project_id": id, "project": project, "parent": parent}));
+            let made = call("CreateProject", request).await?;
             session.output.done(&format!("created projects/{id}"), &made)
         }
         Command::Get { id } => session.output.one(&call("GetProject", json!({"name": name(&id)})).await?),
+        Command::Classify { id, tags } => {
+            let changed = call("ClassifyProject", json!({"name": name(&id), "tags": pairs(&tags)?})).await?;
+            session.output.done(&format!("{} has {} tags", name(&id), tags.len()), &changed)
+        }
         Command::Delete { id } => {
             let gone = call("DeleteProject", json!({"name": name(&id)})).await?;
             session.output.done(&format!("deleted {}; `cairn projects restore {id}` brings it back", name(&id)), &gone)

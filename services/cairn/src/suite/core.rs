@@ -60,7 +60,7 @@ impl Core {
         let login = loaded.get::<cairn_auth::login::Config>();
         let public = Public::at(login.public_url.as_deref().unwrap_or(&format!("http://{http}")));
         let mounted = vec![
-            cairn_auth::mount(&deps, login, public.clone(), folder.path())?,
+            cairn_auth::mount(&deps, folder.path(), &loaded.get(), login, public.clone())?,
             cairn_experiments::mount(&deps, experiments, folder.path())?,
             cairn_registry::mount(&deps, registry, folder.path())?,
             cairn_ledger::mount(&deps, &loaded.get(), folder.path())?,

@@ -95,7 +95,7 @@ fn world(shown: &str) -> World {
             binding: format!("bindings/{principal}"),
             role: Roles::built_in().find(role).cloned(),
             resource: resource.parse().unwrap(),
-            expire_time: None,
+            ..Grant::default()
         };
         world.apply(Change::Granted { principal: principal.into(), grant }, Position(3));
     }

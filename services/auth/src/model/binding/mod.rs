@@ -1,11 +1,12 @@
 use cairn_kernel::{Aggregate, Name, Time};
 
-use super::{BindingName, PrincipalName, REASON_CHARS_MAX, Rejection, RoleName, Text};
+use super::{BindingName, Condition, HolderName, REASON_CHARS_MAX, Rejection, RoleName, Text};
 
 /// The role that may do everything.
 pub const ADMIN: &str = "roles/admin";
 
-/// A principal holds a role on a resource and everything below it, until it is withdrawn or ends by itself.
+/// A principal holds a role on a resource and everything below it, or is denied something there, until it is withdrawn or
+/// ends by itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Binding {
     terms: Option<Terms>,
@@ -15,11 +16,37 @@ pub struct Binding {
 /// Who holds what, where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Terms {
-    pub principal: PrincipalName,
-    pub role: RoleName,
+    pub principal: HolderName,
+    pub object: Object,
     pub resource: Name,
     /// `None`: it does not end by itself.
     pub expire_time: Option<Time>,
+    /// `None`: it always holds.
+    pub condition: Option<Condition>,
+    pub source: Source,
+}
+
+/// What is given or denied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Object {
+    /// A role is given.
+    Role(RoleName),
+    /// All that a role holds is denied.
+    DeniedRole(RoleName),
+    /// These permissions are denied.
+    Denied(Vec<String>),
+}
+
+/// Where a binding comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Source {
+    /// Somebody gave it.
+    #[default]
+    Manual,
+    /// A directory of the organization says so.
+    Idp,
+    /// An emergency that was declared.
+    BreakGlass,
 }
 
 /// What may be asked of a binding. Whether the caller may give the role is decided before, from what they hold.
@@ -49,9 +76,28 @@ pub enum Change {
 }
 
 impl Terms {
-    /// Whether whoever holds it administers the deployment, without an end.
+    /// Whether whoever holds it administers the deployment, without an end. A group does not count: it may be empty.
     pub fn makes_administrator(&self) -> bool {
-        self.role.as_str() == ADMIN && self.resource.is_root() && self.expire_time.is_none()
+        matches!(&self.object, Object::Role(role) if role.as_str() == ADMIN)
+            && self.resource.is_root()
+            && self.expire_time.is_none()
+            && self.condition.is_none()
+            && self.principal.group().is_none()
+    }
+}
+
+impl Object {
+    /// The role that it is about.
+    pub fn role(&self) -> Option<&RoleName> {
+        match self {
+            Self::Role(role) | Self::DeniedRole(role) => Some(role),
+            Self::Denied(_) => None,
+        }
+    }
+
+    /// Whether it takes rather than gives.
+    pub fn denies(&self) -> bool {
+        !matches!(self, Self::Role(_))
     }
 }
 

@@ -4,8 +4,8 @@ use cairn_kernel::{Aggregate, Name, Time};
 use cairn_testkit::given;
 use proptest::prelude::*;
 
-use super::{Act, Binding, Change, Command, Event, Terms};
-use crate::model::{BindingName, PrincipalName, Rejection, RoleName, Text};
+use super::{Act, Binding, Change, Command, Event, Object, Source, Terms};
+use crate::model::{BindingName, Condition, HolderName, Rejection, RoleName, Text};
 
 const NOW: Time = Time::from_millis(1_800_000_000_000);
 
@@ -15,10 +15,12 @@ fn name() -> BindingName {
 
 fn terms(role: &str, resource: &str, expire_time: Option<Time>) -> Terms {
     Terms {
-        principal: PrincipalName::stored("users/u-1"),
-        role: RoleName::stored(role),
+        principal: HolderName::stored("users/u-1"),
+        object: Object::Role(RoleName::stored(role)),
         resource: resource.parse().unwrap(),
         expire_time,
+        condition: None,
+        source: Source::Manual,
     }
 }
 
@@ -66,6 +68,10 @@ fn only_the_whole_and_endless_admin_role_makes_an_administrator() {
     assert!(!terms("roles/admin", "*", Some(NOW.after(Duration::from_secs(1)))).makes_administrator());
     assert!(!terms("roles/manager", "*", None).makes_administrator());
     assert!(Name::ROOT.is_root());
+    let whole = || terms("roles/admin", "*", None);
+    assert!(!Terms { condition: Some(Condition::default()), ..whole() }.makes_administrator());
+    assert!(!Terms { principal: HolderName::stored("organizations/o/groups/g"), ..whole() }.makes_administrator());
+    assert!(!Terms { object: Object::DeniedRole(RoleName::stored("roles/admin")), ..whole() }.makes_administrator());
 }
 
 proptest! {

@@ -1,6 +1,11 @@
+use std::collections::BTreeMap;
+
 use cairn_kernel::Aggregate;
 
-use super::{PROSE_CHARS_MAX, ProjectName, Rejection, TITLE_CHARS_MAX, Text};
+use super::{OrganizationName, PROSE_CHARS_MAX, ProjectName, Rejection, TITLE_CHARS_MAX, TagText, Text};
+
+/// Facts about a project that bindings can depend on.
+pub type Tags = BTreeMap<TagText, TagText>;
 
 /// A room of its own: what lies in it is named below it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -8,6 +13,7 @@ pub struct Project {
     stage: Stage,
     title: Text<TITLE_CHARS_MAX>,
     description: Text<PROSE_CHARS_MAX>,
+    tags: Tags,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,6 +36,12 @@ pub enum Act {
     Create {
         title: Text<TITLE_CHARS_MAX>,
         description: Text<PROSE_CHARS_MAX>,
+        /// What it belongs to, for ever.
+        organization: OrganizationName,
+    },
+    /// All of its tags from now on.
+    Classify {
+        tags: Tags,
     },
     /// What is absent stays as it is.
     Describe {
@@ -49,7 +61,8 @@ pub struct Event {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    Created { title: Text<TITLE_CHARS_MAX>, description: Text<PROSE_CHARS_MAX> },
+    Created { title: Text<TITLE_CHARS_MAX>, description: Text<PROSE_CHARS_MAX>, organization: OrganizationName },
+    Classified { tags: Tags },
     Described { title: Text<TITLE_CHARS_MAX>, description: Text<PROSE_CHARS_MAX> },
     Deleted,
     Restored,
@@ -63,13 +76,19 @@ impl Aggregate for Project {
 
     fn decide(&self, Command { project, act }: Command) -> Result<Vec<Event>, Rejection> {
         let change = match (act, self.stage) {
-            (Act::Create { title, description }, Stage::Absent) => Change::Created { title, description },
+            (Act::Create { title, description, organization }, Stage::Absent) => {
+                Change::Created { title, description, organization }
+            }
             (Act::Create { .. }, _) => return Err(Rejection::ProjectExists(project)),
             (_, Stage::Absent) => return Err(Rejection::ProjectNotFound(project)),
             (Act::Delete, Stage::Deleted) | (Act::Restore, Stage::Active) => return Ok(vec![]),
             (Act::Delete, Stage::Active) => Change::Deleted,
             (Act::Restore, Stage::Deleted) => Change::Restored,
-            (Act::Describe { .. }, Stage::Deleted) => return Err(Rejection::ProjectDeleted(project)),
+            (Act::Classify { tags }, Stage::Active) if tags == self.tags => return Ok(vec![]),
+            (Act::Classify { tags }, Stage::Active) => Change::Classified { tags },
+            (Act::Describe { .. } | Act::Classify { .. }, Stage::Deleted) => {
+                return Err(Rejection::ProjectDeleted(project));
+            }
             (Act::Describe { title, description }, Stage::Active) => {
                 let title = title.unwrap_or_else(|| self.title.clone());
                 let description = description.unwrap_or_else(|| self.description.clone());
@@ -84,9 +103,15 @@ impl Aggregate for Project {
 
     fn evolve(&mut self, event: &Event) {
         match &event.change {
-            Change::Created { title, description } => {
-                *self = Self { stage: Stage::Active, title: title.clone(), description: description.clone() };
+            Change::Created { title, description, .. } => {
+                *self = Self {
+                    stage: Stage::Active,
+                    title: title.clone(),
+                    description: description.clone(),
+                    tags: Tags::default(),
+                };
             }
+            Change::Classified { tags } => self.tags = tags.clone(),
             Change::Described { title, description } => {
                 (self.title, self.description) = (title.clone(), description.clone());
             }

@@ -2,11 +2,19 @@ use cairn_kernel::Aggregate;
 use cairn_testkit::given;
 use proptest::prelude::*;
 
-use super::{Act, Change, Command, Event, Project, Stage};
-use crate::model::{ProjectName, Rejection, Text};
+use super::{Act, Change, Command, Event, Project, Stage, Tags};
+use crate::model::{OrganizationName, ProjectName, Rejection, TagText, Text};
 
 fn name() -> ProjectName {
     ProjectName::stored("projects/fraud")
+}
+
+fn acme() -> OrganizationName {
+    OrganizationName::stored("organizations/acme")
+}
+
+fn tagged(value: &str) -> Tags {
+    [(TagText::stored("tier"), TagText::stored(value))].into()
 }
 
 fn ask(act: Act) -> Command {
@@ -18,11 +26,11 @@ fn happened(change: Change) -> Event {
 }
 
 fn created() -> Event {
-    happened(Change::Created { title: Text::stored("Fraud"), description: Text::default() })
+    happened(Change::Created { title: Text::stored("Fraud"), description: Text::default(), organization: acme() })
 }
 
 fn create() -> Command {
-    ask(Act::Create { title: Text::stored("Fraud"), description: Text::default() })
+    ask(Act::Create { title: Text::stored("Fraud"), description: Text::default(), organization: acme() })
 }
 
 fn describe(title: &str) -> Command {
@@ -41,6 +49,19 @@ fn describing_changes_what_is_given_and_keeps_the_rest() {
     let described = Change::Described { title: Text::stored("Fraud, EU"), description: Text::default() };
     given::<Project>([created()]).when(describe("Fraud, EU")).then([happened(described)]);
     given::<Project>([created()]).when(describe("Fraud")).nothing();
+}
+
+#[test]
+fn a_project_is_classified_as_a_whole() {
+    let tags = tagged("prod");
+    given::<Project>([created()])
+        .when(ask(Act::Classify { tags: tags.clone() }))
+        .then([happened(Change::Classified { tags: tags.clone() })])
+        .when(ask(Act::Classify { tags }))
+        .nothing();
+    let deleted = [created(), happened(Change::Deleted)];
+    let refused = Rejection::ProjectDeleted(name());
+    given::<Project>(deleted).when(ask(Act::Classify { tags: Tags::default() })).rejected(refused);
 }
 
 #[test]
@@ -64,6 +85,7 @@ fn any_command() -> impl Strategy<Value = Command> {
     prop_oneof![
         Just(create()),
         "[ab]{0,2}".prop_map(|title| describe(&title)),
+        "[ab]".prop_map(|value| ask(Act::Classify { tags: tagged(&value) })),
         Just(ask(Act::Delete)),
         Just(ask(Act::Restore)),
     ]

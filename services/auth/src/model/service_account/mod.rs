@@ -1,6 +1,8 @@
 use cairn_kernel::Aggregate;
 
-use super::{PROSE_CHARS_MAX, REASON_CHARS_MAX, Rejection, ServiceAccountName, Standing, TITLE_CHARS_MAX, Text};
+use super::{
+    OrganizationName, PROSE_CHARS_MAX, REASON_CHARS_MAX, Rejection, ServiceAccountName, Standing, TITLE_CHARS_MAX, Text,
+};
 
 /// A program with an identity of its own.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,6 +24,8 @@ pub enum Act {
     Create {
         title: Text<TITLE_CHARS_MAX>,
         description: Text<PROSE_CHARS_MAX>,
+        /// What it belongs to, for ever; `None`: nothing but the deployment.
+        organization: Option<OrganizationName>,
     },
     /// What is absent stays as it is.
     Describe {
@@ -44,7 +48,7 @@ pub struct Event {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    Created { title: Text<TITLE_CHARS_MAX>, description: Text<PROSE_CHARS_MAX> },
+    Created { title: Text<TITLE_CHARS_MAX>, description: Text<PROSE_CHARS_MAX>, organization: Option<OrganizationName> },
     Described { title: Text<TITLE_CHARS_MAX>, description: Text<PROSE_CHARS_MAX> },
     Disabled { reason: Text<REASON_CHARS_MAX> },
     Enabled,
@@ -66,7 +70,9 @@ impl Aggregate for ServiceAccount {
 
     fn decide(&self, Command { service_account, act }: Command) -> Result<Vec<Event>, Rejection> {
         let change = match (act, self.standing) {
-            (Act::Create { title, description }, Standing::Absent) => Change::Created { title, description },
+            (Act::Create { title, description, organization }, Standing::Absent) => {
+                Change::Created { title, description, organization }
+            }
             (Act::Create { .. }, _) => return Err(Rejection::ServiceAccountExists(service_account)),
             (_, Standing::Absent) => return Err(Rejection::ServiceAccountNotFound(service_account)),
             (Act::Delete, Standing::Deleted) => return Ok(vec![]),
@@ -89,7 +95,7 @@ impl Aggregate for ServiceAccount {
 
     fn evolve(&mut self, event: &Event) {
         match &event.change {
-            Change::Created { title, description } => {
+            Change::Created { title, description, .. } => {
                 *self = Self { standing: Standing::Active, title: title.clone(), description: description.clone() };
             }
             Change::Described { title, description } => {

@@ -18,11 +18,11 @@ fn happened(change: Change) -> Event {
 }
 
 fn created() -> Event {
-    happened(Change::Created { title: Text::stored("Trainer"), description: Text::default() })
+    happened(Change::Created { title: Text::stored("Trainer"), description: Text::default(), organization: None })
 }
 
 fn create() -> Act {
-    Act::Create { title: Text::stored("Trainer"), description: Text::default() }
+    Act::Create { title: Text::stored("Trainer"), description: Text::default(), organization: None }
 }
 
 #[test]
