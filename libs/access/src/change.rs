@@ -11,7 +11,7 @@ use crate::tenancy::{SeparatedRoles, default_organization};
 use crate::{Credential, Digest, Form, Grant, KeyRecord, Role, Roles, Standing};
 
 /// Categories of the streams that access follows.
-pub const CATEGORIES: [&str; 10] = [
+pub const CATEGORIES: [&str; 11] = [
     "auth.organization",
     "auth.project",
     "auth.user",
@@ -22,6 +22,7 @@ pub const CATEGORIES: [&str; 10] = [
     "auth.binding",
     "auth.session",
     "auth.signing_keys",
+    "auth.trust_rule",
 ];
 
 /// Where auth's events are declared.
@@ -270,6 +271,15 @@ impl Change {
             }
             "SessionRevoked" => {
                 Ok(Self::CredentialRevoked { id: key_id(&decode::<events::SessionRevoked>(recorded)?.session) })
+            }
+            "TrustRuleCreated" => {
+                let event = decode::<events::TrustRuleCreated>(recorded)?;
+                let credential =
+                    Credential { owner: event.service_account, key: None, expire_time: None, is_revoked: false };
+                Ok(Self::CredentialGiven { id: key_id(&event.trust_rule), credential, now: recorded.time })
+            }
+            "TrustRuleDeleted" => {
+                Ok(Self::CredentialRevoked { id: key_id(&decode::<events::TrustRuleDeleted>(recorded)?.trust_rule) })
             }
             "SigningKeysRotated" => {
                 Ok(Self::SigningKeyIs { kid: decode::<events::SigningKeysRotated>(recorded)?.current })

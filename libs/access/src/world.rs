@@ -27,7 +27,8 @@ pub struct World {
     policy: Position,
 }
 
-/// What tokens are given out for beside API keys: a session of somebody who is logged in.
+/// What tokens are given out for beside API keys: a session of somebody who is logged in, or a rule that workloads are
+/// trusted by.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Credential {
     /// Whom it speaks for.

@@ -9,6 +9,7 @@ mod config;
 mod decided;
 mod desk;
 mod duties;
+mod federation;
 mod giving;
 mod grpc;
 mod issuer;

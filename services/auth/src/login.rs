@@ -17,6 +17,9 @@ cairn_kernel::settings! {
         session_life_ms: u64 = 12 * 3_600_000;
         /// How long an identity provider may take to answer, in milliseconds.
         provider_timeout_ms: u64 = 10_000;
+        /// How long must pass, in milliseconds, before a token that names an unknown key makes a provider's keys be read
+        /// again: a stranger who makes such tokens must not make us ask.
+        provider_keys_again_ms: u64 = 60_000;
         /// After so many days another key signs tokens. 0: only when somebody asks for it.
         signing_key_days: u64 = 30;
     }
@@ -31,6 +34,10 @@ impl Config {
 
     pub(crate) fn session_life(&self) -> Duration {
         Duration::from_millis(self.session_life_ms)
+    }
+
+    pub(crate) fn provider_keys_again(&self) -> Duration {
+        Duration::from_millis(self.provider_keys_again_ms)
     }
 
     pub(crate) fn provider_timeout(&self) -> Duration {
@@ -56,6 +63,7 @@ fn problems(config: &Config) -> Vec<String> {
     let limits = [
         ("session_life_ms", config.session_life_ms, 60_000, 30 * 86_400_000),
         ("provider_timeout_ms", config.provider_timeout_ms, 100, 60_000),
+        ("provider_keys_again_ms", config.provider_keys_again_ms, 500, 3_600_000),
         ("signing_key_days", config.signing_key_days, 0, 3_650),
     ];
     let wrong = limits.into_iter().filter(|(_, value, min, max)| value < min || value > max);

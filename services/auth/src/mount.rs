@@ -64,7 +64,7 @@ pub fn mount(
         people,
         logins: LoginQuery::new(logins),
         logins_view: logins_view.clone(),
-        providers: Providers::new(outbound, login.provider_timeout()),
+        providers: Providers::new(outbound, login.provider_timeout(), login.provider_keys_again()),
         secrets: Secrets::new(&data_folder.join("auth-secrets.json")),
         public,
         login,

@@ -14,6 +14,7 @@ mod service_accounts;
 mod sessions;
 mod signing_keys;
 mod terms;
+mod trust_rules;
 mod tokens;
 mod users;
 
@@ -34,6 +35,7 @@ use cairn_contract::cairn::auth::v1::service_account_service_server::ServiceAcco
 use cairn_contract::cairn::auth::v1::session_service_server::SessionServiceServer;
 use cairn_contract::cairn::auth::v1::signing_key_service_server::SigningKeyServiceServer;
 use cairn_contract::cairn::auth::v1::token_service_server::TokenServiceServer;
+use cairn_contract::cairn::auth::v1::trust_rule_service_server::TrustRuleServiceServer;
 use cairn_contract::cairn::auth::v1::user_service_server::UserServiceServer;
 use tonic::service::Routes;
 
@@ -53,6 +55,7 @@ pub fn routes(desk: &Arc<Desk>) -> Routes {
         .add_service(OauthServiceServer::new(oauth::Oauth(Arc::clone(desk))))
         .add_service(SessionServiceServer::new(sessions::Sessions(Arc::clone(desk))))
         .add_service(SigningKeyServiceServer::new(signing_keys::SigningKeyDesk(Arc::clone(desk))))
+        .add_service(TrustRuleServiceServer::new(trust_rules::TrustRules(Arc::clone(desk))))
         .add_service(OauthClientServiceServer::new(oauth_clients::OauthClients(Arc::clone(desk))))
         .add_service(IdentityProviderServiceServer::new(identity_providers::IdentityProviders(Arc::clone(desk))))
 }

@@ -3,6 +3,7 @@ use serde_json::json;
 
 use super::device;
 use super::reply::Answer;
+use crate::federation;
 use crate::public::Public;
 
 /// What this server can do, and where.
@@ -20,7 +21,7 @@ pub fn document(public: &Public) -> Answer {
         "jwks_uri": at("/.well-known/jwks.json"),
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],
-        "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials", device::GRANT],
+        "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials", device::GRANT, federation::GRANT],
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": ["EdDSA"],
         "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "none"],

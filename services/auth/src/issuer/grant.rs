@@ -17,6 +17,7 @@ use super::scope::{Scope, narrowed};
 use super::tokens::{Asked, Pair, id_token, pair};
 use super::device;
 use crate::desk::{Desk, stream};
+use crate::federation;
 use crate::model::session::{Act, Cause, Command, Grounds, Holder};
 use crate::model::{PrincipalName, Rejection, Session, SessionName};
 use crate::public::sha256;
@@ -27,6 +28,11 @@ pub type Outcome<T> = Result<Result<T, OauthFault>, Status>;
 
 /// Answers a request for tokens.
 pub async fn grant(desk: &Desk, ctx: &Ctx, sent: &Sent, form: &Form) -> Result<Answer, Status> {
+    // A workload shows itself by the token that it brings.
+    if form.get("grant_type") == Some(federation::GRANT) {
+        let given = federation::exchange(desk, form).await?;
+        return Ok(given.map_or_else(Answer::from, |token| Answer::json(&token)));
+    }
     let asking = match identify(desk, sent, form).await? {
         Ok(asking) => asking,
         Err(fault) => return Ok(fault.into()),

@@ -27,6 +27,7 @@ pub use inspect::{inspect, introspect, revoke, user_info};
 pub use page::{failed, message};
 pub use refresh::{RefreshFault, refresh};
 pub use reply::{Answer, Sent};
+pub use scope::{Scope, narrowed};
 pub use tokens::{Pair, pair};
 
 /// The command line's name as a client. It keeps no secret, and comes back to this machine only.

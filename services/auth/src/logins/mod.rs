@@ -4,4 +4,4 @@ mod projection;
 mod query;
 
 pub use projection::Logins;
-pub use query::LoginQuery;
+pub use query::{LoginQuery, Rule};

@@ -8,7 +8,7 @@ use cairn_projection::{Projection, ProjectionFault};
 use prost::Message;
 
 use crate::model::session::{Change, Event};
-use crate::model::{IdentityProvider, OauthClient, Session, identity_provider, oauth_client};
+use crate::model::{IdentityProvider, OauthClient, Session, TrustRule, identity_provider, oauth_client, trust_rule};
 use crate::stored::{read, settings};
 
 /// Writes the tables. Nothing here says who a person is, and no secret of a provider comes here.
@@ -19,7 +19,7 @@ impl Projection for Logins {
     const SCHEMA: &'static str = include_str!("schema.sql");
 
     fn filter(&self) -> Filter {
-        Filter::categories([IdentityProvider::CATEGORY, Session::CATEGORY, OauthClient::CATEGORY])
+        Filter::categories([IdentityProvider::CATEGORY, Session::CATEGORY, OauthClient::CATEGORY, TrustRule::CATEGORY])
     }
 
     fn apply(&self, tx: &Transaction<'_>, events: &[Arc<Recorded>]) -> Result<(), ProjectionFault> {
@@ -30,6 +30,7 @@ impl Projection for Logins {
                     apply_provider(tx, recorded, IdentityProvider::decode(kind, payload)?)?;
                 }
                 Session::CATEGORY => apply_session(tx, recorded, Session::decode(kind, payload)?)?,
+                TrustRule::CATEGORY => apply_rule(tx, recorded, TrustRule::decode(kind, payload)?)?,
                 OauthClient::CATEGORY => apply_client(tx, recorded, OauthClient::decode(kind, payload)?)?,
                 _ => {}
             }
@@ -108,6 +109,32 @@ fn apply_client(tx: &Transaction<'_>, recorded: &Recorded, event: oauth_client::
         oauth_client::Change::Deleted => {
             let sql = "UPDATE oauth_clients SET is_deleted = 1, revision = ?2 WHERE name = ?1";
             tx.prepare_cached(sql)?.execute(params![name, revision])?;
+        }
+    }
+    Ok(())
+}
+
+fn apply_rule(tx: &Transaction<'_>, recorded: &Recorded, event: trust_rule::Event) -> Result<(), ProjectionFault> {
+    let name = event.trust_rule.as_str();
+    match event.change {
+        trust_rule::Change::Created(terms) => {
+            let scopes: Vec<String> = terms.scopes.iter().map(ToString::to_string).collect();
+            let sql = "INSERT OR REPLACE INTO trust_rules \
+                       (name, service_account, title, issuer, audience, claims, scopes, create_time) \
+                       VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+            tx.prepare_cached(sql)?.execute(params![
+                name,
+                terms.service_account.as_str(),
+                terms.title.as_str(),
+                terms.issuer,
+                terms.audience,
+                serde_json::to_string(&terms.claims).unwrap_or_default(),
+                scopes.join("\n"),
+                recorded.time.micros(),
+            ])?;
+        }
+        trust_rule::Change::Deleted => {
+            tx.prepare_cached("UPDATE trust_rules SET is_deleted = 1 WHERE name = ?1")?.execute([name])?;
         }
     }
     Ok(())

@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use cairn_contract::cairn::auth::v1 as proto;
 use cairn_contract::cairn::auth::v1::session::State;
 use cairn_kernel::{Name, Time};
@@ -15,6 +17,19 @@ pub struct LoginQuery {
     model: ReadModel,
 }
 
+/// A trust rule, as a token is held against it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rule {
+    pub name: String,
+    pub service_account: String,
+    pub issuer: String,
+    pub audience: String,
+    pub claims: BTreeMap<String, String>,
+    /// Empty: not narrowed.
+    pub scopes: Vec<Name>,
+}
+
+const RULE: &str = "name, service_account, title, issuer, audience, claims, scopes, create_time";
 const PROVIDER: &str = "name, settings, create_time, update_time, revision";
 const CLIENT: &str = "name, title, redirect_uris, service_account, create_time, revision";
 const SESSION: &str =
@@ -98,6 +113,39 @@ impl LoginQuery {
         self.model.query(query).await
     }
 
+    /// The rules that trust an issuer.
+    pub async fn rules_of(&self, issuer: &str) -> Result<Vec<Rule>, QueryFault> {
+        let issuer = issuer.to_owned();
+        let query = move |connection: &Connection| {
+            let sql = format!("SELECT {RULE} FROM trust_rules WHERE issuer = ?1 AND NOT is_deleted ORDER BY name");
+            connection.prepare_cached(&sql)?.query_map([issuer], trusted)?.collect()
+        };
+        self.model.query(query).await
+    }
+
+    /// One rule, deleted or not.
+    pub async fn rule(&self, name: &str) -> Result<Option<proto::TrustRule>, QueryFault> {
+        let name = name.to_owned();
+        let query = move |connection: &Connection| {
+            let sql = format!("SELECT {RULE} FROM trust_rules WHERE name = ?1");
+            connection.prepare_cached(&sql)?.query_row([name], rule).optional()
+        };
+        self.model.query(query).await
+    }
+
+    /// A page of a service account's rules.
+    pub async fn rules(&self, account: &str, page: &Page) -> Result<Vec<proto::TrustRule>, QueryFault> {
+        let (account, after, rows) = (account.to_owned(), page.after.clone(), page.rows());
+        let query = move |connection: &Connection| {
+            let sql = format!(
+                "SELECT {RULE} FROM trust_rules WHERE service_account = ?1 AND name > ?2 AND NOT is_deleted \
+                 ORDER BY name LIMIT ?3"
+            );
+            connection.prepare_cached(&sql)?.query_map(params![account, after, rows], rule)?.collect()
+        };
+        self.model.query(query).await
+    }
+
     async fn page<T: Send + 'static>(
         &self,
         table: &'static str,
@@ -167,6 +215,31 @@ fn client(row: &Row<'_>) -> Result<proto::OauthClient, Error> {
         redirect_uris: lines(row.get_ref(2)?.as_str()?),
         service_account: row.get(3)?,
         create_time: moment(row.get(4)?),
+    })
+}
+
+fn trusted(row: &Row<'_>) -> Result<Rule, Error> {
+    let scopes = lines(row.get_ref(6)?.as_str()?);
+    Ok(Rule {
+        name: row.get(0)?,
+        service_account: row.get(1)?,
+        issuer: row.get(3)?,
+        audience: row.get(4)?,
+        // What does not read must not widen: a rule without claims is met by nothing.
+        claims: serde_json::from_str(row.get_ref(5)?.as_str()?).unwrap_or_default(),
+        scopes: scopes.iter().filter_map(|scope| scope.parse().ok()).collect(),
+    })
+}
+
+fn rule(row: &Row<'_>) -> Result<proto::TrustRule, Error> {
+    Ok(proto::TrustRule {
+        name: row.get(0)?,
+        title: row.get(2)?,
+        issuer: row.get(3)?,
+        audience: row.get(4)?,
+        claims: serde_json::from_str(row.get_ref(5)?.as_str()?).unwrap_or_default(),
+        scopes: lines(row.get_ref(6)?.as_str()?),
+        create_time: moment(row.get(7)?),
     })
 }
 

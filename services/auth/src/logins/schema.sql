@@ -24,6 +24,21 @@ CREATE TABLE sessions (
 CREATE INDEX sessions_by_owner ON sessions (owner, name);
 CREATE INDEX sessions_by_provider ON sessions (identity_provider, provider_session);
 
+-- Claims are a JSON object.
+CREATE TABLE trust_rules (
+    name            TEXT PRIMARY KEY,
+    service_account TEXT NOT NULL,
+    title           TEXT NOT NULL,
+    issuer          TEXT NOT NULL,
+    audience        TEXT NOT NULL,
+    claims          TEXT NOT NULL,
+    scopes          TEXT NOT NULL,
+    create_time     INTEGER NOT NULL,
+    is_deleted      INTEGER NOT NULL DEFAULT 0
+) WITHOUT ROWID;
+
+CREATE INDEX trust_rules_by_issuer ON trust_rules (issuer);
+
 CREATE TABLE oauth_clients (
     name            TEXT PRIMARY KEY,
     title           TEXT NOT NULL,

@@ -16,6 +16,11 @@ newtype!(
     OauthClientName, "client name", |text| has_shape(text, &["oauthClients/*"])
 );
 
+newtype!(
+    /// `serviceAccounts/{service_account}/trustRules/{trust_rule}`
+    TrustRuleName, "trust rule name", |text| has_shape(text, &["serviceAccounts/*/trustRules/*"])
+);
+
 impl IdentityProviderName {
     /// With this id.
     pub fn of(id: &str) -> Self {

@@ -19,6 +19,7 @@ pub mod service_account;
 pub mod session;
 pub mod signing_keys;
 pub mod standing;
+pub mod trust_rule;
 pub mod user;
 
 pub use administrators::Administrators;
@@ -29,7 +30,7 @@ pub use identity_provider::IdentityProvider;
 pub use condition::Condition;
 pub use group::Group;
 pub use key::Key;
-pub use login_name::{IdentityProviderName, OauthClientName, SessionName};
+pub use login_name::{IdentityProviderName, OauthClientName, SessionName, TrustRuleName};
 pub use name::{
     BindingName, GroupName, HolderName, KeyName, OrganizationName, PROSE_CHARS_MAX, PrincipalName, ProjectName,
     REASON_CHARS_MAX, RoleName, ServiceAccountName, Slug, TITLE_CHARS_MAX, TagText, Text, UserName,
@@ -43,4 +44,5 @@ pub use service_account::ServiceAccount;
 pub use session::Session;
 pub use signing_keys::SigningKeys;
 pub use standing::Standing;
+pub use trust_rule::TrustRule;
 pub use user::User;

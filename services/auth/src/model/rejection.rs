@@ -2,7 +2,7 @@ use cairn_kernel::{Code, Description, Fault, Name, Time};
 
 use super::{
     BindingName, GroupName, HolderName, IdentityProviderName, KeyName, OauthClientName, OrganizationName, ProjectName,
-    RoleName, ServiceAccountName, SessionName, UserName,
+    RoleName, ServiceAccountName, SessionName, TrustRuleName, UserName,
 };
 
 /// Why a command was refused: always the caller's to fix.
@@ -69,6 +69,8 @@ pub enum Rejection {
     OauthClientNotFound(OauthClientName),
     #[error("{0} is taken, now or by a deleted client")]
     OauthClientExists(OauthClientName),
+    #[error("there is no trust rule {0}")]
+    TrustRuleNotFound(TrustRuleName),
     #[error("this code has been decided on, or its time is over")]
     DeviceLoginDecided,
     #[error("there is no organization {0}")]
@@ -216,6 +218,7 @@ impl Fault for Rejection {
             }
             Self::OauthClientNotFound(name) => (NotFound, "OAUTH_CLIENT_NOT_FOUND", with("oauth_client", name)),
             Self::OauthClientExists(name) => (AlreadyExists, "OAUTH_CLIENT_EXISTS", with("oauth_client", name)),
+            Self::TrustRuleNotFound(name) => (NotFound, "TRUST_RULE_NOT_FOUND", with("trust_rule", name)),
             Self::DeviceLoginDecided => (FailedPrecondition, "DEVICE_LOGIN_DECIDED", vec![]),
         }
     }

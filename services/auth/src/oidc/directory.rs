@@ -12,8 +12,6 @@ use super::verify::TokenFault;
 
 /// How long what a provider says of itself, and its keys, are taken for true.
 const KEPT: Duration = Duration::from_secs(3600);
-/// A token with an unknown key makes the keys be read again; no more often than this.
-const KEYS_AGAIN: Duration = Duration::from_secs(60);
 /// Longest description, or set of keys, that is read.
 const ANSWER_BYTES_MAX: usize = 512 << 10;
 
@@ -44,12 +42,14 @@ pub struct Known {
 pub struct Directory {
     outbound: Outbound,
     timeout: Duration,
+    /// A token with an unknown key makes the keys be read again; no more often than this.
+    keys_again: Duration,
     known: Mutex<HashMap<String, Arc<Known>>>,
 }
 
 impl Directory {
-    pub fn new(outbound: Outbound, timeout: Duration) -> Self {
-        Self { outbound, timeout, known: Mutex::default() }
+    pub fn new(outbound: Outbound, timeout: Duration, keys_again: Duration) -> Self {
+        Self { outbound, timeout, keys_again, known: Mutex::default() }
     }
 
     /// How others are reached.
@@ -92,7 +92,7 @@ impl Directory {
     ) -> Result<Result<Map<String, Value>, TokenFault>, String> {
         let known = self.find(issuer).await?;
         let checked = check(&known.keys);
-        if checked != Err(TokenFault::UnknownKey) || known.keys_told.elapsed() < KEYS_AGAIN {
+        if checked != Err(TokenFault::UnknownKey) || known.keys_told.elapsed() < self.keys_again {
             return Ok(checked);
         }
         let keys = self.keys(&known.metadata).await?;

@@ -13,6 +13,8 @@ mod provision;
 mod roles;
 mod verify;
 
+pub use claims::find as find_claim;
 pub use directory::{Directory, require_secure};
 pub use fault::LoginFault;
 pub use login::{Begun, LOGIN_LIFE, Returned, acting, begin, finish, logged_out};
+pub use verify::{TokenFault, Wanted, signed};

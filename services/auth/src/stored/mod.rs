@@ -15,6 +15,7 @@ mod role;
 mod service_account;
 mod session;
 mod signing_keys;
+mod trust_rule;
 mod user;
 
 pub(crate) use identity_provider::stored as settings;
