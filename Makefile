@@ -46,12 +46,13 @@ test-rust: ## All Rust tests (with cargo-nextest where it is installed).
 	  echo "cargo-nextest is not installed: running cargo test"; cargo test --workspace --all-targets; \
 	fi
 
-test-python: $(VENV)/.ready torch redis node ## The Python SDK; genuine clients against the real program, answer by answer beside a genuine MLflow server.
+test-python: $(VENV)/.ready torch redis node oidc-provider ## The Python SDK; genuine clients against the real program, answer by answer beside a genuine MLflow server.
 	@echo "starting, each on free ports and in a temporary folder: Cairn, a genuine MLflow server, stand-ins for S3;"
 	@echo "as root also small loop-back file systems, a control group, network and mount namespaces of the tests' own"
 	cargo build $(PROGRAMS)
 	cd libs/python && $(abspath $(VENV))/bin/python -m pytest -q -p no:cacheprovider
-	CAIRN_BIN=$(CAIRN_DEBUG) CAIRN_NODE_MODULES=$(CACHE)/node/node_modules $(VENV)/bin/python -m pytest -q -p no:cacheprovider integration-tests/python
+	CAIRN_NODE_MODULES=$(CACHE)/node/node_modules OIDC_PROVIDER_FOLDER=$(OIDC_PROVIDER) CAIRN_BIN=$(CAIRN_DEBUG) \
+	  $(VENV)/bin/python -m pytest -q -p no:cacheprovider integration-tests/python
 
 # PyPI's PyTorch brings what a graphics card needs, some gigabytes. Without Debian's, one test is skipped.
 .PHONY: torch
@@ -88,6 +89,26 @@ node: integration-tests/node/package.json
 	else \
 	  echo "no npm: the test with Google's grpc-web client is skipped"; \
 	fi
+
+# The provider that people log in by in the tests. Without it, those are skipped.
+OIDC_PROVIDER ?= $(CACHE)/oidc-provider
+.PHONY: oidc-provider
+oidc-provider: ## Installs the OpenID Connect provider of the tests, from npm, outside of the checkout.
+	@if cmp -s integration-tests/oidc_provider/package.json $(OIDC_PROVIDER)/package.json && [ -d $(OIDC_PROVIDER)/node_modules/oidc-provider ]; then \
+	  exit 0; \
+	fi; \
+	if ! command -v npm >/dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  echo "installing Debian's nodejs and npm"; \
+	  { timeout 120 apt-get update -qq && DEBIAN_FRONTEND=noninteractive timeout 900 apt-get install -y -qq --no-install-recommends \
+	    nodejs npm >/dev/null; } || true; \
+	fi; \
+	if ! command -v npm >/dev/null; then \
+	  echo "no npm, and no right to install it: the tests of logging in by a genuine provider are skipped"; exit 0; \
+	fi; \
+	echo "installing npm's oidc-provider into $(OIDC_PROVIDER)"; \
+	mkdir -p $(OIDC_PROVIDER) && cp integration-tests/oidc_provider/package.json $(OIDC_PROVIDER)/ && \
+	timeout 300 npm install --prefix $(OIDC_PROVIDER) --no-audit --no-fund --silent || \
+	{ rm -rf $(OIDC_PROVIDER); echo "that failed: the tests of logging in by a genuine provider are skipped"; }
 
 $(VENV)/.ready: $(REQUIREMENTS)
 	@echo "installing the Python packages of $(REQUIREMENTS) into $(VENV)"

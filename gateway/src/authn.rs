@@ -3,14 +3,27 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use cairn_access::{Access, AuthenticationFault};
-use cairn_kernel::Principal;
+use cairn_kernel::{Code, Principal};
 use cairn_service::Refusal;
 use http::{HeaderMap, header};
 
 /// Turns the credential of a request into a principal, and a principal into what the services behind believe.
 pub struct Authenticator {
     access: Arc<Access>,
+    origin: Origin,
 }
+
+/// Where pages of ours come from, and the cookie that they hold a session by.
+#[derive(Clone, Debug, Default)]
+pub struct Origin {
+    /// E.g. `https://cairn.example.org`. Empty: no page is one of ours, and no cookie counts.
+    pub url: String,
+    /// The name of the cookie.
+    pub cookie: String,
+}
+
+/// The header that a page of another site cannot send.
+const OWN_PAGE: &str = "x-cairn-csrf";
 
 /// A known caller, and the proof of it for the services behind.
 #[derive(Clone, Debug)]
@@ -20,23 +33,56 @@ pub struct Known {
 }
 
 impl Authenticator {
-    pub fn new(access: Arc<Access>) -> Self {
-        Self { access }
+    pub fn new(access: Arc<Access>, origin: Origin) -> Self {
+        Self { access, origin }
     }
 
     /// Who calls; nobody in particular when no credential came, unless authentication is switched off. A credential
     /// that is not accepted is refused even where none is needed: whoever sends one wants to know.
     ///
+    /// A cookie counts where no other credential came; and of what changes something only when it comes from a page of
+    /// ours, because a browser sends it whoever asks. One that does not hold is nobody's: it may be an old one.
+    ///
     /// Nothing is remembered here, so that a revocation works as soon as the replica has heard of it.
-    pub fn identify(&self, headers: &HeaderMap) -> Result<Option<Known>, Refusal> {
+    pub fn identify(&self, headers: &HeaderMap, is_read: bool) -> Result<Option<Known>, Refusal> {
         let principal = match (self.access.everybody(), credential(headers)?) {
             (Some(everybody), _) => everybody,
             (None, Some(credential)) => self.access.authenticate(&credential)?,
-            (None, None) => return Ok(None),
+            (None, None) => match self.of_cookie(headers) {
+                Some(principal) if is_read || self.is_own_page(headers) => principal,
+                Some(_) => return Err(cross_site()),
+                None => return Ok(None),
+            },
         };
         let token = self.access.sign(&principal)?;
         Ok(Some(Known { principal, token }))
     }
+
+    fn of_cookie(&self, headers: &HeaderMap) -> Option<Principal> {
+        if self.origin.url.is_empty() {
+            return None;
+        }
+        self.access.authenticate_cookie(&cookie(headers, &self.origin.cookie)?).ok()
+    }
+
+    fn is_own_page(&self, headers: &HeaderMap) -> bool {
+        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        text("origin") == Some(&self.origin.url) && text(OWN_PAGE) == Some("1")
+    }
+}
+
+fn cross_site() -> Refusal {
+    let problem = "a browser's cookie changes nothing unless a page of this deployment asks for it";
+    Refusal::new(Code::PermissionDenied, "CROSS_SITE_REFUSED", problem)
+}
+
+/// The value of a cookie. Of two with one name none counts: one of them was planted.
+fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
+    let lines = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    let mut values = pairs.filter(|(key, _)| *key == name).map(|(_, value)| value.to_owned());
+    let first = values.next()?;
+    values.next().is_none().then_some(first)
 }
 
 const CREDENTIAL_LEN_MAX: usize = 8 << 10;
@@ -101,6 +147,19 @@ mod tests {
         assert_eq!(found(&[("x-api-key", "k")]), Ok(Some("k".into())));
         assert_eq!(found(&[("x-api-key", "k"), ("authorization", "Bearer k")]), Ok(Some("k".into())));
         assert_eq!(found(&[("authorization", &basic("me:a:b"))]), Ok(Some("a:b".into())));
+    }
+
+    #[test]
+    fn a_cookie_that_is_there_twice_is_none() {
+        let headers = |lines: &[&str]| {
+            let mut headers = HeaderMap::new();
+            lines.iter().for_each(|line| drop(headers.append(header::COOKIE, line.parse().unwrap())));
+            headers
+        };
+        assert_eq!(cookie(&headers(&["a=1; cairn=x"]), "cairn"), Some("x".into()));
+        assert_eq!(cookie(&headers(&["a=1", "cairn=x"]), "cairn"), Some("x".into()), "HTTP/2 may split them");
+        assert_eq!(cookie(&headers(&["cairn=x; cairn=y"]), "cairn"), None);
+        assert_eq!(cookie(&headers(&["__Host-cairn=x"]), "cairn"), None);
     }
 
     #[test]

@@ -118,7 +118,8 @@ impl Plan {
         Self {
             input,
             output,
-            accent: if is_mlflow { Accent::Lenient } else { Accent::Strict },
+            // OAuth's parameters that nobody knows are ignored (RFC 6749, section 3.1).
+            accent: if is_mlflow || method.dialect == Dialect::Oauth { Accent::Lenient } else { Accent::Strict },
             longs: if is_mlflow { Longs::Numbers } else { Longs::Strings },
             etag: find("etag").or_else(|| inner.and_then(|path| find(&path))),
             request_id: find("request_id"),

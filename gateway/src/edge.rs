@@ -16,7 +16,7 @@ use http::{HeaderMap, HeaderValue, Method as Verb, Request, Response, StatusCode
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, info_span};
 
-use crate::authn::Authenticator;
+use crate::authn::{Authenticator, Origin};
 use crate::call::{Answer, Body as BodyKind};
 use crate::caller::{self, Trace};
 use crate::enter::{Entered, Visit};
@@ -52,6 +52,7 @@ impl Edge {
         contract: &'static Contract,
         access: Arc<Access>,
         upstream: Upstream,
+        origin: Origin,
     ) -> Result<Self, Vec<String>> {
         let problems = config.problems();
         if !problems.is_empty() {
@@ -63,7 +64,7 @@ impl Edge {
         };
         Ok(Self {
             router: Router::new(contract)?,
-            authenticator: Authenticator::new(access),
+            authenticator: Authenticator::new(access, origin),
             rates: ArcSwap::from_pointee(Rates::new(&config, contract)?),
             certificate,
             closing: CancellationToken::new(),

@@ -58,7 +58,12 @@ impl Edge {
             }
         };
         line.knows_route(route.binding.template.as_str(), &route.method.path);
-        let known = match self.authenticator.identify(&parts.headers) {
+        // Who calls in the ways of OAuth is for the service to find out: its credentials are of other kinds.
+        let identified = match route.method.dialect {
+            Dialect::Oauth => Ok(None),
+            _ => self.authenticator.identify(&parts.headers, route.method.is_read),
+        };
+        let known = match identified {
             Ok(known) => known,
             Err(refusal) => {
                 line.counts(self.rates().stranger(source).await?);

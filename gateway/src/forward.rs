@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use cairn_contract::cairn::options::v1::Dialect;
 use cairn_service::telemetry::TRACEPARENT;
 use cairn_service::{allowance, guard};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
@@ -36,6 +37,16 @@ pub fn call(visit: &Visit, timeout: Option<Duration>) -> Call {
         for name in raw::ASKED.iter().filter(|name| !is_head || **name != header::RANGE) {
             if let Some(value) = text(name) {
                 put(&mut metadata, &raw::key(name), value);
+            }
+        }
+    }
+    if visit.route.method.dialect == Dialect::Oauth {
+        for name in &raw::SHOWN {
+            // Cookies may come in several lines.
+            let lines: Vec<&str> = headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect();
+            let separator = if *name == header::COOKIE { "; " } else { "," };
+            if !lines.is_empty() {
+                put(&mut metadata, &raw::key(name), &lines.join(separator));
             }
         }
     }

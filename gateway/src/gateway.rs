@@ -13,6 +13,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower::{BoxError, Service, ServiceExt, service_fn};
 
+use crate::authn::Origin;
 use crate::edge::Edge;
 use crate::grpc::Passage;
 use crate::upstream::Upstream;
@@ -28,12 +29,14 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Puts a gateway in front of `upstream`, or lists what keeps it from starting.
+    /// Puts a gateway in front of `upstream`, or lists what keeps it from starting. `origin` is where pages of ours come
+    /// from.
     pub fn new<S>(
         config: Config,
         contract: &'static Contract,
         access: Arc<Access>,
         upstream: S,
+        origin: Origin,
     ) -> Result<Self, Vec<String>>
     where
         S: Service<http::Request<tonic::body::Body>, Response = http::Response<tonic::body::Body>>
@@ -45,7 +48,7 @@ impl Gateway {
         S::Future: Send + 'static,
     {
         let upstream = Upstream::new(upstream, config.answer_bytes_max);
-        let edge = Arc::new(Edge::new(config, contract, access, upstream)?);
+        let edge = Arc::new(Edge::new(config, contract, access, upstream, origin)?);
         let passage = Passage::new(Arc::clone(&edge)).map_err(|fault| vec![fault])?;
         let gateway = Self { edge, passage, pages: axum::Router::new(), http: axum::Router::new() };
         Ok(gateway.assembled())

@@ -106,7 +106,7 @@ impl Passage {
         let is_health = path.starts_with("/grpc.health.v1.Health/");
         let peer = request.extensions().get::<Peer>().map(|peer| peer.0);
         let source = caller::source(peer, request.headers(), edge.config.forwarded_hops);
-        let known = match edge.authenticator.identify(request.headers()) {
+        let known = match edge.authenticator.identify(request.headers(), false) {
             Ok(known) => known,
             Err(refusal) => {
                 counted.take(edge.rates().stranger(source).await)?;
@@ -114,7 +114,9 @@ impl Passage {
             }
         };
         counted.take(match &known {
-            Some(known) => edge.rates().caller(&known.principal, method.map_or("", |method| method.path.as_str())).await,
+            Some(known) => {
+                edge.rates().caller(&known.principal, method.map_or("", |method| method.path.as_str())).await
+            }
             None => edge.rates().stranger(source).await,
         })?;
         if method.is_none() && !is_reflection && !is_health {

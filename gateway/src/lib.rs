@@ -33,5 +33,6 @@ mod upload;
 mod upstream;
 mod web;
 
+pub use authn::Origin;
 pub use config::Config;
 pub use gateway::Gateway;

@@ -29,6 +29,8 @@ pub enum Form {
     Details,
     /// As MLflow's server does.
     Mlflow,
+    /// RFC 6749, section 5.2.
+    Oauth,
 }
 
 const PROBLEM_DETAILS: &str = "application/problem+json";
@@ -38,6 +40,7 @@ impl Form {
     pub fn of(dialect: Dialect, accepts_details: bool) -> Self {
         match dialect {
             Dialect::Mlflow => Self::Mlflow,
+            Dialect::Oauth => Self::Oauth,
             _ if accepts_details => Self::Details,
             _ => Self::Aip,
         }
@@ -83,6 +86,7 @@ impl Problem {
     pub fn answer(&self, form: Form, trace: &Trace) -> Response<Body> {
         let body = match form {
             Form::Mlflow => self.mlflow(trace),
+            Form::Oauth => self.oauth(trace),
             Form::Details => self.problem_details(trace),
             Form::Aip => self.json(trace),
         };
@@ -112,6 +116,21 @@ impl Problem {
             headers.append(header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"cairn\""));
         }
         response
+    }
+
+    /// The standards' words for what may happen to any request; what they have no word for is said beside.
+    fn oauth(&self, trace: &Trace) -> Value {
+        let error = match self.code {
+            Code::Unauthenticated => "invalid_token",
+            Code::PermissionDenied => "access_denied",
+            Code::Unavailable | Code::ResourceExhausted | Code::DeadlineExceeded => "temporarily_unavailable",
+            Code::Internal | Code::Unknown | Code::DataLoss => "server_error",
+            _ => "invalid_request",
+        };
+        json!({
+            "error": error, "error_description": self.message, "reason": self.reason,
+            "request_id": trace.request_id,
+        })
     }
 
     /// RFC 9457, with what it has no word of its own for beside it.

@@ -14,21 +14,27 @@ const PREFIX: &str = "cairn-http-";
 const STATUS: &str = "cairn-http-status";
 
 /// The headers that a service may set on a raw answer.
-const HEADERS: [HeaderName; 10] = [
+const HEADERS: [HeaderName; 12] = [
     header::ACCEPT_RANGES,
     header::CACHE_CONTROL,
     header::CONTENT_DISPOSITION,
     header::CONTENT_LANGUAGE,
     header::CONTENT_LENGTH,
     header::CONTENT_RANGE,
+    header::CONTENT_SECURITY_POLICY,
     header::CONTENT_TYPE,
     header::ETAG,
     header::LAST_MODIFIED,
     header::LOCATION,
+    header::WWW_AUTHENTICATE,
 ];
 
 /// Request headers that a raw answer depends on, passed on as metadata under the same prefix.
 pub const ASKED: [HeaderName; 3] = [header::RANGE, header::IF_NONE_MATCH, header::IF_RANGE];
+
+/// Request headers that say who calls in the ways of OAuth, passed on as metadata under the same prefix.
+pub const SHOWN: [HeaderName; 4] =
+    [header::AUTHORIZATION, header::COOKIE, header::ORIGIN, HeaderName::from_static("x-cairn-csrf")];
 
 /// The metadata key of a header.
 pub fn key(header: &HeaderName) -> String {
@@ -74,6 +80,12 @@ fn dress(response: &mut Response<Body>, metadata: &MetadataMap, content_type: &s
     for header in HEADERS {
         if let Some(value) = text(&key(&header)) {
             put(headers, header, value);
+        }
+    }
+    // The one header of which there may be several.
+    for cookie in metadata.get_all(key(&header::SET_COOKIE).as_str()) {
+        if let Some(value) = cookie.to_str().ok().and_then(|cookie| HeaderValue::from_str(cookie).ok()) {
+            headers.append(header::SET_COOKIE, value);
         }
     }
 }

@@ -8,7 +8,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use cairn_access::{Access, ApiKey, Change, KeyKind, KeyRecord, Keyring, Standing, World as Policy};
 use cairn_contract::Contract;
-use cairn_gateway::{Config, Gateway};
+use cairn_gateway::{Config, Gateway, Origin};
 use cairn_kernel::{Position, SystemClock, Time};
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
@@ -105,7 +105,7 @@ impl World {
         let keys =
             Keys { good: key(None, false), revoked: key(None, true), expired: key(Some(Time::default()), false) };
         let access = Access::fixed(policy, Arc::new(SystemClock), keyring);
-        let gateway = Gateway::new(config, contract(), Arc::clone(&access), upstream).unwrap();
+        let gateway = Gateway::new(config, contract(), Arc::clone(&access), upstream, Origin::default()).unwrap();
         Self { gateway, things, access, keys }
     }
 

@@ -73,6 +73,11 @@ impl Suite {
         self.running.stop().await;
     }
 
+    /// Where it is reached over HTTP.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.running.http)
+    }
+
     /// The log that it runs on.
     pub fn store(&self) -> &Arc<dyn EventStore> {
         &self.running.core().deps.store

@@ -29,6 +29,8 @@ pub struct Access {
     /// The bootstrap key that was used last while no use of it was on record.
     pub(crate) bootstrap_used: watch::Sender<Option<String>>,
     pub(crate) key_uses: KeyUses,
+    /// When the key file was last looked at again.
+    pub(crate) keys_read: parking_lot::Mutex<Option<std::time::Instant>>,
     is_open: bool,
     token_life: Duration,
     /// Nothing follows a fixed world.
@@ -100,6 +102,7 @@ impl Access {
             remembered: Remembered::new(config.tokens_remembered_max),
             bootstrap_used: watch::Sender::new(None),
             key_uses: KeyUses::new(),
+            keys_read: parking_lot::Mutex::default(),
             is_open: config.disabled,
             token_life: config.token_life(),
             follower,

@@ -28,7 +28,15 @@ impl Remembered {
             accepted: Cache::builder().max_capacity(tokens_max).time_to_live(life).build(),
         }
     }
+
+    /// The next token is checked anew, whatever it is.
+    pub fn forget_accepted(&self) {
+        self.accepted.invalidate_all();
+    }
 }
+
+/// What the mark of a browser's cookie is for.
+const COOKIE: &str = "browser sessions";
 
 impl Access {
     /// Turns an API key or an access token of ours into the principal it stands for.
@@ -63,11 +71,56 @@ impl Access {
         claims.map(principal_of).map_err(told)
     }
 
-    /// Signs an access token for a caller who came with an API key: what they may do is what the key may do, narrowed to
-    /// `scopes`. It dies early with the key.
+    /// Signs an access token for a caller who came with an API key, or who is logged in: what they may do is what the
+    /// credential may do, narrowed to `scopes`. It dies early with the credential.
     pub fn issue(&self, principal: &Principal, scopes: &[String], life: Duration) -> String {
+        self.follow_keys();
         let credential = principal.credential.as_deref().unwrap_or_default();
         self.tokens.sign(Use::Access, &principal.name, credential, scopes, self.clock.now(), life)
+    }
+
+    /// Signs an ID token (OpenID Connect): it says who somebody is, and opens nothing here.
+    pub fn issue_id(&self, claims: &serde_json::Value) -> String {
+        self.follow_keys();
+        self.tokens.sign_id(claims)
+    }
+
+    /// Whether a session of somebody still holds, and they are let in.
+    pub fn check_credential(&self, id: &str, owner: &str) -> Result<(), AuthenticationFault> {
+        self.welcome_credential(id, owner, self.clock.now())
+    }
+
+    /// When an access token was made and when it expires, in seconds since 1970; nothing for what is no such token, or
+    /// does not hold.
+    pub fn life_of(&self, token: &str) -> Option<(i64, i64)> {
+        let claims = (token.split('.').count() == 3).then(|| self.claims(token).ok()).flatten()?;
+        Some((claims.iat, claims.exp))
+    }
+
+    /// The cookie that a browser holds a session by: its id, and a mark that only we can make.
+    pub fn cookie(&self, session: &str) -> String {
+        format!("{session}.{}", self.keyring.mark(COOKIE, &[session]))
+    }
+
+    /// The principal whose session a browser's cookie is.
+    pub fn authenticate_cookie(&self, cookie: &str) -> Result<Principal, AuthenticationFault> {
+        if self.replica.freshness.refuses_everything() {
+            return Err(AuthenticationFault::Stale);
+        }
+        let (session, mark) = cookie.split_once('.').ok_or(AuthenticationFault::Invalid)?;
+        if !self.keyring.is_mark(COOKIE, &[session], mark) {
+            return Err(AuthenticationFault::Invalid);
+        }
+        let world = self.replica.world.load();
+        let credential = world.credential(session).ok_or(AuthenticationFault::Expired)?;
+        let principal = Principal {
+            kind: kind_of(&credential.owner),
+            name: credential.owner.clone(),
+            credential: Some(session.to_owned()),
+            scopes: vec![],
+        };
+        self.welcome_credential(session, &principal.name, self.clock.now())?;
+        Ok(principal)
     }
 
     fn accept(&self, credential: &str) -> Result<Principal, AuthenticationFault> {
@@ -137,6 +190,10 @@ impl Access {
     fn accept_token(&self, token: &str) -> Result<Principal, AuthenticationFault> {
         let claims = self.claims(token)?;
         let world = self.replica.world.load();
+        if world.credential(&claims.key).is_some() {
+            self.welcome_credential(&claims.key, &claims.sub, self.clock.now())?;
+            return Ok(principal_of(claims));
+        }
         let Some(record) = world.key(&claims.key).filter(|record| record.owner == claims.sub) else {
             return Err(AuthenticationFault::Revoked);
         };
@@ -146,6 +203,20 @@ impl Access {
         }
         self.welcome(&claims.key, record, now)?;
         Ok(principal_of(claims))
+    }
+
+    /// Lets the owner of a session in, if both still hold, and the key that it rests on does.
+    fn welcome_credential(&self, id: &str, owner: &str, now: Time) -> Result<(), AuthenticationFault> {
+        let world = self.replica.world.load();
+        let credential = world.credential(id).filter(|credential| credential.owner == owner && !credential.is_revoked);
+        let credential = credential.ok_or(AuthenticationFault::Revoked)?;
+        if credential.has_expired(now) {
+            return Err(AuthenticationFault::Expired);
+        }
+        if world.holding(id, owner, now).is_none() || world.standing(owner) != Some(Standing::Active) {
+            return Err(AuthenticationFault::Revoked);
+        }
+        Ok(())
     }
 
     /// Lets the owner of a key in, if both still hold.
@@ -175,12 +246,19 @@ impl Access {
     /// The claims of an access token, its signature checked now or lately.
     fn claims(&self, token: &str) -> Result<Claims, AuthenticationFault> {
         let now = self.clock.now();
-        let checked = match self.remembered.accepted.get(token) {
-            Some(claims) => is_current(&claims, Use::Access, now).map(|()| claims),
-            None => self.tokens.check(Use::Access, token, now).inspect(|claims| {
-                self.remembered.accepted.insert(token.to_owned(), claims.clone());
-            }),
-        };
+        self.follow_keys();
+        if let Some(claims) = self.remembered.accepted.get(token) {
+            return is_current(&claims, Use::Access, now).map(|()| claims).map_err(told);
+        }
+        let mut checked = self.tokens.check(Use::Access, token, now);
+        if checked == Err(TokenFault::UnknownKey) && self.may_reread() {
+            // Somebody else may have replaced the keys just now.
+            self.reread_keys();
+            checked = self.tokens.check(Use::Access, token, now);
+        }
+        let checked = checked.inspect(|claims| {
+            self.remembered.accepted.insert(token.to_owned(), claims.clone());
+        });
         checked.map_err(told)
     }
 }

@@ -8,10 +8,10 @@ use prost::Message;
 
 use crate::condition::{Condition, Window};
 use crate::tenancy::{SeparatedRoles, default_organization};
-use crate::{Digest, Form, Grant, KeyRecord, Role, Roles, Standing};
+use crate::{Credential, Digest, Form, Grant, KeyRecord, Role, Roles, Standing};
 
 /// Categories of the streams that access follows.
-pub const CATEGORIES: [&str; 8] = [
+pub const CATEGORIES: [&str; 11] = [
     "auth.organization",
     "auth.project",
     "auth.user",
@@ -20,6 +20,9 @@ pub const CATEGORIES: [&str; 8] = [
     "auth.role",
     "auth.key",
     "auth.binding",
+    "auth.session",
+    "auth.signing_keys",
+    "auth.trust_rule",
 ];
 
 /// Where auth's events are declared.
@@ -105,6 +108,20 @@ pub enum Change {
         principal: String,
         resource: Name,
         binding: String,
+    },
+    /// Tokens may be given out for something that is no API key.
+    CredentialGiven {
+        id: String,
+        credential: Credential,
+        /// When: what has ended by then may be forgotten.
+        now: Time,
+    },
+    CredentialRevoked {
+        id: String,
+    },
+    /// Access tokens are signed with another key.
+    SigningKeyIs {
+        kid: String,
     },
     /// Nothing: titles, profiles.
     Nothing,
@@ -242,6 +259,31 @@ impl Change {
                 let resource = name(&event.resource, recorded)?;
                 Ok(Self::Withdrawn { principal: event.principal, resource, binding: event.binding })
             }
+            "SessionStarted" => {
+                let event = decode::<events::SessionStarted>(recorded)?;
+                let credential = Credential {
+                    owner: event.owner,
+                    key: Some(key_id(&event.api_key)).filter(|key| !key.is_empty()),
+                    expire_time: event.expire_time.map(time),
+                    is_revoked: false,
+                };
+                Ok(Self::CredentialGiven { id: key_id(&event.session), credential, now: recorded.time })
+            }
+            "SessionRevoked" => {
+                Ok(Self::CredentialRevoked { id: key_id(&decode::<events::SessionRevoked>(recorded)?.session) })
+            }
+            "TrustRuleCreated" => {
+                let event = decode::<events::TrustRuleCreated>(recorded)?;
+                let credential =
+                    Credential { owner: event.service_account, key: None, expire_time: None, is_revoked: false };
+                Ok(Self::CredentialGiven { id: key_id(&event.trust_rule), credential, now: recorded.time })
+            }
+            "TrustRuleDeleted" => {
+                Ok(Self::CredentialRevoked { id: key_id(&decode::<events::TrustRuleDeleted>(recorded)?.trust_rule) })
+            }
+            "SigningKeysRotated" => {
+                Ok(Self::SigningKeyIs { kid: decode::<events::SigningKeysRotated>(recorded)?.current })
+            }
             _ => Ok(Self::Nothing),
         }
     }
@@ -294,7 +336,7 @@ fn digest(digest: Option<events::KeyDigest>, recorded: &Recorded) -> Result<Dige
     Ok(Digest { form, bytes: digest.digest.to_vec(), pepper: digest.pepper })
 }
 
-/// A key's public id: the end of its name.
+/// A key's or a session's id: the end of its name.
 fn key_id(name: &str) -> String {
     name.rsplit('/').next().unwrap_or_default().to_owned()
 }

@@ -3,11 +3,16 @@ use std::io::{self, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use aws_lc_rs::{constant_time, hmac, rand};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
+
+use crate::signing_keys::Slots;
 
 /// The secrets of a deployment: what API keys are hashed with and what tokens are signed with.
 ///
@@ -16,11 +21,15 @@ use serde::{Deserialize, Serialize};
 pub struct Keyring {
     deployment: String,
     peppers: Vec<Pepper>,
-    access: SigningKey,
+    /// Replaced now and then; see [`crate::signing_keys`].
+    access: ArcSwap<Slots>,
     principal: SigningKey,
+    /// Where it is kept, if anywhere.
+    path: Option<PathBuf>,
 }
 
 /// A key of Ed25519 and its name.
+#[derive(Clone)]
 pub(crate) struct SigningKey {
     pub kid: String,
     pub pkcs8: Vec<u8>,
@@ -91,7 +100,20 @@ struct Stored {
     version: u32,
     deployment: String,
     peppers: Vec<StoredSecret>,
+    /// The one that signs.
     access_key: StoredSecret,
+    /// The one that signs next. A file of before there was one gets it when it is opened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    access_key_next: Option<StoredSecret>,
+    /// The one that signed until lately.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    access_key_previous: Option<StoredSecret>,
+    /// Since when the keys for access tokens are in their places, in seconds since 1970.
+    #[serde(default)]
+    access_keys_since: i64,
+    /// Whether they ever were in others.
+    #[serde(default)]
+    access_keys_moved: bool,
     principal_key: StoredSecret,
 }
 
@@ -103,6 +125,12 @@ struct StoredSecret {
 }
 
 const VERSION: u32 = 1;
+
+/// Whether there is a file already.
+enum Writing {
+    New,
+    Again,
+}
 
 impl Keyring {
     /// Reads the key file, or makes it (mode 0600) if there is none.
@@ -116,20 +144,53 @@ impl Keyring {
                 }
             }
             Err(fault) if fault.kind() == io::ErrorKind::NotFound => {
-                let keyring = Self::generate();
-                return match keyring.write(path) {
+                let mut keyring = Self::generate();
+                return match keyring.write(path, Writing::New) {
                     // Another process was first: its file counts.
                     Err(fault) if fault.kind() == io::ErrorKind::AlreadyExists => Self::open(path),
                     Err(fault) => Err(io(fault)),
-                    Ok(()) => Ok(keyring),
+                    Ok(()) => {
+                        keyring.path = Some(path.to_owned());
+                        Ok(keyring)
+                    }
                 };
             }
             Err(fault) => return Err(io(fault)),
         }
+        let (mut keyring, is_whole) = Self::read(path)?;
+        if !is_whole {
+            keyring.write(path, Writing::Again).map_err(io)?;
+        }
+        keyring.path = Some(path.to_owned());
+        Ok(keyring)
+    }
+
+    /// Reads the file, and says whether all that belongs into it is there.
+    fn read(path: &Path) -> Result<(Self, bool), KeyringFault> {
+        let io = |source| KeyringFault::Io { path: path.to_owned(), source };
         let malformed = |problem: String| KeyringFault::Malformed { path: path.to_owned(), problem };
         let stored: Stored =
             serde_json::from_slice(&fs::read(path).map_err(io)?).map_err(|fault| malformed(fault.to_string()))?;
-        Self::from_stored(stored).map_err(malformed)
+        let is_whole = stored.access_key_next.is_some();
+        Ok((Self::from_stored(stored).map_err(malformed)?, is_whole))
+    }
+
+    /// Takes over the keys for access tokens as the file has them now: somebody else may have replaced them.
+    pub(crate) fn reread(&self) -> Result<(), KeyringFault> {
+        let Some(path) = &self.path else { return Ok(()) };
+        let (read, _) = Self::read(path)?;
+        self.access.store(read.access.load_full());
+        Ok(())
+    }
+
+    /// Puts other keys for access tokens in force, in the file first.
+    pub(crate) fn put(&self, slots: Slots) -> Result<(), KeyringFault> {
+        let before = self.access.swap(Arc::new(slots));
+        let Some(path) = &self.path else { return Ok(()) };
+        self.write(path, Writing::Again).map_err(|source| {
+            self.access.store(before);
+            KeyringFault::Io { path: path.clone(), source }
+        })
     }
 
     /// Fresh keys, kept nowhere.
@@ -138,8 +199,9 @@ impl Keyring {
         Self {
             deployment: id(random()),
             peppers: vec![Pepper::new(id(random()), random::<32>().to_vec())],
-            access: SigningKey::generate(),
+            access: ArcSwap::from_pointee(Slots::generate()),
             principal: SigningKey::generate(),
+            path: None,
         }
     }
 
@@ -148,13 +210,26 @@ impl Keyring {
         &self.deployment
     }
 
-    /// The keys that access tokens are signed with, for whoever checks them elsewhere.
+    /// The keys that access tokens are signed with, for whoever checks them elsewhere: the one that signs first, then
+    /// the one that will next, then the one that did.
     pub fn public_keys(&self) -> Vec<PublicKey> {
-        vec![PublicKey { kid: self.access.kid.clone(), x: URL_SAFE_NO_PAD.encode(&self.access.public) }]
+        let slots = self.access.load();
+        let keys = [&slots.current, &slots.next].into_iter().chain(&slots.previous);
+        keys.map(|key| PublicKey { kid: key.kid.clone(), x: URL_SAFE_NO_PAD.encode(&key.public) }).collect()
     }
 
-    pub(crate) fn access_key(&self) -> &SigningKey {
-        &self.access
+    pub(crate) fn slots(&self) -> Arc<Slots> {
+        self.access.load_full()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn access_key(&self) -> SigningKey {
+        self.access.load().current.clone()
+    }
+
+    /// The tag of each pepper over some bytes, that of the current one first.
+    pub(crate) fn tags<'a>(&'a self, bytes: &'a [u8]) -> impl Iterator<Item = hmac::Tag> + 'a {
+        self.peppers.iter().map(move |pepper| hmac::sign(&pepper.key, bytes))
     }
 
     pub(crate) fn principal_key(&self) -> &SigningKey {
@@ -200,21 +275,35 @@ impl Keyring {
         hex::encode(context.sign())
     }
 
-    fn write(&self, path: &Path) -> io::Result<()> {
+    fn write(&self, path: &Path, writing: Writing) -> io::Result<()> {
+        let slots = self.access.load();
         let secret = |id: &str, secret: &[u8]| StoredSecret { id: id.to_owned(), secret: STANDARD.encode(secret) };
         let stored = Stored {
             version: VERSION,
             deployment: self.deployment.clone(),
             peppers: self.peppers.iter().map(|pepper| secret(&pepper.id, &pepper.secret)).collect(),
-            access_key: secret(&self.access.kid, &self.access.pkcs8),
+            access_key: secret(&slots.current.kid, &slots.current.pkcs8),
+            access_key_next: Some(secret(&slots.next.kid, &slots.next.pkcs8)),
+            access_key_previous: slots.previous.as_ref().map(|key| secret(&key.kid, &key.pkcs8)),
+            access_keys_since: slots.since,
+            access_keys_moved: slots.have_moved,
             principal_key: secret(&self.principal.kid, &self.principal.pkcs8),
         };
         let text = serde_json::to_vec_pretty(&stored)?;
-        // Written whole under another name and then linked: nobody ever sees half a file, and nobody's file is replaced.
+        // Written whole under another name and then linked: nobody ever sees half a file, and no file that somebody else
+        // made first is replaced.
         let draft = path.with_extension(format!("{}.tmp", hex::encode(random::<8>())));
-        let written = write_private(&draft, &text).and_then(|()| fs::hard_link(&draft, path));
-        fs::remove_file(&draft)?;
-        written?;
+        match writing {
+            Writing::New => {
+                let written = write_private(&draft, &text).and_then(|()| fs::hard_link(&draft, path));
+                fs::remove_file(&draft)?;
+                written?;
+            }
+            Writing::Again => {
+                let written = write_private(&draft, &text).and_then(|()| fs::rename(&draft, path));
+                written.inspect_err(|_| drop(fs::remove_file(&draft)))?;
+            }
+        }
         path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
     }
 
@@ -237,17 +326,25 @@ impl Keyring {
             return Err("it holds no pepper".into());
         }
         let signing = |key: &StoredSecret| SigningKey::new(key.id.clone(), decode(key)?);
+        let slots = Slots {
+            current: signing(&stored.access_key)?,
+            next: stored.access_key_next.as_ref().map_or_else(|| Ok(SigningKey::generate()), signing)?,
+            previous: stored.access_key_previous.as_ref().map(signing).transpose()?,
+            since: stored.access_keys_since,
+            have_moved: stored.access_keys_moved,
+        };
         Ok(Self {
             deployment: stored.deployment,
             peppers,
-            access: signing(&stored.access_key)?,
+            access: ArcSwap::from_pointee(slots),
             principal: signing(&stored.principal_key)?,
+            path: None,
         })
     }
 }
 
 impl SigningKey {
-    fn generate() -> Self {
+    pub fn generate() -> Self {
         let pkcs8 =
             Ed25519KeyPair::generate().and_then(|key| key.to_pkcs8()).expect("a key can be made from randomness");
         Self::new(hex::encode(random::<8>()), pkcs8.as_ref().to_vec()).expect("what was just made reads")

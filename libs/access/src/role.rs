@@ -115,6 +115,8 @@ const ONESELF: &[&str] = &[
     "auth.apiKeys.list",
     "auth.apiKeys.rotate",
     "auth.apiKeys.revoke",
+    "auth.sessions.list",
+    "auth.sessions.revoke",
     "ledger.history.read",
 ];
 
@@ -124,6 +126,8 @@ const ITSELF: &[&str] = &[
     "auth.apiKeys.get",
     "auth.apiKeys.list",
     "auth.apiKeys.revoke",
+    "auth.sessions.list",
+    "auth.sessions.revoke",
     "ledger.history.read",
 ];
 

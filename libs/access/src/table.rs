@@ -59,7 +59,7 @@ pub fn visible(world: &World, question: &Question<'_>) -> Vec<Name> {
 pub fn facts(world: &World, question: &Question<'_>, denial: Denial) -> Facts {
     let principal = question.principal;
     let (grants, grant_count) = considered(world, question, Facts::GRANTS_MAX);
-    let key = principal.credential.as_deref().and_then(|id| world.key(id));
+    let key = principal.credential.as_deref().and_then(|id| world.holding(id, &principal.name, question.now)).flatten();
     Facts {
         denial,
         grants,
@@ -119,10 +119,7 @@ impl<'a> Caller<'a> {
         }
         let key = match &principal.credential {
             None => None,
-            Some(id) => {
-                let is_good = |key: &KeyRecord| !key.is_revoked && !key.has_expired(question.now) && key.owner == name;
-                Some(&**world.key(id).filter(|key| is_good(key)).ok_or(Denial::PrincipalDisabled)?)
-            }
+            Some(id) => world.holding(id, name, question.now).ok_or(Denial::PrincipalDisabled)?.map(|key| &**key),
         };
         // A scope that is no name narrows to nothing; dropping it must not widen.
         let scopes = principal.scopes.iter().filter_map(|scope| scope.parse().ok()).collect();

@@ -1,6 +1,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cairn_kernel::Time;
@@ -58,7 +59,7 @@ pub(crate) struct Claims {
     pub nbf: i64,
     pub exp: i64,
     pub jti: String,
-    /// The API key behind it; what a revocation names. Empty: none.
+    /// The API key or the session behind it; what a revocation names. Empty: none.
     pub key: String,
     /// Resource names it is narrowed to. Empty: not narrowed.
     pub scope: Vec<String>,
@@ -138,8 +139,8 @@ impl From<TokenFault> for AuthenticationFault {
 /// Signs and checks tokens.
 pub(crate) struct Tokens {
     issuer: String,
-    access: Key,
-    principal: Key,
+    access: ArcSwap<Key>,
+    principal: ArcSwap<Key>,
 }
 
 struct Key {
@@ -151,31 +152,66 @@ struct Key {
 }
 
 impl Key {
-    fn new(key: &SigningKey, audience: String) -> Self {
+    /// Signs with the first key, and accepts what any of them signed.
+    fn new(key: &SigningKey, others: &[&SigningKey], audience: String) -> Self {
+        let known = [&[key], others].concat();
+        let decoding = known.iter().map(|key| (key.kid.clone(), DecodingKey::from_ed_der(&key.public)));
         Self {
             kid: key.kid.clone(),
             audience,
             encoding: EncodingKey::from_ed_der(&key.pkcs8),
-            decoding: HashMap::from([(key.kid.clone(), DecodingKey::from_ed_der(&key.public))]),
+            decoding: decoding.collect(),
         }
     }
+
+    fn of_access(keyring: &Keyring) -> Self {
+        let slots = keyring.slots();
+        let mut others = vec![&slots.next];
+        others.extend(&slots.previous);
+        Self::new(&slots.current, &others, format!("{}:gateway", issuer(keyring)))
+    }
+}
+
+fn issuer(keyring: &Keyring) -> String {
+    format!("cairn:{}", keyring.deployment())
 }
 
 impl Tokens {
     pub fn new(keyring: &Keyring) -> Self {
-        let issuer = format!("cairn:{}", keyring.deployment());
+        let issuer = issuer(keyring);
+        let principal = Key::new(keyring.principal_key(), &[], format!("{issuer}:services"));
         Self {
-            access: Key::new(keyring.access_key(), format!("{issuer}:gateway")),
-            principal: Key::new(keyring.principal_key(), format!("{issuer}:services")),
+            access: ArcSwap::from_pointee(Key::of_access(keyring)),
+            principal: ArcSwap::from_pointee(principal),
             issuer,
         }
     }
 
-    fn key(&self, used: Use) -> &Key {
+    /// Takes over the keys for access tokens as the keyring has them now.
+    pub fn take_over(&self, keyring: &Keyring) {
+        self.access.store(std::sync::Arc::new(Key::of_access(keyring)));
+    }
+
+    /// Whether access tokens are signed with this key.
+    pub fn signs_with(&self, kid: &str) -> bool {
+        self.access.load().kid == kid
+    }
+
+    fn key(&self, used: Use) -> arc_swap::Guard<std::sync::Arc<Key>> {
         match used {
-            Use::Access => &self.access,
-            Use::Principal => &self.principal,
+            Use::Access => self.access.load(),
+            Use::Principal => self.principal.load(),
         }
+    }
+
+    /// Signs whatever claims with the key for access tokens, under a type of its own: an ID token must not pass for an
+    /// access token, which the type and the audience see to.
+    pub fn sign_id(&self, claims: &serde_json::Value) -> String {
+        let key = self.key(Use::Access);
+        let mut header = Header::new(Algorithm::EdDSA);
+        header.typ = Some("JWT".to_owned());
+        header.kid = Some(key.kid.clone());
+        jsonwebtoken::encode(&header, claims, &key.encoding).expect("a key of ours signs plain claims")
     }
 
     /// Signs a token for `sub` that lives for `life`, cut to what its use allows.

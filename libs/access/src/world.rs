@@ -19,11 +19,36 @@ pub struct World {
     opaque: HashMap<Vec<u8>, String>,
     grants: HashMap<String, Arc<Grants>>,
     given: Arc<HashMap<String, Position>>,
+    credentials: Arc<HashMap<String, Credential>>,
+    signing_key: Option<String>,
     tenancy: Arc<Tenancy>,
     groups: Arc<Groups>,
     roles: Arc<HashMap<String, Arc<Role>>>,
     policy: Position,
 }
+
+/// What tokens are given out for beside API keys: a session of somebody who is logged in, or a rule that workloads are
+/// trusted by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Credential {
+    /// Whom it speaks for.
+    pub owner: String,
+    /// The id of the API key that it rests on, and ends with.
+    pub key: Option<String>,
+    /// `None`: it does not end by itself.
+    pub expire_time: Option<Time>,
+    pub is_revoked: bool,
+}
+
+impl Credential {
+    /// Whether it has ended by itself.
+    pub fn has_expired(&self, now: Time) -> bool {
+        self.expire_time.is_some_and(|end| end <= now)
+    }
+}
+
+/// As often as so many were given, those that have ended by themselves are forgotten.
+const FORGET_EVERY: usize = 64;
 
 /// Whether a principal is let in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,6 +176,19 @@ impl World {
                     grants.remove(resource.as_str());
                 }
             }
+            Change::CredentialGiven { id, credential, now } => {
+                let credentials = Arc::make_mut(&mut self.credentials);
+                credentials.insert(id, credential);
+                if credentials.len().is_multiple_of(FORGET_EVERY) {
+                    credentials.retain(|_, credential| !credential.has_expired(now));
+                }
+            }
+            Change::CredentialRevoked { id } => {
+                if let Some(credential) = Arc::make_mut(&mut self.credentials).get_mut(&id) {
+                    credential.is_revoked = true;
+                }
+            }
+            Change::SigningKeyIs { kid } => self.signing_key = Some(kid),
             Change::Nothing => {}
         }
     }
@@ -310,6 +348,30 @@ impl World {
     /// An API key, by its public id.
     pub fn key(&self, id: &str) -> Option<&Arc<KeyRecord>> {
         self.keys.get(id)
+    }
+
+    /// A session, by its id. One that ended by itself may be forgotten.
+    pub fn credential(&self, id: &str) -> Option<&Credential> {
+        self.credentials.get(id)
+    }
+
+    /// What a credential is narrowed by: the API key that it is, or rests on. `None`: it does not hold.
+    pub(crate) fn holding(&self, id: &str, owner: &str, now: Time) -> Option<Option<&Arc<KeyRecord>>> {
+        let held =
+            |id: &str| self.keys.get(id).filter(|key| !key.is_revoked && !key.has_expired(now) && key.owner == owner);
+        let Some(credential) = self.credentials.get(id) else { return held(id).map(Some) };
+        if credential.is_revoked || credential.has_expired(now) || credential.owner != owner {
+            return None;
+        }
+        match &credential.key {
+            Some(key) => held(key).map(Some),
+            None => Some(None),
+        }
+    }
+
+    /// The name of the key that access tokens are signed with, as the log last said. `None`: it has not been replaced.
+    pub(crate) fn signing_key(&self) -> Option<&str> {
+        self.signing_key.as_deref()
     }
 
     /// The id of a key that the operator chose, by the digest of its text.

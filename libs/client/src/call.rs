@@ -1,7 +1,9 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use cairn_contract::{Contract, Method};
+use futures::future::BoxFuture;
 use futures::{Stream, StreamExt};
 use prost::Message;
 use prost_reflect::{DeserializeOptions, DynamicMessage, MessageDescriptor, SerializeOptions};
@@ -23,7 +25,17 @@ const CALL_MAX: Duration = Duration::from_secs(310);
 pub struct Client {
     http: reqwest::Client,
     base: String,
-    key: Option<String>,
+    credential: Credential,
+}
+
+/// Gives the token of the moment, before each call. Whoever gives it sees to it that it is still good.
+pub type Renew = Arc<dyn Fn() -> BoxFuture<'static, Result<String, Fault>> + Send + Sync>;
+
+#[derive(Clone)]
+enum Credential {
+    Nothing,
+    Key(String),
+    Renewed(Renew),
 }
 
 impl Client {
@@ -56,7 +68,13 @@ impl Client {
             .tls_certs_merge(authorities)
             .build()
             .map_err(|source| Fault::Unreachable { url: base.to_owned(), source })?;
-        Ok(Self { http, base: base.trim_end_matches('/').to_owned(), key })
+        let credential = key.map_or(Credential::Nothing, Credential::Key);
+        Ok(Self { http, base: base.trim_end_matches('/').to_owned(), credential })
+    }
+
+    /// The same with a credential that is another from time to time.
+    pub fn renewing(self, renew: Renew) -> Self {
+        Self { credential: Credential::Renewed(renew), ..self }
     }
 
     /// What it sends with, for addresses that the gateway signed: it trusts whom this client trusts, and has no key.
@@ -114,7 +132,7 @@ impl Client {
     pub async fn put(&self, path: &str, media_type: &str, body: reqwest::Body) -> Result<Value, Fault> {
         let url = format!("{}{path}", self.base);
         let request = self.http.put(&url).header("content-type", media_type).body(body);
-        let response = expect(check(self.authorized(request).send().await, &url).await?, "application/json")?;
+        let response = expect(check(self.authorized(request).await?.send().await, &url).await?, "application/json")?;
         let text = response.text().await.map_err(|source| unreachable(&url, source))?;
         serde_json::from_str(&text).map_err(|problem| Fault::Unexpected { url, problem: problem.to_string() })
     }
@@ -125,7 +143,7 @@ impl Client {
         path: &str,
     ) -> Result<(Option<u64>, impl Stream<Item = Result<Bytes, Fault>> + use<>), Fault> {
         let url = format!("{}{path}", self.base);
-        let response = check(self.authorized(self.http.get(&url)).send().await, &url).await?;
+        let response = check(self.authorized(self.http.get(&url)).await?.send().await, &url).await?;
         let length = response.content_length();
         let bytes = response.bytes_stream();
         Ok((length, bytes.map(move |part| part.map_err(|source| unreachable(&url, source)))))
@@ -148,16 +166,17 @@ impl Client {
         if let Some(body) = &routed.body {
             request = request.json(body);
         }
-        let response = check(self.authorized(request).send().await, &url).await?;
+        let response = check(self.authorized(request).await?.send().await, &url).await?;
         // What has no content has no type of it either.
         if response.status() == StatusCode::NO_CONTENT { Ok(response) } else { expect(response, accept) }
     }
 
-    fn authorized(&self, request: reqwest::RequestBuilder) -> reqwest::RequestBuilder {
-        match &self.key {
-            Some(key) => request.bearer_auth(key),
-            None => request,
-        }
+    async fn authorized(&self, request: reqwest::RequestBuilder) -> Result<reqwest::RequestBuilder, Fault> {
+        Ok(match &self.credential {
+            Credential::Nothing => request,
+            Credential::Key(key) => request.bearer_auth(key),
+            Credential::Renewed(renew) => request.bearer_auth(renew().await?),
+        })
     }
 }
 

@@ -25,6 +25,9 @@ pub enum Fault {
     /// The request itself cannot be sent.
     #[error("{0}")]
     Invalid(String),
+    /// The credential does not hold any more, and no other could be had for it.
+    #[error("{0}")]
+    LoggedOut(String),
 }
 
 impl Fault {

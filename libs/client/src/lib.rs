@@ -37,7 +37,7 @@ mod pages;
 mod query;
 mod route;
 
-pub use call::{Client, Lines};
+pub use call::{Client, Lines, Renew};
 pub use fault::Fault;
 pub use pages::Pages;
 pub use query::{Query, Selection};

@@ -67,27 +67,64 @@ impl Outbound {
         body: Bytes,
         deadline: Duration,
     ) -> Result<Answer, SendFault> {
+        let request = self.client.post(address.url()).header(CONTENT_TYPE, "application/json").body(body);
+        self.send(address, request, headers, ANSWER_BYTES_MAX, deadline).await
+    }
+
+    /// Posts a form and gives what came back, at most so many bytes of it, all within `deadline`.
+    pub async fn post_form(
+        &self,
+        address: &Address,
+        headers: &[(&'static str, String)],
+        form: &[(&str, &str)],
+        bytes_max: usize,
+        deadline: Duration,
+    ) -> Result<Answer, SendFault> {
+        let request = self.client.post(address.url()).form(form);
+        self.send(address, request, headers, bytes_max, deadline).await
+    }
+
+    /// Reads what lies at an address, at most so many bytes of it, all within `deadline`.
+    pub async fn get(
+        &self,
+        address: &Address,
+        headers: &[(&'static str, String)],
+        bytes_max: usize,
+        deadline: Duration,
+    ) -> Result<Answer, SendFault> {
+        let request = self.client.get(address.url());
+        self.send(address, request, headers, bytes_max, deadline).await
+    }
+
+    async fn send(
+        &self,
+        address: &Address,
+        request: reqwest::RequestBuilder,
+        headers: &[(&'static str, String)],
+        bytes_max: usize,
+        deadline: Duration,
+    ) -> Result<Answer, SendFault> {
         // What was allowed when the address was kept need not be now.
         if let Ok(ip) = address.host().parse()
             && !self.allowed.admits(&address.host(), ip)
         {
             return Err(SendFault::Private(address.host()));
         }
-        let mut sent = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
+        let mut sent = HeaderMap::new();
         for (name, value) in headers {
             let value = HeaderValue::from_str(value).map_err(|fault| SendFault::Unreachable(fault.to_string()))?;
             sent.insert(HeaderName::from_static(name), value);
         }
-        let request = self.client.post(address.url()).headers(sent).body(body);
+        let request = request.headers(sent);
         let answered = async {
             let mut response = request.send().await.map_err(|fault| said(address, &fault))?;
             let status = response.status().as_u16();
             let mut body = vec![];
             // An answer that breaks off has said what it said.
             while let Ok(Some(part)) = response.chunk().await {
-                let room = ANSWER_BYTES_MAX - body.len();
+                let room = bytes_max - body.len();
                 body.extend_from_slice(&part[..part.len().min(room)]);
-                if body.len() == ANSWER_BYTES_MAX {
+                if body.len() == bytes_max {
                     break;
                 }
             }

@@ -9,12 +9,18 @@ use prost_types::FieldMask;
 use tonic::Status;
 
 use crate::config::Config;
+use crate::issuer::Polls;
+use crate::login;
+use crate::logins::LoginQuery;
 use crate::model::{
-    Group, HolderName, Organization, OrganizationName, Rejection, ServiceAccount, ServiceAccountName, Standing, Text,
-    User, UserName,
+    Group, HolderName, IdentityProviderName, Organization, OrganizationName, Rejection, ServiceAccount,
+    ServiceAccountName, Standing, Text, User, UserName,
 };
+use crate::oidc::Directory;
 use crate::people::{People, PeopleFault};
+use crate::public::Public;
 use crate::query::Query;
+use crate::secrets::Secrets;
 
 /// Most keys of one principal that are not revoked.
 pub const KEYS_MAX: usize = 100;
@@ -28,6 +34,14 @@ pub struct Desk {
     pub query: Query,
     pub past: AsOfReads,
     pub people: People,
+    /// Who logs in by what, and who is logged in.
+    pub logins: LoginQuery,
+    pub logins_view: View,
+    pub providers: Directory,
+    pub secrets: Secrets,
+    pub public: Public,
+    pub login: login::Config,
+    pub polls: Polls,
     pub limits: Limits,
     /// Held by whoever gives, joins or removes something that others' rights rest on, from looking at what is held until
     /// that shows. Two such changes at once could each be right and both together wrong.
@@ -62,7 +76,13 @@ impl Desk {
     /// Waits until a change shows in what this process answers from, and in what it decides by.
     pub async fn settle(&self, ctx: &Ctx, position: Position) -> Result<(), Status> {
         self.view.reached(position, ctx.deadline()).await.map_err(refuse)?;
+        self.logins_view.reached(position, ctx.deadline()).await.map_err(refuse)?;
         self.access.reached(position, ctx.deadline()).await.map_err(refuse)
+    }
+
+    /// Where a provider sends people back to.
+    pub fn redirect_uri(&self, provider: &IdentityProviderName) -> String {
+        self.public.path(&format!("/oauth2/callback/{}", provider.id()))
     }
 
     /// Waits for one's turn to change what rights rest on, and until everything before shows in what it is decided by.

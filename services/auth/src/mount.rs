@@ -1,16 +1,22 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use cairn_outbound::{Outbound, SendFault};
 use cairn_projection::{QueryFault, ReadModel, View};
 use cairn_service::{AsOfReads, Deps, Mounted};
 
 use crate::config::Config;
 use crate::desk::{Desk, Limits};
 use crate::grpc::routes;
+use crate::issuer::Polls;
+use crate::logins::{LoginQuery, Logins};
+use crate::oidc::Directory as Providers;
 use crate::people::{People, PeopleFault};
 use crate::projection::Directory;
+use crate::public::Public;
 use crate::query::Query;
-use crate::reactor;
+use crate::secrets::Secrets;
+use crate::{login, reactor, signing};
 
 /// Queries that run at once.
 const READERS: usize = 4;
@@ -22,16 +28,31 @@ pub enum MountFault {
     ReadModel(#[from] QueryFault),
     #[error(transparent)]
     People(#[from] PeopleFault),
+    #[error(transparent)]
+    Outbound(#[from] SendFault),
 }
+
+/// What auth calls itself when it asks a provider.
+const AGENT: &str = concat!("cairn/", env!("CARGO_PKG_VERSION"));
 
 /// Auth, ready to be put behind the guard. Must be called on a tokio runtime.
 ///
-/// `data_folder` is where the table of people is kept: not among the views, which may be dropped at any time.
-pub fn mount(deps: &Deps, data_folder: &Path, config: &Config) -> Result<Mounted, MountFault> {
+/// `data_folder` is where the table of people and the secrets of providers are kept: not among the views, which may be
+/// dropped at any time. `public` is where the gateway is reached.
+pub fn mount(
+    deps: &Deps,
+    data_folder: &Path,
+    config: &Config,
+    login: login::Config,
+    public: Public,
+) -> Result<Mounted, MountFault> {
     let people = People::open(&data_folder.join("auth-people.sqlite"))?;
     let model = ReadModel::open(&deps.views_folder.join("auth.sqlite"), READERS)?;
     let view = View::start(Arc::clone(&deps.store), &model, Directory)?;
     let past = AsOfReads::start(deps, "auth.past.sqlite", Directory)?;
+    let logins = ReadModel::open(&deps.views_folder.join("auth-logins.sqlite"), READERS)?;
+    let logins_view = View::start(Arc::clone(&deps.store), &logins, Logins)?;
+    let outbound = Outbound::new(login.allowed(), AGENT)?;
     let mut views: Vec<_> = past.view().cloned().into_iter().collect();
     let desk = Arc::new(Desk {
         commands: deps.commands.clone(),
@@ -41,10 +62,18 @@ pub fn mount(deps: &Deps, data_folder: &Path, config: &Config) -> Result<Mounted
         query: Query::new(model),
         past,
         people,
+        logins: LoginQuery::new(logins),
+        logins_view: logins_view.clone(),
+        providers: Providers::new(outbound, login.provider_timeout(), login.provider_keys_again()),
+        secrets: Secrets::new(&data_folder.join("auth-secrets.json")),
+        public,
+        login,
+        polls: Polls::default(),
         limits: Limits::of(config),
         turn: tokio::sync::Mutex::new(()),
     });
     reactor::start(&desk);
-    views.push(view);
+    signing::start(&desk);
+    views.extend([view, logins_view]);
     Ok(Mounted { role: "auth", routes: routes(&desk), views })
 }

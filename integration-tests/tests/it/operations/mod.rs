@@ -5,8 +5,10 @@
 
 mod caller;
 mod configuration;
+mod login;
 mod mlflow;
 mod native;
+mod provider;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,8 +20,10 @@ use cairn_kernel::Position;
 use self::caller::Caller;
 use crate::suite::Suite;
 
-/// So little room in a run that what is logged finds none.
-const ROOM: [(&str, &str); 3] = [
+/// So little room in a run that what is logged finds none; and a provider on this machine.
+const ROOM: [(&str, &str); 4] = [
+    // Where the stand-in for an identity provider is.
+    ("CAIRN__LOGIN__ALLOWED_PRIVATE", "127.0.0.1"),
     ("MLRUN_MAX_TAG_KEYS_PER_RUN", "3"),
     ("MLRUN_MAX_METRIC_NAMES_PER_RUN", "3"),
     ("CAIRN__EXPERIMENTS__PARAMS_PER_RUN_MAX", "3"),
@@ -78,6 +82,7 @@ async fn every_operation_writes_the_events_that_its_line_names_and_no_other_s3_5
     let suite = Suite::start_with(&ROOM).await;
     let caller = Caller::new(&suite, contract);
     native::identities(&caller).await;
+    login::all(&caller).await;
     native::organizations(&caller).await;
     native::experiments(&caller).await;
     native::registry(&caller).await;

@@ -199,7 +199,7 @@ impl<const CHARS_MAX: usize> std::str::FromStr for Text<CHARS_MAX> {
     }
 }
 
-fn has_shape(text: &str, patterns: &[&str]) -> bool {
+pub(super) fn has_shape(text: &str, patterns: &[&str]) -> bool {
     text.parse::<Name>().is_ok_and(|name| patterns.iter().any(|pattern| name.matches(pattern).is_some()))
 }
 

@@ -1,7 +1,8 @@
 use cairn_kernel::{Code, Description, Fault, Name, Time};
 
 use super::{
-    BindingName, GroupName, HolderName, KeyName, OrganizationName, ProjectName, RoleName, ServiceAccountName, UserName,
+    BindingName, GroupName, HolderName, IdentityProviderName, KeyName, OauthClientName, OrganizationName, ProjectName,
+    RoleName, ServiceAccountName, SessionName, TrustRuleName, UserName,
 };
 
 /// Why a command was refused: always the caller's to fix.
@@ -52,6 +53,26 @@ pub enum Rejection {
     DecisionNotFound(String),
     #[error("{principal} has {limit} {what}, as many as there may be")]
     TooMany { principal: HolderName, what: &'static str, limit: usize },
+    #[error("there is no identity provider {0}")]
+    IdentityProviderNotFound(IdentityProviderName),
+    #[error("{0} is taken, now or by a deleted identity provider")]
+    IdentityProviderExists(IdentityProviderName),
+    #[error("{0} is deleted, for ever")]
+    IdentityProviderDeleted(IdentityProviderName),
+    #[error("there is no session {0}")]
+    SessionNotFound(SessionName),
+    #[error("{0} was started before")]
+    SessionStarted(SessionName),
+    #[error("{0} has ended")]
+    SessionEnded(SessionName),
+    #[error("there is no client {0}")]
+    OauthClientNotFound(OauthClientName),
+    #[error("{0} is taken, now or by a deleted client")]
+    OauthClientExists(OauthClientName),
+    #[error("there is no trust rule {0}")]
+    TrustRuleNotFound(TrustRuleName),
+    #[error("this code has been decided on, or its time is over")]
+    DeviceLoginDecided,
     #[error("there is no organization {0}")]
     OrganizationNotFound(OrganizationName),
     #[error("{0} is taken, now or by a deleted organization")]
@@ -182,6 +203,23 @@ impl Fault for Rejection {
                 values.extend([("what", (*what).to_owned()), ("limit", limit.to_string())]);
                 (ResourceExhausted, "PRINCIPAL_LIMIT_REACHED", values)
             }
+            Self::IdentityProviderNotFound(name) => {
+                (NotFound, "IDENTITY_PROVIDER_NOT_FOUND", with("identity_provider", name))
+            }
+            Self::IdentityProviderExists(name) => {
+                (AlreadyExists, "IDENTITY_PROVIDER_EXISTS", with("identity_provider", name))
+            }
+            Self::IdentityProviderDeleted(name) => {
+                (FailedPrecondition, "IDENTITY_PROVIDER_DELETED", with("identity_provider", name))
+            }
+            Self::SessionNotFound(name) => (NotFound, "SESSION_NOT_FOUND", with("session", name)),
+            Self::SessionStarted(name) | Self::SessionEnded(name) => {
+                (Code::Unauthenticated, "SESSION_ENDED", with("session", name))
+            }
+            Self::OauthClientNotFound(name) => (NotFound, "OAUTH_CLIENT_NOT_FOUND", with("oauth_client", name)),
+            Self::OauthClientExists(name) => (AlreadyExists, "OAUTH_CLIENT_EXISTS", with("oauth_client", name)),
+            Self::TrustRuleNotFound(name) => (NotFound, "TRUST_RULE_NOT_FOUND", with("trust_rule", name)),
+            Self::DeviceLoginDecided => (FailedPrecondition, "DEVICE_LOGIN_DECIDED", vec![]),
         }
     }
 }

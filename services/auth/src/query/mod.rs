@@ -94,18 +94,18 @@ fn state_of(word: &str) -> String {
 /// The names that a caller may see, ready for a query: all of them, or those at or below some prefixes.
 ///
 /// Put into the query rather than applied to its rows, so that a page is full when there is enough to see.
-struct Visible {
-    is_all: bool,
+pub(crate) struct Visible {
+    pub is_all: bool,
     /// As a JSON array.
-    prefixes: String,
+    pub prefixes: String,
 }
 
 /// True for rows whose `name` the caller may see, given `:is_all` and `:prefixes`.
-const VISIBLE: &str = "(:is_all OR EXISTS (SELECT 1 FROM json_each(:prefixes) AS prefix \
+pub(crate) const VISIBLE: &str = "(:is_all OR EXISTS (SELECT 1 FROM json_each(:prefixes) AS prefix \
     WHERE name = prefix.value OR substr(name, 1, length(prefix.value) + 1) = prefix.value || '/'))";
 
 impl Visible {
-    fn of(prefixes: &[Name]) -> Self {
+    pub fn of(prefixes: &[Name]) -> Self {
         let is_all = prefixes.iter().any(Name::is_root);
         let texts: Vec<&str> = prefixes.iter().map(Name::as_str).collect();
         Self { is_all, prefixes: json(&texts) }

@@ -3,13 +3,22 @@
 
 mod administrators;
 pub(crate) mod binding;
+mod device_login;
 mod group;
+mod identity;
+mod identity_provider;
 mod key;
+mod oauth_client;
 pub(crate) mod organization;
 mod project;
 mod role;
 mod service_account;
+mod session;
+mod signing_keys;
+mod trust_rule;
 mod user;
+
+pub(crate) use identity_provider::stored as settings;
 
 use cairn_eventstore::DecodeFault;
 use cairn_kernel::Time;

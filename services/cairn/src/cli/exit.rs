@@ -109,6 +109,9 @@ impl Told {
                 Self { hint: Some(hint), ..told(UNREACHABLE, "UNREACHABLE") }
             }
             Some(Fault::Invalid(_)) => told(USAGE, "USAGE"),
+            Some(Fault::LoggedOut(_)) => {
+                Self { hint: Some("log in with `cairn login`"), ..told(DENIED, "SESSION_ENDED") }
+            }
             Some(Fault::Unexpected { .. }) => {
                 let hint = "is --url (CAIRN_URL) the HTTP address of a Cairn gateway?";
                 Self { hint: Some(hint), ..told(FAILED, "UNEXPECTED_ANSWER") }
@@ -120,8 +123,9 @@ impl Told {
                     401 | 403 => DENIED,
                     _ => FAILED,
                 };
-                let hint =
-                    (*status == 401).then_some("the key is taken from CAIRN_API_KEY, or from the file of --key-file");
+                let hint = (*status == 401).then_some(
+                    "log in with `cairn login`; or give a key in CAIRN_API_KEY, or in the file of --key-file",
+                );
                 Self { hint, details: (!details.is_null()).then_some(details), ..told(code, reason) }
             }
             None => told(FAILED, "FAILED"),

@@ -10,6 +10,7 @@ mod bindings;
 mod cloud_events;
 mod comparison;
 mod config;
+mod credentials;
 mod emit;
 mod environments;
 mod events;
@@ -20,13 +21,16 @@ mod export;
 mod groups;
 mod hooks;
 mod hub;
+mod identity_providers;
 mod import;
 mod keys;
 mod lineage;
 mod log_keys;
+mod login;
 mod model_cards;
 mod models;
 mod nested;
+mod oauth_clients;
 mod organizations;
 mod output;
 mod points;
@@ -42,8 +46,11 @@ mod run_source;
 mod runs;
 mod secrets;
 mod session;
+mod sessions;
 mod signing;
+mod signing_keys;
 mod transparency;
+mod trust_rules;
 mod up;
 mod verify;
 mod version_files;
@@ -127,8 +134,27 @@ enum Command {
     /// What roles there are.
     #[command(subcommand)]
     Roles(roles::Command),
+    /// Logs in by your identity provider, in your browser. What comes of it is kept for this command line alone.
+    Login(login::Command),
+    /// Ends the session that `login` began, and forgets it here.
+    Logout,
     /// Who you are, and what you may do.
     Whoami,
+    /// Identity providers: who says who people are.
+    #[command(subcommand)]
+    Idp(identity_providers::Command),
+    /// Applications that people log in to by Cairn.
+    #[command(subcommand)]
+    OauthClients(oauth_clients::Command),
+    /// Who is logged in.
+    #[command(subcommand)]
+    Sessions(sessions::Command),
+    /// Workloads that act as a service account without a key of it.
+    #[command(subcommand)]
+    TrustRules(trust_rules::Command),
+    /// The keys that tokens are signed with.
+    #[command(subcommand)]
+    SigningKeys(signing_keys::Command),
     /// Why something was refused.
     #[command(subcommand)]
     Authz(authz::Command),
@@ -211,7 +237,14 @@ async fn run(engines: &Engines, cli: Cli) -> anyhow::Result<()> {
         Command::Keys(command) => keys::run(cli.connection.open()?, command).await,
         Command::Bindings(command) => bindings::run(cli.connection.open()?, command).await,
         Command::Roles(command) => roles::run(cli.connection.open()?, command).await,
+        Command::Login(command) => login::login(&cli.connection, command).await,
+        Command::Logout => login::logout(&cli.connection).await,
         Command::Whoami => bindings::whoami(cli.connection.open()?).await,
+        Command::Idp(command) => identity_providers::run(cli.connection.open()?, command).await,
+        Command::OauthClients(command) => oauth_clients::run(cli.connection.open()?, command).await,
+        Command::Sessions(command) => sessions::run(cli.connection.open()?, command).await,
+        Command::TrustRules(command) => trust_rules::run(cli.connection.open()?, command).await,
+        Command::SigningKeys(command) => signing_keys::run(cli.connection.open()?, command).await,
         Command::Authz(command) => authz::run(cli.connection.open()?, command).await,
         Command::Audit(audit::Command::Verify(command)) => verify::run(cli.connection.output(), &command),
         Command::Audit(command) => audit::run(cli.connection.open()?, command).await,

@@ -8,6 +8,7 @@ use cairn_client::{Client, Fault, Lines, Pages, Query};
 use cairn_contract::Contract;
 use serde_json::{Value, json};
 
+use super::credentials::Credentials;
 use super::output::{Column, Output, line};
 
 /// Where a suite is unless somebody says otherwise.
@@ -22,8 +23,8 @@ pub struct Connection {
     #[arg(long, global = true, env = "CAIRN_URL", hide_env_values = true, default_value = URL, value_name = "URL")]
     url: String,
 
-    /// File that holds the API key. Without it the key is taken from CAIRN_API_KEY. (Never an argument: other users
-    /// of the machine can read those.)
+    /// File that holds the API key. Without it the key is taken from CAIRN_API_KEY, and without that whoever logged in
+    /// with `cairn login` asks. (Never an argument: other users of the machine can read those.)
     #[arg(long, global = true, env = "CAIRN_KEY_FILE", hide_env_values = true, value_name = "FILE")]
     key_file: Option<String>,
 
@@ -74,6 +75,32 @@ impl Connection {
         }
     }
 
+    /// The gateway's address.
+    pub fn url(&self) -> &str {
+        if self.url.is_empty() { URL } else { &self.url }
+    }
+
+    /// What reaches the gateway without a credential.
+    pub fn stranger(&self) -> anyhow::Result<Client> {
+        self.client(self.url(), None)
+    }
+
+    fn client(&self, url: &str, key: Option<String>) -> anyhow::Result<Client> {
+        let authorities = match self.ca_file.as_deref().filter(|file| !file.is_empty()) {
+            Some(file) => Some(std::fs::read(file).with_context(|| format!("cannot read the authorities in {file}"))?),
+            None => None,
+        };
+        Ok(Client::trusting(url, key, authorities.as_deref())?)
+    }
+
+    /// As whoever is logged in, whatever key is given.
+    pub fn open_logged_in(&self) -> anyhow::Result<Session> {
+        let credentials = Credentials::of_user().context("nobody is logged in here")?;
+        let client = renewing(self.client(self.url(), None)?, credentials, self.url());
+        let (url, project) = (self.url().to_owned(), self.project.clone());
+        Ok(Session { client, url, project, as_of: None, output: self.output() })
+    }
+
     /// Reads the credential and makes the client. Nothing is sent yet.
     pub fn open(&self) -> anyhow::Result<Session> {
         // A variable that is set to nothing says nothing.
@@ -83,14 +110,22 @@ impl Connection {
             None => std::env::var("CAIRN_API_KEY").ok().filter(|key| !key.is_empty()),
         };
         let (url, project) = (given(&self.url, URL), given(&self.project, PROJECT));
-        let authorities = match self.ca_file.as_deref().filter(|file| !file.is_empty()) {
-            Some(file) => Some(std::fs::read(file).with_context(|| format!("cannot read the authorities in {file}"))?),
-            None => None,
+        // A key that is given is meant; otherwise whoever logged in here is.
+        let client = match (key, Credentials::of_user()) {
+            (None, Some(credentials)) if credentials.has(&url)? => {
+                renewing(self.client(&url, None)?, credentials, &url)
+            }
+            (key, _) => self.client(&url, key)?,
         };
-        let client = Client::trusting(&url, key, authorities.as_deref())?;
         let as_of = self.as_of.clone();
         Ok(Session { client, url, project, as_of, output: self.output() })
     }
+}
+
+/// A client that calls as whoever is logged in.
+fn renewing(client: Client, credentials: Credentials, url: &str) -> Client {
+    let renew = credentials.renewal(client.http().clone(), url);
+    client.renewing(renew)
 }
 
 impl Session {

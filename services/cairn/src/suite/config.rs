@@ -78,6 +78,7 @@ pub fn registry() -> Registry {
         .with::<cairn_eventstore_sqlite::Config>()
         .with::<cairn_eventstore_jsonl::Config>()
         .with::<cairn_auth::Config>()
+        .with::<cairn_auth::login::Config>()
         .with::<cairn_access::Config>()
         .with::<cairn_service::past::Config>()
         .with::<cairn_gateway::Config>()

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use cairn_access::{Access, Keyring};
-use cairn_auth::{Bootstrap, FirstKey};
+use cairn_auth::{Bootstrap, FirstKey, Public};
 use cairn_contract::Contract;
 use cairn_eventstore::Commands;
 use cairn_experiments::artifacts;
@@ -24,6 +24,8 @@ pub struct Core {
     pub mounted: Vec<Mounted>,
     /// The settings that may change while it runs.
     pub known: Arc<Known>,
+    /// Where people and applications reach it.
+    pub public: Public,
 }
 
 impl Core {
@@ -60,14 +62,16 @@ impl Core {
         };
         let experiments = cairn_experiments::Settings { experiments: loaded.get(), run_logs: loaded.get(), storage };
         let known = Arc::new(Known::new(Arc::new(loaded.clone())));
+        let login = loaded.get::<cairn_auth::login::Config>();
+        let public = Public::at(login.public_url.as_deref().unwrap_or(http));
         let mounted = vec![
-            cairn_auth::mount(&deps, folder.path(), &loaded.get())?,
+            cairn_auth::mount(&deps, folder.path(), &loaded.get(), login, public.clone())?,
             cairn_experiments::mount(&deps, experiments, folder.path())?,
             cairn_registry::mount(&deps, registry, folder.path())?,
             cairn_config::mount(&deps, sealer, Arc::clone(&known) as Arc<_>)?,
             cairn_ledger::mount(&deps, &loaded.get(), folder.path())?,
         ];
-        Ok(Self { folder, deps, mounted, known })
+        Ok(Self { folder, deps, mounted, known, public })
     }
 
     /// Makes what a deployment begins with, unless it is there, and says so where people see it.

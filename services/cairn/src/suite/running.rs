@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use cairn_auth::FirstKey;
 use cairn_contract::Contract;
-use cairn_gateway::Gateway;
+use cairn_gateway::{Gateway, Origin};
 use cairn_service::InProcess;
 use cairn_service::allowance::Shared;
 use cairn_service::config::Loaded;
@@ -70,7 +70,9 @@ impl Running {
             guard.share_limits(shared.clone());
         }
         let services = InProcess::new(guard, routes);
-        let gateway = Gateway::new(edge, contract, Arc::clone(&core.deps.access), services.clone())
+        let origin =
+            Origin { url: core.public.url().to_owned(), cookie: core.public.cookie_name(cairn_auth::SESSION_COOKIE) };
+        let gateway = Gateway::new(edge, contract, Arc::clone(&core.deps.access), services.clone(), origin)
             .map_err(|problems| anyhow!("the gateway cannot start: {}", problems.join("; ")))?;
 
         let gateway = pages::add(gateway, &health, metrics);

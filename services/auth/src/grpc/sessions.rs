@@ -1,0 +1,135 @@
+use std::sync::Arc;
+
+use cairn_access::ApiKey;
+use cairn_contract::cairn::auth::v1 as proto;
+use cairn_contract::cairn::auth::v1::session_service_server::SessionService;
+use cairn_kernel::{Code, Name};
+use cairn_service::{Ctx, Refusal, Reply, field, refuse};
+use tonic::{Request, Response, Status};
+
+use super::api_keys::scopes;
+use crate::desk::{Desk, rejected, stream};
+use crate::issuer::{self, Pair, RefreshFault};
+use crate::model::session::{Act, Cause, Command, Grounds, Holder};
+use crate::model::{KeyName, PrincipalName, Rejection, Session, SessionName};
+use crate::page::Page;
+use crate::sessions;
+use crate::stored::timestamp;
+
+pub struct Sessions(pub Arc<Desk>);
+
+fn told(pair: Pair) -> proto::LoginResponse {
+    proto::LoginResponse {
+        access_token: pair.access_token,
+        token_type: "Bearer".into(),
+        expires_in: pair.expires_in,
+        refresh_token: pair.refresh_token,
+        session_expire_time: Some(timestamp(pair.session_expire_time)),
+    }
+}
+
+fn refused(fault: RefreshFault) -> Status {
+    refuse(match fault {
+        RefreshFault::Ended => Refusal::new(Code::Unauthenticated, "SESSION_ENDED", "the session has ended"),
+        RefreshFault::Reused => {
+            let problem = "the refresh token was used before: the session has ended";
+            Refusal::new(Code::Unauthenticated, "REFRESH_TOKEN_REUSED", problem)
+        }
+    })
+}
+
+/// A moment in the contract's whole seconds: those of a credential end long before they overflow.
+fn seconds(moment: i64) -> i32 {
+    i32::try_from(moment).unwrap_or(i32::MAX)
+}
+
+#[tonic::async_trait]
+impl SessionService for Sessions {
+    async fn login(&self, request: Request<proto::LoginRequest>) -> Reply<proto::LoginResponse> {
+        let (ctx, request) = Ctx::accept(request)?;
+        let desk = &self.0;
+        // Not a token for a session: it would live longer than what it was got with.
+        if request.api_key.parse::<ApiKey>().is_err() && request.api_key.split('.').count() == 3 {
+            return Err(refuse(Refusal::invalid("api_key", "is a token, and only a key logs in")));
+        }
+        let principal = desk.access.authenticate(&request.api_key).map_err(refuse)?;
+        let Some(key) = &principal.credential else {
+            return Err(refuse(Refusal::invalid("api_key", "authentication is switched off, and nobody logs in")));
+        };
+        let held: Vec<Name> = principal.scopes.iter().filter_map(|scope| scope.parse().ok()).collect();
+        let wanted = scopes(&request.scopes)?;
+        let excess = wanted.iter().find(|scope| !held.is_empty() && !held.iter().any(|held| held.covers(scope)));
+        if let Some(excess) = excess {
+            return Err(rejected(Rejection::CredentialTooWide { excess: excess.to_string() }));
+        }
+        let owner = PrincipalName::stored(principal.name.as_str());
+        let now = desk.now();
+        let grounds = Grounds {
+            holder: Holder::Client,
+            client: String::new(),
+            identity_provider: String::new(),
+            provider_session: String::new(),
+            api_key: KeyName::of(&owner, key).to_string(),
+            auth_time: now,
+            expire_time: now.after(desk.login.session_life()),
+            scopes: if wanted.is_empty() { held } else { wanted },
+            owner,
+        };
+        let order = sessions::of_owner(&ctx, &grounds.owner);
+        let (session, at) = sessions::start(desk, &order, &sessions::fresh_id(), grounds.clone()).await?;
+        desk.settle(&ctx, at).await?;
+        Ok(ctx.reply(told(issuer::pair(desk, &session, &grounds, 1)), at))
+    }
+
+    async fn refresh(&self, request: Request<proto::RefreshRequest>) -> Reply<proto::LoginResponse> {
+        let (ctx, request) = Ctx::accept(request)?;
+        let refreshed = issuer::refresh(&self.0, &ctx, &request.refresh_token, "").await?;
+        let refreshed = refreshed.map_err(refused)?;
+        Ok(Response::new(told(refreshed.pair)))
+    }
+
+    async fn introspect(&self, request: Request<proto::IntrospectRequest>) -> Reply<proto::IntrospectResponse> {
+        let (_, request) = Ctx::accept(request)?;
+        let Some(found) = issuer::inspect(&self.0, &request.token).await? else {
+            return Ok(Response::new(proto::IntrospectResponse::default()));
+        };
+        Ok(Response::new(proto::IntrospectResponse {
+            active: true,
+            sub: found.owner,
+            scope: found.scopes.join(" "),
+            client_id: found.client,
+            token_type: found.token_type.to_owned(),
+            exp: seconds(found.expires),
+            iat: seconds(found.issued),
+            session: found.session,
+        }))
+    }
+
+    async fn revoke(&self, request: Request<proto::RevokeRequest>) -> Reply<proto::RevokeResponse> {
+        let (ctx, request) = Ctx::accept(request)?;
+        issuer::revoke(&self.0, &ctx, &request.token).await?;
+        Ok(Response::new(proto::RevokeResponse {}))
+    }
+
+    async fn list_sessions(&self, request: Request<proto::ListSessionsRequest>) -> Reply<proto::ListSessionsResponse> {
+        let (ctx, request) = Ctx::accept(request)?;
+        let owner: PrincipalName = field("parent", &request.parent)?;
+        let page = Page::read("sessions", &[owner.as_str()], request.page_size, &request.page_token)?;
+        if let Some(after) = ctx.after() {
+            self.0.logins_view.reached(after, ctx.deadline()).await.map_err(refuse)?;
+        }
+        let found = self.0.logins.sessions(owner.as_str(), &page, self.0.now()).await.map_err(refuse)?;
+        let (sessions, next_page_token) = page.cut(found, |session| &session.name);
+        Ok(Response::new(proto::ListSessionsResponse { sessions, next_page_token }))
+    }
+
+    async fn revoke_session(&self, request: Request<proto::RevokeSessionRequest>) -> Reply<proto::Session> {
+        let (ctx, request) = Ctx::accept(request)?;
+        let session: SessionName = field("name", &request.name)?;
+        let command = Command { session: session.clone(), act: Act::Revoke { cause: Cause::Revoked } };
+        let stream = stream::<Session>(&session);
+        let at = self.0.execute::<Session>(&ctx, &request.request_id, &stream, "", command).await?;
+        let found = self.0.logins.session(session.as_str(), self.0.now()).await.map_err(refuse)?;
+        Ok(ctx.reply(found.ok_or_else(|| rejected(Rejection::SessionNotFound(session)))?, at))
+    }
+}
