@@ -159,7 +159,10 @@ fn a_rule_for_a_method_that_is_none_stops_the_start() {
     let config = Config { methods: vec!["cairn.things.v1.ThingService/Nothing rate=1".into()], ..Config::default() };
     let access = World::new().access;
     let things = crate::things::Things::new(crate::world::contract().pool().clone());
-    let problems = cairn_gateway::Gateway::new(config, crate::world::contract(), access, things).err().unwrap();
+    let problems =
+        cairn_gateway::Gateway::new(config, crate::world::contract(), access, things, cairn_gateway::Origin::default())
+            .err()
+            .unwrap();
     assert!(problems[0].contains("ThingService/Nothing"), "{problems:?}");
 }
 
