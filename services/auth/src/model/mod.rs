@@ -2,6 +2,7 @@
 
 pub mod administrators;
 pub mod binding;
+pub mod break_glass;
 pub mod condition;
 pub mod group;
 pub mod key;
@@ -16,12 +17,13 @@ pub mod user;
 
 pub use administrators::Administrators;
 pub use binding::Binding;
+pub use break_glass::BreakGlass;
 pub use condition::Condition;
 pub use group::Group;
 pub use key::Key;
 pub use name::{
-    BindingName, GroupName, HolderName, KeyName, OrganizationName, PROSE_CHARS_MAX, PrincipalName, ProjectName,
-    REASON_CHARS_MAX, RoleName, ServiceAccountName, Slug, TITLE_CHARS_MAX, TagText, Text, UserName,
+    ActivationName, BindingName, GroupName, HolderName, KeyName, OrganizationName, PROSE_CHARS_MAX, PrincipalName,
+    ProjectName, REASON_CHARS_MAX, RoleName, ServiceAccountName, Slug, TITLE_CHARS_MAX, TagText, Text, UserName,
 };
 pub use organization::Organization;
 pub use project::Project;

@@ -3,6 +3,7 @@
 
 mod administrators;
 pub(crate) mod binding;
+mod break_glass;
 mod group;
 mod key;
 pub(crate) mod organization;

@@ -1,6 +1,6 @@
 use cairn_kernel::{Aggregate, Name, Time};
 
-use super::{BindingName, Condition, HolderName, REASON_CHARS_MAX, Rejection, RoleName, Text};
+use super::{ActivationName, BindingName, Condition, HolderName, REASON_CHARS_MAX, Rejection, RoleName, Text};
 
 /// The role that may do everything.
 pub const ADMIN: &str = "roles/admin";
@@ -24,6 +24,8 @@ pub struct Terms {
     /// `None`: it always holds.
     pub condition: Option<Condition>,
     pub source: Source,
+    /// The emergency that gives it.
+    pub activation: Option<ActivationName>,
 }
 
 /// What is given or denied.

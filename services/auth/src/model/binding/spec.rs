@@ -21,6 +21,7 @@ fn terms(role: &str, resource: &str, expire_time: Option<Time>) -> Terms {
         expire_time,
         condition: None,
         source: Source::Manual,
+        activation: None,
     }
 }
 
