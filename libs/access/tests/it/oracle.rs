@@ -13,7 +13,7 @@ use cairn_access::{
 use cairn_kernel::{Name, Position, Principal, PrincipalKind, SimClock, Time};
 
 /// Requests when nobody says how many.
-const REQUESTS: u64 = 100_000;
+const REQUESTS: u64 = 60_000;
 const REQUESTS_PER_WORLD: usize = 60;
 /// Of so many worlds, what lists show is looked at in one.
 const WORLDS_PER_LIST: usize = 8;

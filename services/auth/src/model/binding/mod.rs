@@ -60,7 +60,7 @@ pub struct Command {
 
 #[derive(Clone, Debug)]
 pub enum Act {
-    Grant { terms: Terms, reason: Text<REASON_CHARS_MAX>, now: Time },
+    Grant { terms: Box<Terms>, reason: Text<REASON_CHARS_MAX>, now: Time },
     Withdraw { reason: Text<REASON_CHARS_MAX> },
 }
 
@@ -128,7 +128,7 @@ impl Aggregate for Binding {
                     let until = Time::from_micros(i64::MAX);
                     return Err(Rejection::ExpiryOutOfRange { field: "expire_time", given: end, after: now, until });
                 }
-                Change::Granted { terms, reason }
+                Change::Granted { terms: *terms, reason }
             }
             // Ids are made here, so whoever finds one taken is repeating.
             (Act::Grant { .. }, Some(_)) => return Ok(vec![]),
