@@ -34,40 +34,37 @@ impl Secrets {
         act: impl Fn(u32, Value) -> Act,
     ) -> Result<(Position, u32), Status> {
         let (order, stream) = (ctx.order(request_id), Self::stream(secret));
-        let mut sealed_for = Sensitive::from(value.expose().to_vec());
         for attempt in 1.. {
             let state = self.0.commands.load::<Secret>(&stream).await.map_err(refuse)?.state;
             let number = state.next();
-            // A refusal that is certain costs no key.
-            let probe = act(number, Value(Vec::new().into()));
-            let is_repeat = order.request.is_some();
-            if !is_repeat {
-                state.decide(Command { secret: secret.clone(), act: probe }).map_err(rejected)?;
+            let command = |value| Command { secret: secret.clone(), act: act(number, value) };
+            // A refusal that is certain costs no key. (A repeat is answered as the first time, whatever the rules say now.)
+            if order.request.is_none() {
+                state.decide(command(Value(Vec::new().into()))).map_err(rejected)?;
             }
-            let sealed = self.0.sealer.seal_alone(&secret.subject(number), PURPOSE, sealed_for).await;
+            let copy = Sensitive::from(value.expose().to_vec());
+            let sealed = self.0.sealer.seal_alone(&secret.subject(number), PURPOSE, copy).await;
             let sealed = sealed.map_err(|fault| refuse(seal_refusal(fault)))?;
-            let key = sealed.key();
-            let command = Command { secret: secret.clone(), act: act(number, Value(sealed.into_bytes().into())) };
+            let (key, command) = (sealed.key(), command(Value(sealed.into_bytes().into())));
             let done = self.0.commands.execute::<Secret>(&order, &stream, Expected::Any, command).await;
+            // Only where it is certain that nothing is kept which was sealed with it: an append that was not answered may
+            // still have been made.
+            let is_unused = match &done {
+                Ok(done) => done.is_repeat,
+                Err(fault) => {
+                    !matches!(fault, CommandFault::Append(_) | CommandFault::Read(_) | CommandFault::Decode(_))
+                }
+            };
+            if is_unused {
+                self.0.sealer.forget_key(key).await.map_err(|fault| refuse(seal_refusal(fault)))?;
+            }
             match done {
-                Ok(done) if !done.is_repeat => {
+                Ok(done) => {
                     self.0.settle(ctx, done.position).await?;
-                    return Ok((done.position, number));
+                    return Ok((done.position, if done.is_repeat { done.state.next() - 1 } else { number }));
                 }
-                outcome => {
-                    // Nothing was sealed with it that is kept.
-                    self.0.sealer.forget_key(key).await.map_err(|fault| refuse(seal_refusal(fault)))?;
-                    match outcome {
-                        Ok(done) => {
-                            self.0.settle(ctx, done.position).await?;
-                            return Ok((done.position, done.state.next() - 1));
-                        }
-                        Err(CommandFault::Rejected(Rejection::VersionAhead { .. })) if attempt < ATTEMPTS_MAX => {
-                            sealed_for = Sensitive::from(value.expose().to_vec());
-                        }
-                        Err(fault) => return Err(refuse(fault)),
-                    }
-                }
+                Err(CommandFault::Rejected(Rejection::VersionAhead { .. })) if attempt < ATTEMPTS_MAX => {}
+                Err(fault) => return Err(refuse(fault)),
             }
         }
         unreachable!("the last attempt answers")
