@@ -60,7 +60,7 @@ pub(crate) async fn serve<A, F>(
             async move {
                 let mut response = answered.await;
                 if let Some(rest) = rest
-                    && !rest.is_gone().await
+                    && !rest.read_away().await
                 {
                     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
                 }
