@@ -20,7 +20,7 @@ CAIRN_DEBUG = $(CARGO_TARGET_DIR)/debug/cairn
 # Selected so that their dependencies have the features that the tests build them with, and nothing is compiled twice.
 PROGRAMS := --workspace --bins --example s3_server --example s3_conformance
 
-.PHONY: help demo up build check test test-rust test-python fmt lint deny docs bench clean
+.PHONY: help demo up build check test test-rust test-python fmt lint deny docs fuzz bench clean
 
 help: ## Lists the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -133,6 +133,15 @@ docs: ## Regenerates the references under docs/, and fixtures of events that hav
 	$(PYTHON) libs/python/generate_reasons.py
 	$(CAIRN_DEBUG) config doc > docs/config.md.new && mv docs/config.md.new docs/config.md
 	CAIRN_REGENERATE=1 cargo test --quiet --workspace --test it -- roles
+
+FUZZ_SECONDS ?= 60
+
+fuzz: ## Looks for inputs that break a parser, FUZZ_SECONDS each (needs cargo-fuzz and the nightly toolchain).
+	@cargo fuzz --version >/dev/null 2>&1 || { echo "cargo-fuzz is not installed: cargo install cargo-fuzz"; exit 1; }
+	for target in path request filter; do \
+	  mkdir -p fuzz/corpus/$$target; \
+	  cargo +nightly fuzz run $$target fuzz/corpus/$$target fuzz/seeds/$$target -- -max_total_time=$(FUZZ_SECONDS) -max_len=4096; \
+	done
 
 bench: $(VENV)/.ready ## Benchmarks, each beside what one would use instead; prints ratios and the machine's figures.
 	cargo build --release --package cairn --package cairn-bench

@@ -60,7 +60,7 @@ pub(crate) async fn serve<A, F>(
             async move {
                 let mut response = answered.await;
                 if let Some(rest) = rest
-                    && !rest.is_gone().await
+                    && !rest.read_away().await
                 {
                     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
                 }
@@ -71,10 +71,14 @@ pub(crate) async fn serve<A, F>(
         let builder = builder(config, Streams::new(idle, cut.clone()));
         let watcher = graceful.watcher();
         let certificate = certificate.as_ref().map(|certificate| certificate.current());
+        let stopping = shutdown.clone();
         tokio::spawn(async move {
-            let stream = match encrypted(stream, certificate.as_deref(), head).await {
-                Ok(stream) => stream,
-                Err(fault) => return debug!(%peer, %fault, "a handshake failed"),
+            // A handshake is no request that could be finished.
+            let shaken = stopping.run_until_cancelled(encrypted(stream, certificate.as_deref(), head)).await;
+            let stream = match shaken {
+                Some(Ok(stream)) => stream,
+                Some(Err(fault)) => return debug!(%peer, %fault, "a handshake failed"),
+                None => return,
             };
             let io = TokioIo::new(Timed::new(stream, head, idle));
             let connection = builder.serve_connection(io, service).into_owned();

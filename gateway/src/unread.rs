@@ -42,7 +42,7 @@ pub fn watched(request: Request<Body>) -> (Request<Body>, Option<Rest>) {
 impl Rest {
     /// Whether the next request can come on the same connection: nothing is left, or it could be read and thrown away,
     /// or somebody still reads it.
-    pub async fn is_gone(self) -> bool {
+    pub async fn read_away(self) -> bool {
         let Some(mut body) = self.back.lock().take() else { return true };
         if self.is_asked_first || body.size_hint().lower() > BYTES_MAX {
             return false;

@@ -2,6 +2,7 @@
 
 mod access;
 mod append;
+mod edge;
 mod ledger;
 mod lineage;
 mod machine;
@@ -30,6 +31,8 @@ enum Command {
     Ledger(ledger::Args),
     /// Walks through the lineage graph, beside a recursive query of the same edges.
     Lineage(lineage::Args),
+    /// The gateway: what it adds to a call, fairness between projects, and plain proxying beside nginx.
+    Edge(edge::Args),
     /// Start to ready, and idle memory, beside a genuine MLflow server.
     Start(start::Args),
     /// MLflow's REST API: Cairn beside a genuine MLflow server.
@@ -49,6 +52,7 @@ fn main() -> anyhow::Result<()> {
         Command::Rebuild(args) => rebuild::run(&args),
         Command::Ledger(args) => ledger::run(&args),
         Command::Lineage(args) => lineage::run(&args),
+        Command::Edge(args) => edge::run(&args),
         Command::Start(args) => start::run(&args),
         Command::Mlflow(args) => mlflow::run(args),
         Command::Registry(args) => mlflow::registry::run(&args),
@@ -58,6 +62,7 @@ fn main() -> anyhow::Result<()> {
             rebuild::run(&rebuild::Args::default())?;
             ledger::run(&ledger::Args::default())?;
             lineage::run(&lineage::Args::default())?;
+            edge::run(&edge::Args::default())?;
             start::run(&start::Args { python: args.python.clone(), cairn: args.cairn.clone() })?;
             mlflow::registry::run(&mlflow::registry::Args::of(&args.python, &args.cairn))?;
             mlflow::run(args)

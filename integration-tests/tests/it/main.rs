@@ -6,6 +6,7 @@
 mod as_of;
 mod contract;
 mod engines;
+mod fuzz;
 mod history;
 mod operations;
 mod outage;

@@ -38,7 +38,8 @@ fn no_source_file_holds_more_than_one_idea() {
 
 #[test]
 fn top_level_folders_are_those_of_the_design() {
-    let known = ["docker", "docs", "gateway", "infra", "integration-tests", "libs", "proto", "services", "terraform"];
+    let known =
+        ["docker", "docs", "fuzz", "gateway", "infra", "integration-tests", "libs", "proto", "services", "terraform"];
     let ignored = ["target", "data"];
     let unknown: Vec<String> = fs::read_dir(root())
         .unwrap()
