@@ -11,6 +11,7 @@ import pytest
 import requests
 
 from api import Api, eventually
+from lemonldap import LemonLdap, Visitor
 from oidc_provider import Browser, Provider, query
 from suite import Suite
 
@@ -264,6 +265,25 @@ def test_nobody_gives_by_a_group_what_they_could_not_give_by_hand(house):
     giver = Api(house.suite, key)
     wide = {"group_roles": [{"group": "ds", "role": "roles/admin", "resource": "*"}]}
     assert giver.patch("identityProviders/corp", json=wide).status_code == 403
+
+
+def test_people_of_debians_lemonldap_log_in_by_code_and_pkce_s4_133(cairn, tmp_path):
+    with Suite(cairn, tmp_path / "data", {"CAIRN__LOGIN__ALLOWED_PRIVATE": "127.0.0.1"}) as suite, \
+            LemonLdap(tmp_path, f"{suite.url}/oauth2/callback/lemon") as portal:
+        issuer = requests.get(f"{portal.issuer}.well-known/openid-configuration", timeout=30).json()["issuer"]
+        admin = Api(suite)
+        admin.make("identityProviders", {"identity_provider_id": "lemon", "identity_provider": {
+            "issuer": issuer, **portal.client, "groups_claim": "groups", "creates_users": True,
+            "scopes": ["profile", "email", "groups"],
+            "group_roles": [{"group": "timelords", "role": "roles/manager", "resource": "projects/default"}]}})
+        whoami = f"{suite.url}/oauth2/login?return_to=/api/v1/auth/whoami"
+        doctor = Visitor("dwho").go(whoami).json()
+        assert {(grant["role"], grant["resource"]) for grant in doctor["grants"]} == {("roles/manager", "projects/default")}
+        known = admin.get(doctor["principal"]).json()
+        assert (known["display_name"], known["email"]) == ("Doctor Who", "dwho@badwolf.org")
+        rose = Visitor("rtyler").go(whoami).json()
+        assert rose["principal"] != doctor["principal"] and not rose.get("grants"), "in another group"
+        assert Visitor("dwho").go(whoami).json()["principal"] == doctor["principal"]
 
 
 class Cli:

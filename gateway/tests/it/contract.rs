@@ -9,8 +9,9 @@ use crate::world::World;
 async fn every_binding_of_the_contract_can_be_routed() {
     let world = World::new();
     let contract = Contract::embedded().unwrap();
-    let gateway = Gateway::new(Config::default(), contract, world.access.clone(), world.things.clone(), Origin::default())
-        .unwrap_or_else(|faults| panic!("{faults:#?}"));
+    let gateway =
+        Gateway::new(Config::default(), contract, world.access.clone(), world.things.clone(), Origin::default())
+            .unwrap_or_else(|faults| panic!("{faults:#?}"));
     let mut count = 0;
     for method in contract.methods() {
         for binding in &method.bindings {

@@ -90,7 +90,10 @@ impl Access {
         let slots = self.keyring.slots();
         let (now, _) = self.clock.now().seconds_and_nanos();
         let age = Duration::from_secs(u64::try_from(now.saturating_sub(slots.since)).unwrap_or(0));
-        if !is_compromised && slots.have_moved && age < (2 * JWKS_MAX_AGE).max(ACCESS_TOKEN_LIFE_MAX + Duration::from_secs(60)) {
+        if !is_compromised
+            && slots.have_moved
+            && age < (2 * JWKS_MAX_AGE).max(ACCESS_TOKEN_LIFE_MAX + Duration::from_secs(60))
+        {
             return Err(RotationFault::Fresh(age));
         }
         let moved = Slots {

@@ -357,9 +357,8 @@ impl World {
 
     /// What a credential is narrowed by: the API key that it is, or rests on. `None`: it does not hold.
     pub(crate) fn holding(&self, id: &str, owner: &str, now: Time) -> Option<Option<&Arc<KeyRecord>>> {
-        let held = |id: &str| {
-            self.keys.get(id).filter(|key| !key.is_revoked && !key.has_expired(now) && key.owner == owner)
-        };
+        let held =
+            |id: &str| self.keys.get(id).filter(|key| !key.is_revoked && !key.has_expired(now) && key.owner == owner);
         let Some(credential) = self.credentials.get(id) else { return held(id).map(Some) };
         if credential.is_revoked || credential.has_expired(now) || credential.owner != owner {
             return None;

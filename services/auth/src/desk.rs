@@ -13,11 +13,11 @@ use crate::issuer::Polls;
 use crate::login;
 use crate::logins::LoginQuery;
 use crate::model::{
-    Group, HolderName, IdentityProviderName, Organization, OrganizationName, Rejection, ServiceAccount, ServiceAccountName, Standing, Text,
-    User, UserName,
+    Group, HolderName, IdentityProviderName, Organization, OrganizationName, Rejection, ServiceAccount,
+    ServiceAccountName, Standing, Text, User, UserName,
 };
-use crate::people::{People, PeopleFault};
 use crate::oidc::Directory;
+use crate::people::{People, PeopleFault};
 use crate::public::Public;
 use crate::query::Query;
 use crate::secrets::Secrets;

@@ -153,7 +153,8 @@ async fn oauth(browser: &mut Browser<'_>) {
     let token = tokens["access_token"].as_str().unwrap().to_owned();
     browser.post("RevokeToken", "/oauth2/revoke", &[("token", &token)]).await;
     for decision in ["allow", "refuse"] {
-        let begun = browser.post("BeginDeviceLogin", "/oauth2/device_authorization", &[("client_id", "cairn-cli")]).await;
+        let begun =
+            browser.post("BeginDeviceLogin", "/oauth2/device_authorization", &[("client_id", "cairn-cli")]).await;
         let begun: Value = begun.json().await.unwrap();
         let form = [("user_code", begun["user_code"].as_str().unwrap()), ("decision", decision)];
         browser.post("DecideDeviceLogin", "/oauth2/device", &form).await;

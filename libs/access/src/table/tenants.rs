@@ -22,7 +22,13 @@ fn ada() -> Principal {
 
 fn grant(binding: &str, role: &str, resource: &str) -> Grant {
     let built_in = Roles::built_in().find(role).cloned();
-    Grant { binding: binding.into(), role: built_in, role_name: role.into(), resource: name(resource), ..Grant::default() }
+    Grant {
+        binding: binding.into(),
+        role: built_in,
+        role_name: role.into(),
+        resource: name(resource),
+        ..Grant::default()
+    }
 }
 
 fn denial(binding: &str, role: &str, resource: &str) -> Grant {
@@ -50,10 +56,7 @@ fn world(changes: impl IntoIterator<Item = Change>) -> World {
         belongs("projects/a2", "organizations/acme"),
         belongs("projects/b1", "organizations/beta"),
         Change::ProjectOpened { project: name("projects/old") },
-        Change::AccountCreated {
-            account: name("serviceAccounts/bot"),
-            organization: Some(name("organizations/acme")),
-        },
+        Change::AccountCreated { account: name("serviceAccounts/bot"), organization: Some(name("organizations/acme")) },
         Change::PrincipalIs { principal: "users/ada".into(), standing: Standing::Active },
     ];
     all.extend(changes);
@@ -78,7 +81,10 @@ impl Asker<'_> {
     fn ask(&self, permission: &str, resource: &str, reach: Reach) -> Result<Option<String>, Denial> {
         let (principal, resource) = (ada(), name(resource));
         let (now, circumstances) = (self.now, self.from);
-        decide(self.world, &Question { principal: &principal, permission, resource: &resource, reach, now, circumstances })
+        decide(
+            self.world,
+            &Question { principal: &principal, permission, resource: &resource, reach, now, circumstances },
+        )
     }
 
     fn may(&self, permission: &str, resource: &str) -> bool {
@@ -90,7 +96,11 @@ impl Asker<'_> {
         let (now, circumstances) = (self.now, self.from);
         let question = Question { principal: &principal, permission, resource: &resource, reach, now, circumstances };
         let shown: Vec<String> = visible(self.world, &question).iter().map(ToString::to_string).collect();
-        assert_eq!(decide(self.world, &question).is_ok(), !shown.is_empty(), "a list is allowed when it shows something");
+        assert_eq!(
+            decide(self.world, &question).is_ok(),
+            !shown.is_empty(),
+            "a list is allowed when it shows something"
+        );
         shown
     }
 }
@@ -164,7 +174,8 @@ fn a_member_holds_what_the_group_and_the_group_around_it_hold_and_nothing_once_o
     assert_eq!(at_noon(&world).ask(READ, "projects/a1", Reach::Exact), by("i"));
     assert_eq!(at_noon(&world).ask(READ, "projects/a2", Reach::Exact), by("o"));
     assert_eq!(at_noon(&world).sees(READ, "*"), ["projects/a1", "projects/a2"]);
-    let held: Vec<String> = world.held("users/ada", &name("projects/a2"), NOON).into_iter().map(|(role, _)| role).collect();
+    let held: Vec<String> =
+        world.held("users/ada", &name("projects/a2"), NOON).into_iter().map(|(role, _)| role).collect();
     assert_eq!(held, ["roles/viewer"]);
     let gone = Change::MembersRemoved { group: inner.into(), members: vec!["users/ada".into()] };
     assert_eq!(at_noon(&after(world.clone(), [gone])).sees(READ, "*"), [""; 0]);
@@ -199,11 +210,8 @@ fn what_is_denied_counts_before_whatever_gives_it() {
     assert!(seen.contains(&"projects/b1".to_owned()) && seen.contains(&"projects/old".to_owned()), "{seen:?}");
     assert!(!seen.iter().any(|name| name == "*" || name.starts_with("projects/a")), "{seen:?}");
     assert_eq!(ada.sees(READ, "projects/a1"), [""; 0]);
-    let lifted = Change::Withdrawn {
-        principal: "users/ada".into(),
-        resource: name("organizations/acme"),
-        binding: "d".into(),
-    };
+    let lifted =
+        Change::Withdrawn { principal: "users/ada".into(), resource: name("organizations/acme"), binding: "d".into() };
     assert!(at_noon(&after(world, [lifted])).may(WRITE, "projects/a1"));
 }
 
@@ -240,10 +248,8 @@ fn a_condition_that_is_not_met_gives_nothing_and_one_that_may_be_met_takes() {
 
 #[test]
 fn a_condition_on_tags_is_about_the_project_that_the_resource_lies_in() {
-    let tagged = |tier: &str| Condition {
-        project_tags: [("tier".to_owned(), tier.to_owned())].into(),
-        ..Condition::default()
-    };
+    let tagged =
+        |tier: &str| Condition { project_tags: [("tier".to_owned(), tier.to_owned())].into(), ..Condition::default() };
     let tag = |project: &str, tier: &str| Change::ProjectTagged {
         project: name(project),
         tags: [("tier".to_owned(), tier.to_owned())].into(),
@@ -274,7 +280,8 @@ fn a_binding_holds_not_before_its_time_and_within_its_hours() {
         given("users/ada", on(hours, grant("b", "roles/viewer", "projects/a2"))),
     ]);
     assert_eq!(at_noon(&world).sees(READ, "*"), ["projects/a2"]);
-    let night = Asker { world: &world, from: Circumstances::default(), now: NOON.after(std::time::Duration::from_hours(8)) };
+    let night =
+        Asker { world: &world, from: Circumstances::default(), now: NOON.after(std::time::Duration::from_hours(8)) };
     assert_eq!(night.sees(READ, "*"), ["projects/a1"]);
 }
 

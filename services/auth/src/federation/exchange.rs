@@ -53,7 +53,12 @@ pub async fn exchange(desk: &Desk, form: &Form) -> Result<Result<Value, OauthFau
             warn!(%issuer, reason, "token exchange refused");
             return Ok(Err(refused("no trust rule is met by subject_token")));
         }
-        _ => return Ok(Err(OauthFault::new("invalid_target", "several service accounts trust it: say which in audience"))),
+        _ => {
+            return Ok(Err(OauthFault::new(
+                "invalid_target",
+                "several service accounts trust it: say which in audience",
+            )));
+        }
     };
     let id = rule.name.rsplit('/').next().unwrap_or_default();
     if desk.access.check_credential(id, &rule.service_account).is_err() {

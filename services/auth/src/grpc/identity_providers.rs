@@ -33,7 +33,8 @@ impl IdentityProviders {
     }
 
     async fn current(&self, name: &IdentityProviderName) -> Result<Settings, Status> {
-        let loaded = self.0.commands.load::<IdentityProvider>(&stream::<IdentityProvider>(name)).await.map_err(refuse)?;
+        let loaded =
+            self.0.commands.load::<IdentityProvider>(&stream::<IdentityProvider>(name)).await.map_err(refuse)?;
         let found = loaded.state.settings().cloned();
         found.ok_or_else(|| rejected(Rejection::IdentityProviderNotFound(name.clone())))
     }

@@ -3,10 +3,10 @@
 mod access;
 mod api_keys;
 mod decisions;
+mod groups;
 mod identity_providers;
 mod oauth;
 mod oauth_clients;
-mod groups;
 mod organizations;
 mod projects;
 mod roles;
@@ -14,8 +14,8 @@ mod service_accounts;
 mod sessions;
 mod signing_keys;
 mod terms;
-mod trust_rules;
 mod tokens;
+mod trust_rules;
 mod users;
 
 pub use api_keys::digest;
@@ -24,10 +24,10 @@ use std::sync::Arc;
 
 use cairn_contract::cairn::auth::v1::access_service_server::AccessServiceServer;
 use cairn_contract::cairn::auth::v1::api_key_service_server::ApiKeyServiceServer;
+use cairn_contract::cairn::auth::v1::group_service_server::GroupServiceServer;
 use cairn_contract::cairn::auth::v1::identity_provider_service_server::IdentityProviderServiceServer;
 use cairn_contract::cairn::auth::v1::oauth_client_service_server::OauthClientServiceServer;
 use cairn_contract::cairn::auth::v1::oauth_service_server::OauthServiceServer;
-use cairn_contract::cairn::auth::v1::group_service_server::GroupServiceServer;
 use cairn_contract::cairn::auth::v1::organization_service_server::OrganizationServiceServer;
 use cairn_contract::cairn::auth::v1::project_service_server::ProjectServiceServer;
 use cairn_contract::cairn::auth::v1::role_service_server::RoleServiceServer;

@@ -74,8 +74,7 @@ impl OauthService for Oauth {
             let problem = "There is no identity provider of this name.";
             return Ok(issuer::message(404, "Unknown provider", problem).reply());
         };
-        let returned =
-            Returned { code: request.code, state: request.state, iss: request.iss, error: request.error };
+        let returned = Returned { code: request.code, state: request.state, iss: request.iss, error: request.error };
         let cookie = sent.cookie(&desk.public.cookie_name(LOGIN_COOKIE));
         let finished = match oidc::finish(desk, &ctx, &provider, &returned, cookie).await {
             Ok(finished) => finished,

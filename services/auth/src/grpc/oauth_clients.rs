@@ -27,7 +27,10 @@ impl OauthClients {
 
 #[tonic::async_trait]
 impl OauthClientService for OauthClients {
-    async fn create_oauth_client(&self, request: Request<proto::CreateOauthClientRequest>) -> Reply<proto::OauthClient> {
+    async fn create_oauth_client(
+        &self,
+        request: Request<proto::CreateOauthClientRequest>,
+    ) -> Reply<proto::OauthClient> {
         let (ctx, request) = Ctx::accept(request)?;
         let id: Slug = field("oauth_client_id", &request.oauth_client_id)?;
         if id.as_str() == CLI {
@@ -73,7 +76,10 @@ impl OauthClientService for OauthClients {
         Ok(Response::new(proto::ListOauthClientsResponse { oauth_clients, next_page_token }))
     }
 
-    async fn delete_oauth_client(&self, request: Request<proto::DeleteOauthClientRequest>) -> Reply<proto::OauthClient> {
+    async fn delete_oauth_client(
+        &self,
+        request: Request<proto::DeleteOauthClientRequest>,
+    ) -> Reply<proto::OauthClient> {
         let (ctx, request) = Ctx::accept(request)?;
         let name: OauthClientName = field("name", &request.name)?;
         let command = Command { oauth_client: name.clone(), act: Act::Delete };

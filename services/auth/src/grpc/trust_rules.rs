@@ -111,7 +111,8 @@ fn terms(account: &ServiceAccountName, wanted: proto::TrustRule) -> Result<Terms
     let refused = |field: &'static str, problem: String| refuse(Refusal::invalid(field, problem));
     require_secure(&wanted.issuer).map_err(|problem| refused("trust_rule.issuer", problem))?;
     // Whoever an issuer signs for at all is a great many: everybody's pipelines, for one that is public.
-    let says_something = wanted.claims.keys().any(|claim| !matches!(claim.as_str(), "iss" | "aud" | "exp" | "iat" | "nbf"));
+    let says_something =
+        wanted.claims.keys().any(|claim| !matches!(claim.as_str(), "iss" | "aud" | "exp" | "iat" | "nbf"));
     if !says_something || wanted.claims.len() > CLAIMS_MAX {
         let problem = format!("must be 1 to {CLAIMS_MAX}, one of them about the workload itself, such as `sub`");
         return Err(refused("trust_rule.claims", problem));

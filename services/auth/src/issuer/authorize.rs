@@ -161,7 +161,11 @@ fn again(request: &AuthorizeRequest) -> String {
 pub async fn choose(desk: &Desk, provider: &str, return_to: &str) -> Result<Answer, Status> {
     let return_to = if return_to.is_empty() { HOME } else { return_to };
     if !page::own_path(return_to) {
-        return Ok(page::message(400, "Wrong address", "After logging in, you would be sent to another place than this."));
+        return Ok(page::message(
+            400,
+            "Wrong address",
+            "After logging in, you would be sent to another place than this.",
+        ));
     }
     if !provider.is_empty() {
         let name = IdentityProviderName::of(provider);
@@ -196,4 +200,3 @@ pub async fn choose(desk: &Desk, provider: &str, return_to: &str) -> Result<Answ
         }
     })
 }
-

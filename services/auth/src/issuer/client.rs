@@ -182,7 +182,10 @@ mod tests {
     fn a_clients_name_and_secret_are_read_as_they_were_encoded() {
         let header = |pair: &str| format!("Basic {}", STANDARD.encode(pair));
         assert_eq!(basic(&header("a:b")), Some(("a".into(), "b".into())));
-        assert_eq!(basic(&header("serviceAccounts%2Fci:a%3Ab%2B+c")), Some(("serviceAccounts/ci".into(), "a:b+ c".into())));
+        assert_eq!(
+            basic(&header("serviceAccounts%2Fci:a%3Ab%2B+c")),
+            Some(("serviceAccounts/ci".into(), "a:b+ c".into()))
+        );
         assert_eq!(basic(&header("a:b=c&d")), Some(("a".into(), "b=c&d".into())));
         assert_eq!(basic("Bearer x"), None);
     }

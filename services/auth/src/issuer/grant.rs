@@ -9,13 +9,13 @@ use tracing::warn;
 
 use super::client::{Asking, identify};
 use super::code::Code;
+use super::device;
 use super::fault::OauthFault;
 use super::form::Form;
 use super::refresh::{RefreshFault, refresh};
 use super::reply::{Answer, Sent};
 use super::scope::{Scope, narrowed};
 use super::tokens::{Asked, Pair, id_token, pair};
-use super::device;
 use crate::desk::{Desk, stream};
 use crate::federation;
 use crate::model::session::{Act, Cause, Command, Grounds, Holder};
@@ -100,7 +100,8 @@ pub async fn begin(desk: &Desk, ctx: &Ctx, id: &str, grounds: &Grounds) -> Resul
         }
         Err(CommandFault::Rejected(Rejection::SessionStarted(_))) => {
             let command = Command { session, act: Act::Revoke { cause: Cause::Reuse } };
-            let done = desk.commands.execute::<Session>(&order, &stream, Expected::Any, command).await.map_err(refuse)?;
+            let done =
+                desk.commands.execute::<Session>(&order, &stream, Expected::Any, command).await.map_err(refuse)?;
             desk.settle(ctx, done.position).await?;
             Ok(None)
         }
@@ -113,7 +114,7 @@ async fn by_refresh_token(desk: &Desk, ctx: &Ctx, asking: &Asking, form: &Form) 
         Ok(token) => token,
         Err(fault) => return Ok(Err(fault)),
     };
-    Ok(match refresh(desk, ctx, token, &asking.client.id).await? {
+    Ok(match refresh(desk, ctx, token, &asking.client.id, "").await? {
         Ok(done) => Ok(told(&done.pair, &Scope { words: vec![], names: done.grounds.scopes })),
         Err(RefreshFault::Ended) => Err(OauthFault::grant("the session has ended")),
         Err(RefreshFault::Reused) => Err(OauthFault::grant("the refresh token was used before: the session has ended")),

@@ -60,7 +60,8 @@ pub async fn inspect(desk: &Desk, token: &str) -> Result<Option<Inspected>, Stat
     let credential = principal.credential.clone().unwrap_or_default();
     let Some((issued, expires)) = desk.access.life_of(token) else {
         let world = desk.access.world();
-        let end = world.key(&credential).and_then(|key| key.expire_time).map_or(0, |end: Time| end.seconds_and_nanos().0);
+        let end =
+            world.key(&credential).and_then(|key| key.expire_time).map_or(0, |end: Time| end.seconds_and_nanos().0);
         let (owner, scopes) = (principal.name, principal.scopes);
         return Ok(Some(Inspected { owner, scopes, token_type: "api_key", expires: end, ..Inspected::default() }));
     };

@@ -49,9 +49,8 @@ pub fn device_code(problem: &str) -> Answer {
 
 /// The page on which people decide about a device.
 pub fn device_decision(code: &str, user: &str, mark: &str) -> Answer {
-    let hidden = |name: &str, value: &str| {
-        format!("<input type=\"hidden\" name=\"{name}\" value=\"{}\">", escaped(value))
-    };
+    let hidden =
+        |name: &str, value: &str| format!("<input type=\"hidden\" name=\"{name}\" value=\"{}\">", escaped(value));
     let body = format!(
         "<p>A device asks to be let in as you ({}). Go on only if it shows this code, and is in front of you:</p>\
          <p><code>{}</code></p><form method=\"post\" action=\"/oauth2/device\">{}{}\
@@ -111,7 +110,9 @@ mod tests {
         for path in ["/", "/docs", "/oauth2/authorize?client_id=a&redirect_uri=http%3A%2F%2Fb"] {
             assert!(own_path(path), "{path}");
         }
-        for path in ["", "docs", "//evil.example", "/\\evil.example", "https://evil.example", "/a\r\nb", "/\t/evil.example"] {
+        for path in
+            ["", "docs", "//evil.example", "/\\evil.example", "https://evil.example", "/a\r\nb", "/\t/evil.example"]
+        {
             assert!(!own_path(path), "{path:?}");
         }
     }

@@ -5,8 +5,8 @@ use tonic::Status;
 
 use super::refresh;
 use crate::desk::Desk;
-use crate::model::session::Grounds;
 use crate::model::SessionName;
+use crate::model::session::Grounds;
 
 /// What is given out for a session.
 #[derive(Debug)]

@@ -2,11 +2,11 @@
 
 pub mod administrators;
 pub mod binding;
+pub mod condition;
 pub mod device_login;
+pub mod group;
 pub mod identity;
 pub mod identity_provider;
-pub mod condition;
-pub mod group;
 pub mod key;
 pub mod login_name;
 pub mod name;
@@ -24,11 +24,11 @@ pub mod user;
 
 pub use administrators::Administrators;
 pub use binding::Binding;
+pub use condition::Condition;
 pub use device_login::DeviceLogin;
+pub use group::Group;
 pub use identity::Identity;
 pub use identity_provider::IdentityProvider;
-pub use condition::Condition;
-pub use group::Group;
 pub use key::Key;
 pub use login_name::{IdentityProviderName, OauthClientName, SessionName, TrustRuleName};
 pub use name::{

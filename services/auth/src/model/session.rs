@@ -63,8 +63,13 @@ pub enum Act {
     Start(Grounds),
     /// Exchanges the refresh token of a generation for the next. An older one has been used before: the session ends,
     /// because either whoever brings it or whoever used it first has stolen it.
-    Refresh { generation: u32, now: Time },
-    Revoke { cause: Cause },
+    Refresh {
+        generation: u32,
+        now: Time,
+    },
+    Revoke {
+        cause: Cause,
+    },
 }
 
 /// What happened to a session.

@@ -78,9 +78,11 @@ impl From<LoginFault> for Refusal {
             LoginFault::NotAdmitted(_) | LoginFault::Disabled => {
                 Self::new(Code::PermissionDenied, "LOGIN_NOT_ADMITTED", message)
             }
-            LoginFault::Unavailable(provider, _) => {
-                Self::new(Code::Unavailable, "IDENTITY_PROVIDER_UNAVAILABLE", format!("{provider} cannot be logged in by"))
-            }
+            LoginFault::Unavailable(provider, _) => Self::new(
+                Code::Unavailable,
+                "IDENTITY_PROVIDER_UNAVAILABLE",
+                format!("{provider} cannot be logged in by"),
+            ),
             _ => Self::new(Code::Unauthenticated, "LOGIN_REFUSED", "the login did not succeed"),
         }
     }

@@ -224,12 +224,7 @@ async fn show(
 }
 
 /// Ends the sessions that a provider says are over there. Gives how many.
-pub async fn logged_out(
-    desk: &Desk,
-    ctx: &Ctx,
-    provider: &IdentityProviderName,
-    token: &str,
-) -> Result<usize, Status> {
+pub async fn logged_out(desk: &Desk, ctx: &Ctx, provider: &IdentityProviderName, token: &str) -> Result<usize, Status> {
     let claims = logout_claims(desk, provider, token).await.map_err(|stop| told(provider, stop))?;
     let provider_session = claims.get("sid").and_then(Value::as_str).map(hashed);
     let user = match claims.get("sub").and_then(Value::as_str) {

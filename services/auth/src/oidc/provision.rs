@@ -7,9 +7,9 @@ use cairn_service::{Ctx, refuse};
 use tonic::Status;
 use tracing::{info, warn};
 
+use super::LoginFault;
 use super::claims::Person;
 use super::login::{Stop, acting};
-use super::LoginFault;
 use crate::desk::{Desk, stream};
 use crate::model::identity_provider::Settings;
 use crate::model::user::{self, Act};

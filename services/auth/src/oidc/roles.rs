@@ -11,13 +11,11 @@ use tracing::warn;
 use super::login::acting;
 use crate::bindings::stage_grant;
 use crate::desk::{Desk, stream};
-use crate::model::administrators::{self, Administrators};
 use crate::duties::{self, Holding};
+use crate::model::administrators::{self, Administrators};
 use crate::model::binding::{Act, Command, Object, Source, Terms};
 use crate::model::identity_provider::Settings;
-use crate::model::{
-    Binding, BindingName, HolderName, IdentityProviderName, Rejection, RoleName, Text, UserName,
-};
+use crate::model::{Binding, BindingName, HolderName, IdentityProviderName, Rejection, RoleName, Text, UserName};
 
 /// A role somewhere.
 type Held = (String, Name);

@@ -99,7 +99,9 @@ async fn an_organizations_administrator_rules_in_it_and_reaches_no_other() {
     assert_eq!(account.organization, "organizations/acme");
 
     let denied = (Code::PermissionDenied, "ACCESS_DENIED".to_owned());
-    for (by, parent) in [(&acme, "organizations/beta"), (&acme, ""), (&beta, "organizations/acme"), (&ada, "organizations/acme")] {
+    for (by, parent) in
+        [(&acme, "organizations/beta"), (&acme, ""), (&beta, "organizations/acme"), (&ada, "organizations/acme")]
+    {
         let refused = suite.project(by, "stray", parent).await.unwrap_err();
         assert_eq!(told(&refused), denied, "{by} in {parent:?}");
     }
@@ -169,11 +171,8 @@ async fn the_default_organization_is_listed_and_described_though_nobody_created_
     let get = || proto::GetOrganizationRequest { name: "organizations/default".into(), ..Default::default() };
     let found = suite.organizations().get_organization(suite.by_admin(get())).await.unwrap().into_inner();
     assert_eq!((found.create_time, found.etag.as_str()), (None, ""));
-    let renamed = proto::Organization {
-        name: "organizations/default".into(),
-        title: "Ours".into(),
-        ..Default::default()
-    };
+    let renamed =
+        proto::Organization { name: "organizations/default".into(), title: "Ours".into(), ..Default::default() };
     let update = proto::UpdateOrganizationRequest { organization: Some(renamed), ..Default::default() };
     suite.organizations().update_organization(suite.by_admin(update)).await.unwrap();
     let found = suite.organizations().get_organization(suite.by_admin(get())).await.unwrap().into_inner();
@@ -203,11 +202,8 @@ async fn who_leaves_a_group_loses_with_the_answer_what_it_gave() {
     let members = proto::ListGroupMembersRequest { parent: outer.clone(), ..Default::default() };
     let listed = suite.groups().list_group_members(suite.by_user(&acme, members)).await.unwrap().into_inner();
     assert_eq!(listed.members, [inner.as_str()]);
-    let of = proto::ListGroupsRequest {
-        parent: "organizations/acme".into(),
-        member: inner.clone(),
-        ..Default::default()
-    };
+    let of =
+        proto::ListGroupsRequest { parent: "organizations/acme".into(), member: inner.clone(), ..Default::default() };
     let listed = suite.groups().list_groups(suite.by_user(&acme, of)).await.unwrap().into_inner().groups;
     assert_eq!(listed.iter().map(|group| group.name.as_str()).collect::<Vec<_>>(), [outer.as_str()]);
     let delete = proto::DeleteGroupRequest { name: outer.clone(), ..Default::default() };
@@ -231,7 +227,10 @@ async fn groups_nest_once_and_hold_only_who_is_there_and_of_their_organization()
     assert_eq!(reason(&suite.join(&acme, &c, &elsewhere).await.unwrap_err()), "ORGANIZATION_MISMATCH");
     assert_eq!(reason(&suite.join(&acme, &c, "users/nobody").await.unwrap_err()), "PRINCIPAL_DISABLED");
     assert_eq!(reason(&suite.join(&beta, &c, &beta).await.unwrap_err()), "ACCESS_DENIED");
-    assert_eq!(reason(&suite.join(&acme, "organizations/acme/groups/none", &acme).await.unwrap_err()), "GROUP_NOT_FOUND");
+    assert_eq!(
+        reason(&suite.join(&acme, "organizations/acme/groups/none", &acme).await.unwrap_err()),
+        "GROUP_NOT_FOUND"
+    );
     assert_eq!(reason(&suite.group(&acme, "organizations/acme", "aa").await.unwrap_err()), "GROUP_EXISTS");
 }
 
@@ -266,7 +265,8 @@ async fn a_role_is_made_of_what_one_holds_means_what_it_says_and_goes_when_nobod
     let delete = || proto::DeleteRoleRequest { name: role.name.clone(), ..Default::default() };
     let used = suite.roles().delete_role(suite.by_user(&acme, delete())).await.unwrap_err();
     assert_eq!(told(&used), (Code::FailedPrecondition, "ROLE_IN_USE".into()));
-    let nothing = proto::Role { name: role.name.clone(), permissions: vec!["auth.roles.list".into()], ..Default::default() };
+    let nothing =
+        proto::Role { name: role.name.clone(), permissions: vec!["auth.roles.list".into()], ..Default::default() };
     let update = proto::UpdateRoleRequest { role: Some(nothing), ..Default::default() };
     suite.roles().update_role(suite.by_user(&acme, update)).await.unwrap();
     assert!(!suite.may_see(&ada, "projects/acme-1").await, "for everybody who holds it");
@@ -344,11 +344,8 @@ async fn of_two_roles_that_are_apart_given_at_once_one_is_held() {
         other_role: "roles/manager".into(),
         ..Default::default()
     };
-    let organization = proto::Organization {
-        name: "organizations/acme".into(),
-        separated_duties: vec![pair],
-        ..Default::default()
-    };
+    let organization =
+        proto::Organization { name: "organizations/acme".into(), separated_duties: vec![pair], ..Default::default() };
     let update = proto::UpdateOrganizationRequest { organization: Some(organization), ..Default::default() };
     suite.organizations().update_organization(suite.by_admin(update)).await.unwrap();
     let ada = suite.user(None).await;
@@ -440,7 +437,8 @@ async fn a_binding_keeps_its_conditions_and_refuses_those_that_cannot_be() {
         assert_eq!(refused.code(), Code::InvalidArgument, "{bad:?}");
     }
     // Tags are given by who may, and a binding that depends on them holds once they are there.
-    let tagged = proto::Condition { project_tags: [("tier".to_owned(), "test".to_owned())].into(), ..Default::default() };
+    let tagged =
+        proto::Condition { project_tags: [("tier".to_owned(), "test".to_owned())].into(), ..Default::default() };
     suite.access().grant_role(suite.by_user(&acme, with(tagged))).await.unwrap();
     assert!(!suite.may_see(&ada, "projects/acme-1").await);
     let manager = suite.user(Some(("roles/manager", "projects/acme-1"))).await;

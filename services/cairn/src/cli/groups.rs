@@ -129,7 +129,8 @@ pub async fn run(session: Session, Command { organization, act }: Command) -> an
             session.output.done(&format!("deleted {}", name(&id)), &gone)
         }
         Act::Members { id, limit } => {
-            let found = session.list(&format!("{SERVICE}/ListGroupMembers"), json!({"parent": name(&id)}), limit).await?;
+            let found =
+                session.list(&format!("{SERVICE}/ListGroupMembers"), json!({"parent": name(&id)}), limit).await?;
             if session.output.is_json {
                 return session.output.json(&Value::Array(found));
             }

@@ -137,9 +137,7 @@ pub async fn run(session: Session, command: Command) -> anyhow::Result<()> {
             let redirect = made["redirect_uri"].as_str().unwrap_or_default();
             session.output.done(&format!("added {}; its redirect address is {redirect}", name(&id)), &made)
         }
-        Command::Get { id } => {
-            session.output.one(&call("GetIdentityProvider", json!({"name": name(&id)})).await?)
-        }
+        Command::Get { id } => session.output.one(&call("GetIdentityProvider", json!({"name": name(&id)})).await?),
         Command::Update { id, issuer, client_id, settings } => {
             let mut provider = settings.message(issuer.as_deref(), client_id.as_deref())?;
             let fields: Vec<String> = provider.as_object().into_iter().flatten().map(|(key, _)| key.clone()).collect();
@@ -155,9 +153,7 @@ pub async fn run(session: Session, command: Command) -> anyhow::Result<()> {
             let gone = call("DeleteIdentityProvider", json!({"name": name(&id)})).await?;
             session.output.done(&format!("deleted {}", name(&id)), &gone)
         }
-        Command::Check { id } => {
-            session.output.one(&call("CheckIdentityProvider", json!({"name": name(&id)})).await?)
-        }
+        Command::Check { id } => session.output.one(&call("CheckIdentityProvider", json!({"name": name(&id)})).await?),
     }
 }
 
@@ -182,7 +178,8 @@ fn secret(file: &str) -> anyhow::Result<String> {
 /// `GROUP=ROLE@RESOURCE`. A group may have `=` in its name, as those of a directory do.
 fn group_role(text: &str) -> anyhow::Result<Value> {
     let parts = text.rsplit_once('@').and_then(|(rest, resource)| Some((rest.rsplit_once('=')?, resource)));
-    let Some(((group, role), resource)) = parts.filter(|((group, role), _)| !group.is_empty() && !role.is_empty()) else {
+    let Some(((group, role), resource)) = parts.filter(|((group, role), _)| !group.is_empty() && !role.is_empty())
+    else {
         return Err(Fault::Invalid(format!("{text:?} is not GROUP=ROLE@RESOURCE")).into());
     };
     let role = if role.contains('/') { role.to_owned() } else { format!("roles/{role}") };

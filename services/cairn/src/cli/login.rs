@@ -78,9 +78,14 @@ async fn server(url: &str) -> anyhow::Result<Server> {
     let at = format!("{url}/.well-known/openid-configuration");
     let unreachable = |source: reqwest::Error| Fault::Unreachable { url: at.clone(), source: source.without_url() };
     let client = reqwest::Client::builder().timeout(Duration::from_secs(30)).build()?;
-    let document: Value = client.get(&at).send().await.map_err(unreachable)?.json().await.map_err(|problem| {
-        Fault::Unexpected { url: at.clone(), problem: problem.without_url().to_string() }
-    })?;
+    let document: Value = client
+        .get(&at)
+        .send()
+        .await
+        .map_err(unreachable)?
+        .json()
+        .await
+        .map_err(|problem| Fault::Unexpected { url: at.clone(), problem: problem.without_url().to_string() })?;
     let text = |field: &str| {
         let problem = format!("it has no {field}");
         document[field].as_str().map(str::to_owned).ok_or(Fault::Unexpected { url: at.clone(), problem })

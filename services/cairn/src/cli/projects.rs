@@ -9,7 +9,13 @@ use super::session::{Items, Session, given, pairs};
 
 const SERVICE: &str = "auth.v1.ProjectService";
 
-const COLUMNS: &[Column] = &[("NAME", "name"), ("ORGANIZATION", "organization"), ("TITLE", "title"), ("STATE", "state"), ("CREATED", "create_time")];
+const COLUMNS: &[Column] = &[
+    ("NAME", "name"),
+    ("ORGANIZATION", "organization"),
+    ("TITLE", "title"),
+    ("STATE", "state"),
+    ("CREATED", "create_time"),
+];
 
 #[derive(Debug, Subcommand)]
 pub enum Command {

@@ -58,10 +58,8 @@ impl Running {
         let (health, health_routes) = watch(loaded, &core);
         let routes = core.mounted.iter().map(|role| role.routes.clone()).chain([health_routes]);
         let services = InProcess::new(guard, routes);
-        let origin = Origin {
-            url: core.public.url().to_owned(),
-            cookie: core.public.cookie_name(cairn_auth::SESSION_COOKIE),
-        };
+        let origin =
+            Origin { url: core.public.url().to_owned(), cookie: core.public.cookie_name(cairn_auth::SESSION_COOKIE) };
         let gateway = Gateway::new(loaded.get(), contract, Arc::clone(&core.deps.access), services.clone(), origin)
             .map_err(|problems| anyhow!("the gateway cannot start: {}", problems.join("; ")))?;
 

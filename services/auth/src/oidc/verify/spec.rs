@@ -4,7 +4,8 @@ use aws_lc_rs::encoding::AsDer;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256, RSA_PSS_SHA256, RsaKeyPair,
+    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256, RSA_PSS_SHA256,
+    RsaKeyPair,
 };
 use serde_json::json;
 
@@ -139,14 +140,22 @@ fn no_forged_token_of_a_provider_holds_and_each_is_told_apart_in_the_log_s0_91()
         ("no algorithm", format!("{}.{body}.", encode(&json!({"alg": "none"}))), TokenFault::Algorithm),
         ("no algorithm, half shouted", format!("{}.{body}.", encode(&json!({"alg": "nOnE"}))), TokenFault::Algorithm),
         ("the public key as a secret", hs256, TokenFault::Algorithm),
-        ("another algorithm of the same key", provider.signed("pss", &with(&header, "alg", json!("PS256")), &claims), TokenFault::Algorithm),
+        (
+            "another algorithm of the same key",
+            provider.signed("pss", &with(&header, "alg", json!("PS256")), &claims),
+            TokenFault::Algorithm,
+        ),
         ("the algorithm of another key", head_with("alg", json!("ES256")), TokenFault::Algorithm),
         ("no algorithm named", head_with("alg", Value::Null), TokenFault::Algorithm),
         ("a key nobody has", head_with("kid", json!("other")), TokenFault::UnknownKey),
         ("a path for a key", head_with("kid", json!("../../dev/null")), TokenFault::UnknownKey),
         ("a key for encryption", head_with("kid", json!("enc")), TokenFault::UnknownKey),
         ("a weak key", head_with("kid", json!("weak")), TokenFault::UnknownKey),
-        ("a secret in the public set", provider.signed("rsa", &json!({"alg": "RS256", "kid": "oct"}), &claims), TokenFault::UnknownKey),
+        (
+            "a secret in the public set",
+            provider.signed("rsa", &json!({"alg": "RS256", "kid": "oct"}), &claims),
+            TokenFault::UnknownKey,
+        ),
         ("a key's name that is none", head_with("kid", json!(["rsa"])), TokenFault::Header),
         ("a key of its own", head_with("jwk", json!({"kty": "RSA"})), TokenFault::Forbidden),
         ("a key elsewhere", head_with("jku", json!("https://evil.example/jwks")), TokenFault::Forbidden),
@@ -155,7 +164,11 @@ fn no_forged_token_of_a_provider_holds_and_each_is_told_apart_in_the_log_s0_91()
         ("critical extensions", head_with("crit", json!(["b64"])), TokenFault::Forbidden),
         ("not encoded", head_with("b64", json!(false)), TokenFault::Forbidden),
         ("compressed", head_with("zip", json!("DEF")), TokenFault::Forbidden),
-        ("claims changed", format!("{head}.{}.{signature}", encode(&with(&claims, "sub", json!("eve")))), TokenFault::Signature),
+        (
+            "claims changed",
+            format!("{head}.{}.{signature}", encode(&with(&claims, "sub", json!("eve")))),
+            TokenFault::Signature,
+        ),
         ("no signature", format!("{head}.{body}."), TokenFault::Signature),
         ("signed with another of its keys", provider.signed("ec", &header, &claims), TokenFault::Signature),
         ("another provider's", Provider::new().signed("rsa", &header, &claims), TokenFault::Signature),
