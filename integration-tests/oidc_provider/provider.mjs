@@ -30,5 +30,5 @@ const provider = new Provider(`http://127.0.0.1:${port}`, {
   ttl: { Session: 3600, Interaction: 3600, Grant: 3600, AuthorizationCode: 60, AccessToken: 600, IdToken: 600 },
 });
 
-provider.on('server_error', (_, error) => console.error(error));
+for (const event of ['server_error', 'backchannel.error']) provider.on(event, (...told) => console.error(event, told[1]));
 provider.listen(port, '127.0.0.1', () => console.log('ready'));

@@ -237,8 +237,8 @@ def test_a_code_is_good_for_one_client_one_address_one_verifier_and_once(house):
         url, verifier = asked(house, session)
         return query(Browser("ada").go(url, until=BACK).target)["code"], verifier
 
-    def exchange(code: str, verifier: str, **other):
-        form = {"grant_type": "authorization_code", "code": code, "redirect_uri": BACK, "code_verifier": verifier,
+    def exchange(given: str, verifier: str, **other):
+        form = {"grant_type": "authorization_code", "code": given, "redirect_uri": BACK, "code_verifier": verifier,
                 "client_id": "spa", **other}
         return requests.post(endpoint, data={key: value for key, value in form.items() if value}, timeout=30)
 
