@@ -46,7 +46,7 @@ test-rust: ## All Rust tests (with cargo-nextest where it is installed).
 	  echo "cargo-nextest is not installed: running cargo test"; cargo test --workspace --all-targets; \
 	fi
 
-test-python: $(VENV)/.ready torch redis node oidc-provider ## The Python SDK; genuine clients against the real program, answer by answer beside a genuine MLflow server.
+test-python: $(VENV)/.ready torch redis node oidc-provider lemonldap ## The Python SDK; genuine clients against the real program, answer by answer beside a genuine MLflow server.
 	@echo "starting, each on free ports and in a temporary folder: Cairn, a genuine MLflow server, stand-ins for S3;"
 	@echo "as root also small loop-back file systems, a control group, network and mount namespaces of the tests' own"
 	cargo build $(PROGRAMS)
@@ -88,6 +88,21 @@ node: integration-tests/node/package.json
 	  || echo "npm could not install grpc-web: the test with it is skipped"; \
 	else \
 	  echo "no npm: the test with Google's grpc-web client is skipped"; \
+	fi
+
+# The other provider that people log in by in the tests. It is not started as a service.
+LEMONLDAP := liblemonldap-ng-portal-perl libplack-perl libgd-securityimage-perl libimage-magick-perl libio-string-perl \
+  libstring-random-perl
+.PHONY: lemonldap
+lemonldap:
+	@if ! perl -MLemonldap::NG::Portal::Issuer::OpenIDConnect -e 1 2>/dev/null; then \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    echo "installing Debian's LemonLDAP::NG portal (50 MB)"; \
+	    { timeout 120 apt-get update -qq && DEBIAN_FRONTEND=noninteractive timeout 900 apt-get install -y -qq \
+	      --no-install-recommends $(LEMONLDAP) >/dev/null; } || echo "that failed: the test with it is skipped"; \
+	  else \
+	    echo "no LemonLDAP::NG, and no right to install it: the test with it is skipped"; \
+	  fi; \
 	fi
 
 # The provider that people log in by in the tests. Without it, those are skipped.

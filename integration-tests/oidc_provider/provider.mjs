@@ -26,9 +26,11 @@ const provider = new Provider(`http://127.0.0.1:${port}`, {
     devInteractions: { enabled: true },
     backchannelLogout: { enabled: true },
   },
+  // It keeps from calling this very machine, where everything in a test is.
+  fetch: (url, { dispatcher, ...options }) => fetch(url, options),
   pkce: { required: () => true },
   ttl: { Session: 3600, Interaction: 3600, Grant: 3600, AuthorizationCode: 60, AccessToken: 600, IdToken: 600 },
 });
 
-provider.on('server_error', (_, error) => console.error(error));
+for (const event of ['server_error', 'backchannel.error']) provider.on(event, (...told) => console.error(event, told.find((one) => one instanceof Error)));
 provider.listen(port, '127.0.0.1', () => console.log('ready'));

@@ -11,6 +11,7 @@ import pytest
 import requests
 
 from api import Api, eventually
+from lemonldap import LemonLdap, Visitor
 from oidc_provider import Browser, Provider, query
 from suite import Suite
 
@@ -150,7 +151,6 @@ def test_a_login_that_is_not_the_browsers_own_comes_to_nothing_and_looks_alike_s
 
 def test_a_browser_holds_its_session_by_a_cookie_that_changes_nothing_from_elsewhere(house):
     browser, answer = house.login("bob")
-    callback = next(url for url in browser.seen if "/oauth2/callback/" in url)
     user = answer.json()["principal"]
     session = next(cookie for cookie in browser.cookies if cookie.name == "cairn")
     assert session.has_nonstandard_attr("HttpOnly") and session.get_nonstandard_attr("SameSite") == "Lax"
@@ -167,10 +167,11 @@ def test_a_browser_holds_its_session_by_a_cookie_that_changes_nothing_from_elsew
         assert (answer.status_code, answer.json()["error"]["reason"]) == (403, "CROSS_SITE_REFUSED"), headers
     assert patch({**OWN_PAGE, **origin}).json()["display_name"] == "Bobby"
     # Whoever plants a cookie beside gains nothing, and neither does who guesses one.
-    forged = requests.get(f"{api}/auth/whoami", cookies={"cairn": session.value[:-1] + "A"}, timeout=30)
-    assert forged.status_code == 401
-    twice = requests.get(f"{api}/auth/whoami", headers={"cookie": f"cairn={session.value}; cairn=x"}, timeout=30)
-    assert twice.status_code == 401
+    seen = lambda cookie: requests.get(f"{api}/{user}", headers={"cookie": cookie}, timeout=30).status_code  # noqa: E731
+    assert seen(f"cairn={session.value}") == 200
+    other = "A" if session.value[-2] != "A" else "B"
+    for cookie in (f"cairn={session.value[:-2]}{other}{session.value[-1]}", f"cairn={session.value}; cairn=x", "cairn=x", "cairn=ses-a.b"):
+        assert seen(cookie) == 401, cookie
     # Each login makes a session of its own: nobody is logged in to one that they were handed.
     again, _ = house.login("bob")
     assert next(cookie.value for cookie in again.cookies if cookie.name == "cairn") != session.value
@@ -178,20 +179,19 @@ def test_a_browser_holds_its_session_by_a_cookie_that_changes_nothing_from_elsew
     assert browser.post(f"{house.suite.url}/oauth2/logout", timeout=30).status_code == 403
     out = browser.post(f"{house.suite.url}/oauth2/logout", headers={**OWN_PAGE, **origin}, timeout=30)
     assert out.json()["end_session_endpoint"].startswith(house.provider.issuer)
-    kept = requests.get(f"{api}/auth/whoami", cookies={"cairn": session.value}, timeout=30)
-    assert kept.status_code == 401
-    assert again.get(f"{api}/auth/whoami", timeout=30).status_code == 200, "another session is another's"
-    assert callback
+    assert seen(f"cairn={session.value}") == 401
+    assert again.get(f"{api}/{user}", timeout=30).status_code == 200, "another session is another's"
 
 
 def test_who_logs_out_at_the_provider_is_out_here_too(house):
     browser, answer = house.login("bob")
     assert answer.status_code == 200
-    whoami = f"{house.suite.url}/api/v1/auth/whoami"
+    own = f"{house.suite.url}/api/v1/{answer.json()['principal']}"
+    assert browser.get(own, timeout=30).status_code == 200
     page = browser.get(f"{house.provider.issuer}/session/end", timeout=30)
     xsrf = re.search(r'name="xsrf" value="(\w+)"', page.text)[1]
     browser.post(f"{house.provider.issuer}/session/end/confirm", data={"xsrf": xsrf, "logout": "yes"}, timeout=30)
-    eventually(lambda: browser.get(whoami, timeout=30).status_code == 401)
+    eventually(lambda: browser.get(own, timeout=30).status_code == 401)
     forged = requests.post(f"{house.suite.url}/oauth2/backchannel_logout/corp", data={"logout_token": "a.b.c"}, timeout=30)
     assert (forged.status_code, forged.json()["error"]) == (400, "invalid_request")
 
@@ -266,6 +266,25 @@ def test_nobody_gives_by_a_group_what_they_could_not_give_by_hand(house):
     assert giver.patch("identityProviders/corp", json=wide).status_code == 403
 
 
+def test_people_of_debians_lemonldap_log_in_by_code_and_pkce_s4_133(cairn, tmp_path):
+    with Suite(cairn, tmp_path / "data", {"CAIRN__LOGIN__ALLOWED_PRIVATE": "127.0.0.1"}) as suite, \
+            LemonLdap(tmp_path, f"{suite.url}/oauth2/callback/lemon") as portal:
+        issuer = requests.get(f"{portal.issuer}.well-known/openid-configuration", timeout=30).json()["issuer"]
+        admin = Api(suite)
+        admin.make("identityProviders", {"identity_provider_id": "lemon", "identity_provider": {
+            "issuer": issuer, **portal.client, "groups_claim": "groups", "creates_users": True,
+            "scopes": ["profile", "email", "groups"],
+            "group_roles": [{"group": "timelords", "role": "roles/manager", "resource": "projects/default"}]}})
+        whoami = f"{suite.url}/oauth2/login?return_to=/api/v1/auth/whoami"
+        doctor = Visitor("dwho").go(whoami).json()
+        assert {(grant["role"], grant["resource"]) for grant in doctor["grants"]} == {("roles/manager", "projects/default")}
+        known = admin.get(doctor["principal"]).json()
+        assert (known["display_name"], known["email"]) == ("Doctor Who", "dwho@badwolf.org")
+        rose = Visitor("rtyler").go(whoami).json()
+        assert rose["principal"] != doctor["principal"] and not rose.get("grants"), "in another group"
+        assert Visitor("dwho").go(whoami).json()["principal"] == doctor["principal"]
+
+
 class Cli:
     """A command line without a key, with a configuration folder of its own."""
 
@@ -315,7 +334,7 @@ def test_the_command_line_logs_in_by_the_browser_renews_its_session_and_logs_out
     assert after["refresh_token"] != before["refresh_token"] and "_2_" in after["refresh_token"]
     assert "cairn-cli" in cli.run("sessions", "list").stdout
     assert cli.run("logout").returncode == 0
-    assert cli.held() == {} and cli.run("whoami").returncode == 5
+    assert cli.held() == {} and cli.run("projects", "list").returncode == 5
     old = Api(house.suite, after["access_token"]).get("auth/whoami")
     assert old.json()["error"]["reason"] == "CREDENTIAL_REVOKED"
 

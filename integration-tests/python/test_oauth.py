@@ -122,7 +122,7 @@ def test_a_genuine_client_logs_a_device_in_s4_138(house):
     form = dict(re.findall(r'name="(\w+)" value="([^"]+)"', page.text)) | {"decision": "allow"}
     assert browser.post(begun["verification_uri"], data=form, headers={"origin": house.suite.url}, timeout=30).ok
     time.sleep(begun["interval"])
-    token = session.fetch_token(endpoint, **poll)
+    token = session.fetch_token(endpoint, **{key: value for key, value in poll.items() if key != "client_id"})
     assert whoami(house, token["access_token"]).status_code == 200 and token["id_token"]
     time.sleep(begun["interval"])
     assert requests.post(endpoint, data=poll, timeout=30).json()["error"] == "invalid_grant", "used before"
@@ -237,8 +237,8 @@ def test_a_code_is_good_for_one_client_one_address_one_verifier_and_once(house):
         url, verifier = asked(house, session)
         return query(Browser("ada").go(url, until=BACK).target)["code"], verifier
 
-    def exchange(code: str, verifier: str, **other):
-        form = {"grant_type": "authorization_code", "code": code, "redirect_uri": BACK, "code_verifier": verifier,
+    def exchange(given: str, verifier: str, **other):
+        form = {"grant_type": "authorization_code", "code": given, "redirect_uri": BACK, "code_verifier": verifier,
                 "client_id": "spa", **other}
         return requests.post(endpoint, data={key: value for key, value in form.items() if value}, timeout=30)
 

@@ -5,15 +5,16 @@ use std::time::Duration;
 
 use cairn_access::RotationFault;
 use cairn_contract::cairn::options::v1::Process;
-use cairn_eventstore::Order;
+use cairn_eventstore::{CommandFault, Order, Work};
 use cairn_kernel::{Expected, Metadata, Position, Time};
-use cairn_service::{Refusal, Writer};
+use cairn_service::Writer;
+use parking_lot::Mutex;
 use tokio::time::sleep;
 use tracing::{info, warn};
 
 use crate::desk::{Desk, stream};
 use crate::model::signing_keys::{Command, Event};
-use crate::model::{REASON_CHARS_MAX, SigningKeys, Text};
+use crate::model::{REASON_CHARS_MAX, Rejection, SigningKeys, Text};
 
 /// How often it is looked at whether the keys are due.
 const LOOK: Duration = Duration::from_secs(60);
@@ -55,7 +56,7 @@ async fn rotate_if_due(desk: &Desk) -> Result<(), String> {
         return Ok(());
     }
     // Also when nothing was due: the file may have been written and the log not.
-    tell(desk, &order, Text::default()).await.map(|_| ()).map_err(|fault| fault.message)
+    tell(desk, &order).await.map_err(|fault| fault.to_string())
 }
 
 fn is_due(since: Option<Time>, now: Time, days: u64) -> bool {
@@ -64,13 +65,58 @@ fn is_due(since: Option<Time>, now: Time, days: u64) -> bool {
 }
 
 /// Says in the log which keys are in which place, unless it says so already.
-pub async fn tell(desk: &Desk, order: &Order, reason: Text<REASON_CHARS_MAX>) -> Result<Position, Refusal> {
+async fn tell(desk: &Desk, order: &Order) -> Result<(), CommandFault<Rejection>> {
+    let stream = stream::<SigningKeys>(&SigningKeys::STREAM_ID);
+    let command = said(desk, Text::default());
+    desk.commands.execute::<SigningKeys>(order, &stream, Expected::Any, command).await.map(drop)
+}
+
+/// Why the keys did not take each other's places, or the log does not say so.
+#[derive(Debug, thiserror::Error)]
+pub enum RotateFault {
+    #[error(transparent)]
+    Rotation(#[from] RotationFault),
+    #[error(transparent)]
+    Command(#[from] CommandFault<Rejection>),
+}
+
+/// Lets the keys take each other's places because somebody asks for it. A repeat of the request moves them once.
+pub async fn rotate(
+    desk: &Desk,
+    order: &Order,
+    is_compromised: bool,
+    reason: Text<REASON_CHARS_MAX>,
+) -> Result<Position, RotateFault> {
+    let moved = Mutex::new(None);
+    let attempt = |mut work: Work| {
+        let reason = reason.clone();
+        if !work.is_repeat() {
+            let mut moved = moved.lock();
+            if moved.is_none() {
+                *moved = Some(desk.access.rotate_signing_keys(is_compromised));
+            }
+        }
+        let is_moved = !matches!(*moved.lock(), Some(Err(_)));
+        async move {
+            if is_moved {
+                let stream = stream::<SigningKeys>(&SigningKeys::STREAM_ID);
+                work.decide::<SigningKeys>(&stream, Expected::Any, said(desk, reason)).await?;
+            }
+            Ok(((), work))
+        }
+    };
+    let ((), at) = desk.commands.transact(order, attempt).await?;
+    match moved.into_inner() {
+        Some(Err(fault)) => Err(fault.into()),
+        _ => Ok(at),
+    }
+}
+
+/// Which keys are in which place.
+fn said(desk: &Desk, reason: Text<REASON_CHARS_MAX>) -> Command {
     let keys = desk.access.signing_keys();
     let previous = keys.previous.unwrap_or_default();
-    let command = Command(Event { current: keys.current, next: keys.next, previous, reason });
-    let stream = stream::<SigningKeys>(&SigningKeys::STREAM_ID);
-    let done = desk.commands.execute::<SigningKeys>(order, &stream, Expected::Any, command).await?;
-    Ok(done.position)
+    Command(Event { current: keys.current, next: keys.next, previous, reason })
 }
 
 #[cfg(test)]

@@ -3,7 +3,8 @@ use std::sync::Arc;
 use cairn_access::ApiKey;
 use cairn_contract::cairn::auth::v1 as proto;
 use cairn_contract::cairn::auth::v1::session_service_server::SessionService;
-use cairn_kernel::{Code, Name};
+use cairn_eventstore::CommandFault;
+use cairn_kernel::{Code, Expected, Name, Position};
 use cairn_service::{Ctx, Refusal, Reply, field, refuse};
 use tonic::{Request, Response, Status};
 
@@ -43,6 +44,32 @@ fn seconds(moment: i64) -> i32 {
     i32::try_from(moment).unwrap_or(i32::MAX)
 }
 
+impl Sessions {
+    /// The session of a login: begun now, or by the same request before if nobody has refreshed or ended it since.
+    async fn begun(&self, ctx: &Ctx, id: &str, grounds: Grounds) -> Result<(SessionName, Grounds, Position), Status> {
+        let desk = &self.0;
+        let session = SessionName::of(&grounds.owner, id);
+        let (order, stream) = (sessions::of_owner(ctx, &grounds.owner), stream::<Session>(&session));
+        let command = Command { session: session.clone(), act: Act::Start(grounds.clone()) };
+        match desk.commands.execute::<Session>(&order, &stream, Expected::Any, command).await {
+            Ok(done) => Ok((session, grounds, done.position)),
+            Err(CommandFault::Rejected(Rejection::SessionStarted(_))) => {
+                let loaded = desk.commands.load::<Session>(&stream).await.map_err(refuse)?;
+                let state = &loaded.state;
+                match state.grounds() {
+                    Some(before)
+                        if state.is_live(desk.now()) && state.generation() == 1 && before.scopes == grounds.scopes =>
+                    {
+                        Ok((session, before.clone(), Position::START))
+                    }
+                    _ => Err(rejected(Rejection::SessionEnded(session))),
+                }
+            }
+            Err(fault) => Err(refuse(fault)),
+        }
+    }
+}
+
 #[tonic::async_trait]
 impl SessionService for Sessions {
     async fn login(&self, request: Request<proto::LoginRequest>) -> Reply<proto::LoginResponse> {
@@ -75,15 +102,19 @@ impl SessionService for Sessions {
             scopes: if wanted.is_empty() { held } else { wanted },
             owner,
         };
-        let order = sessions::of_owner(&ctx, &grounds.owner);
-        let (session, at) = sessions::start(desk, &order, &sessions::fresh_id(), grounds.clone()).await?;
+        // A repeat of the request finds the session that it made the first time.
+        let id = match request.request_id.as_str() {
+            "" => sessions::fresh_id(),
+            request_id => sessions::id_of(desk, "sessions of logins", &format!("{key} {request_id}")),
+        };
+        let (session, grounds, at) = self.begun(&ctx, &id, grounds).await?;
         desk.settle(&ctx, at).await?;
         Ok(ctx.reply(told(issuer::pair(desk, &session, &grounds, 1)), at))
     }
 
     async fn refresh(&self, request: Request<proto::RefreshRequest>) -> Reply<proto::LoginResponse> {
         let (ctx, request) = Ctx::accept(request)?;
-        let refreshed = issuer::refresh(&self.0, &ctx, &request.refresh_token, "").await?;
+        let refreshed = issuer::refresh(&self.0, &ctx, &request.refresh_token, "", &request.request_id).await?;
         let refreshed = refreshed.map_err(refused)?;
         Ok(Response::new(told(refreshed.pair)))
     }

@@ -9,13 +9,13 @@ use cairn_service::{Ctx, Refusal, Reply, refuse};
 use tonic::{Request, Response};
 
 use crate::desk::{Desk, text};
-use crate::signing;
+use crate::signing::{self, RotateFault};
 use crate::stored::timestamp;
 
 pub struct SigningKeyDesk(pub Arc<Desk>);
 
 impl SigningKeyDesk {
-    fn show(&self) -> proto::ListSigningKeysResponse {
+    fn show(&self) -> proto::FetchSigningKeysResponse {
         let keys = self.0.access.signing_keys();
         let since_time = keys.since.map(timestamp);
         let slots =
@@ -24,16 +24,16 @@ impl SigningKeyDesk {
             let name = format!("signingKeys/{}", kid?);
             Some(proto::SigningKey { name, slot: slot.into(), since_time })
         });
-        proto::ListSigningKeysResponse { signing_keys: shown.collect() }
+        proto::FetchSigningKeysResponse { signing_keys: shown.collect() }
     }
 }
 
 #[tonic::async_trait]
 impl SigningKeyService for SigningKeyDesk {
-    async fn list_signing_keys(
+    async fn fetch_signing_keys(
         &self,
-        request: Request<proto::ListSigningKeysRequest>,
-    ) -> Reply<proto::ListSigningKeysResponse> {
+        request: Request<proto::FetchSigningKeysRequest>,
+    ) -> Reply<proto::FetchSigningKeysResponse> {
         Ctx::accept(request)?;
         Ok(Response::new(self.show()))
     }
@@ -41,18 +41,19 @@ impl SigningKeyService for SigningKeyDesk {
     async fn rotate_signing_keys(
         &self,
         request: Request<proto::RotateSigningKeysRequest>,
-    ) -> Reply<proto::ListSigningKeysResponse> {
+    ) -> Reply<proto::FetchSigningKeysResponse> {
         let (ctx, request) = Ctx::accept(request)?;
         let reason = text("reason", &request.reason)?;
-        self.0.access.rotate_signing_keys(request.compromised).map_err(|fault| {
+        let order = ctx.order(&request.request_id);
+        let at = signing::rotate(&self.0, &order, request.compromised, reason).await.map_err(|fault| {
             refuse(match fault {
-                RotationFault::Fresh(_) => {
+                RotateFault::Rotation(RotationFault::Fresh(_)) => {
                     Refusal::new(Code::FailedPrecondition, "SIGNING_KEYS_FRESH", fault.to_string())
                 }
-                RotationFault::Keyring(fault) => Refusal::internal(fault),
+                RotateFault::Rotation(fault) => Refusal::internal(fault),
+                RotateFault::Command(fault) => fault.into(),
             })
         })?;
-        let at = signing::tell(&self.0, &ctx.order(""), reason).await.map_err(refuse)?;
         self.0.settle(&ctx, at).await?;
         Ok(ctx.reply(self.show(), at))
     }

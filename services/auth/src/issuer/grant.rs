@@ -114,7 +114,7 @@ async fn by_refresh_token(desk: &Desk, ctx: &Ctx, asking: &Asking, form: &Form) 
         Ok(token) => token,
         Err(fault) => return Ok(Err(fault)),
     };
-    Ok(match refresh(desk, ctx, token, &asking.client.id).await? {
+    Ok(match refresh(desk, ctx, token, &asking.client.id, "").await? {
         Ok(done) => Ok(told(&done.pair, &Scope { words: vec![], names: done.grounds.scopes })),
         Err(RefreshFault::Ended) => Err(OauthFault::grant("the session has ended")),
         Err(RefreshFault::Reused) => Err(OauthFault::grant("the refresh token was used before: the session has ended")),

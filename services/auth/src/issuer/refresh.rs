@@ -1,6 +1,7 @@
 //! Refresh tokens: each names its session and how many came before it, with a mark that only we can make. Nothing of
 //! them is kept, and a stranger who guesses at one ends nobody's session.
 
+use cairn_eventstore::{CommandFault, Order};
 use cairn_kernel::Expected;
 use cairn_service::{Ctx, refuse};
 use tonic::Status;
@@ -10,7 +11,6 @@ use super::tokens::{Pair, pair};
 use crate::desk::{Desk, stream};
 use crate::model::session::{Act, Command, Grounds};
 use crate::model::{PrincipalName, Rejection, Session, SessionName};
-use cairn_eventstore::CommandFault;
 
 const PREFIX: &str = "cairn_rt_";
 const MARK: &str = "refresh tokens";
@@ -47,12 +47,14 @@ pub fn session_of(desk: &Desk, text: &str) -> Option<(SessionName, u32)> {
     Some((SessionName::of(&PrincipalName::stored(owner), session), generation.parse().ok()?))
 }
 
-/// Exchanges a refresh token that was given to `client`.
+/// Exchanges a refresh token that was given to `client`. `request_id` is the request's own field; empty: a retry is a
+/// second use.
 pub async fn refresh(
     desk: &Desk,
     ctx: &Ctx,
     text: &str,
     client: &str,
+    request_id: &str,
 ) -> Result<Result<Refreshed, RefreshFault>, Status> {
     let Some((session, generation)) = session_of(desk, text) else { return Ok(Err(RefreshFault::Ended)) };
     let stream = stream::<Session>(&session);
@@ -65,7 +67,9 @@ pub async fn refresh(
     }
     let act = Act::Refresh { generation, now: desk.now() };
     let command = Command { session: session.clone(), act };
-    let order = crate::sessions::of_owner(ctx, &grounds.owner);
+    // A repeat of the very same request is no second use: it is answered as the first was.
+    let request = ctx.order(request_id).request;
+    let order = Order { request, ..crate::sessions::of_owner(ctx, &grounds.owner) };
     let done = match desk.commands.execute::<Session>(&order, &stream, Expected::Any, command).await {
         Ok(done) => done,
         Err(CommandFault::Rejected(Rejection::SessionEnded(_) | Rejection::SessionNotFound(_))) => {

@@ -119,8 +119,8 @@ fn apply_rule(tx: &Transaction<'_>, recorded: &Recorded, event: trust_rule::Even
         trust_rule::Change::Created(terms) => {
             let scopes: Vec<String> = terms.scopes.iter().map(ToString::to_string).collect();
             let sql = "INSERT OR REPLACE INTO trust_rules \
-                       (name, service_account, title, issuer, audience, claims, scopes, create_time) \
-                       VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+                       (name, service_account, title, issuer, audience, claims, scopes, create_time, revision) \
+                       VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
             tx.prepare_cached(sql)?.execute(params![
                 name,
                 terms.service_account.as_str(),
@@ -130,10 +130,12 @@ fn apply_rule(tx: &Transaction<'_>, recorded: &Recorded, event: trust_rule::Even
                 serde_json::to_string(&terms.claims).unwrap_or_default(),
                 scopes.join("\n"),
                 recorded.time.micros(),
+                revision(recorded),
             ])?;
         }
         trust_rule::Change::Deleted => {
-            tx.prepare_cached("UPDATE trust_rules SET is_deleted = 1 WHERE name = ?1")?.execute([name])?;
+            let sql = "UPDATE trust_rules SET is_deleted = 1, revision = ?2 WHERE name = ?1";
+            tx.prepare_cached(sql)?.execute(params![name, revision(recorded)])?;
         }
     }
     Ok(())

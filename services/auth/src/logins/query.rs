@@ -29,7 +29,7 @@ pub struct Rule {
     pub scopes: Vec<Name>,
 }
 
-const RULE: &str = "name, service_account, title, issuer, audience, claims, scopes, create_time";
+const RULE: &str = "name, service_account, title, issuer, audience, claims, scopes, create_time, revision";
 const PROVIDER: &str = "name, settings, create_time, update_time, revision";
 const CLIENT: &str = "name, title, redirect_uris, service_account, create_time, revision";
 const SESSION: &str = "name, client, identity_provider, scopes, auth_time, expire_time, refresh_time, revoke_time";
@@ -239,6 +239,7 @@ fn rule(row: &Row<'_>) -> Result<proto::TrustRule, Error> {
         claims: serde_json::from_str(row.get_ref(5)?.as_str()?).unwrap_or_default(),
         scopes: lines(row.get_ref(6)?.as_str()?),
         create_time: moment(row.get(7)?),
+        etag: row.get::<_, i64>(8)?.to_string(),
     })
 }
 

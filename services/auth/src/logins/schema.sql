@@ -34,6 +34,7 @@ CREATE TABLE trust_rules (
     claims          TEXT NOT NULL,
     scopes          TEXT NOT NULL,
     create_time     INTEGER NOT NULL,
+    revision        INTEGER NOT NULL,
     is_deleted      INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
 

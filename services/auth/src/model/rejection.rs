@@ -1,8 +1,8 @@
 use cairn_kernel::{Code, Description, Fault, Name, Time};
 
 use super::{
-    ActivationName, BindingName, GroupName, HolderName, IdentityProviderName, KeyName, OauthClientName, OrganizationName,
-    ProjectName, RoleName, ServiceAccountName, SessionName, TrustRuleName, UserName, break_glass,
+    ActivationName, BindingName, GroupName, HolderName, IdentityProviderName, KeyName, OauthClientName,
+    OrganizationName, ProjectName, RoleName, ServiceAccountName, SessionName, TrustRuleName, UserName, break_glass,
 };
 
 /// Why a command was refused: always the caller's to fix.

@@ -10,7 +10,7 @@ use crate::model::{IdentityProvider, IdentityProviderName, RoleName, Text};
 
 kinds! {
     CREATED = IdentityProviderCreated;
-    CHANGED = IdentityProviderChanged;
+    CONFIGURED = IdentityProviderConfigured;
     DELETED = IdentityProviderDeleted;
 }
 
@@ -24,8 +24,8 @@ impl Stored for IdentityProvider {
             }
             Change::Changed { settings, is_secret_changed } => {
                 let (settings, secret_changed) = (Some(stored(settings)), *is_secret_changed);
-                let event = proto::IdentityProviderChanged { identity_provider, settings, secret_changed };
-                (CHANGED, event.encode_to_vec())
+                let event = proto::IdentityProviderConfigured { identity_provider, settings, secret_changed };
+                (CONFIGURED, event.encode_to_vec())
             }
             Change::Deleted => (DELETED, proto::IdentityProviderDeleted { identity_provider }.encode_to_vec()),
         };
@@ -38,8 +38,8 @@ impl Stored for IdentityProvider {
                 let proto::IdentityProviderCreated { identity_provider, settings } = read(payload)?;
                 (identity_provider, Change::Created(settings_of(kind, settings)?))
             }
-            CHANGED => {
-                let proto::IdentityProviderChanged { identity_provider, settings, secret_changed } = read(payload)?;
+            CONFIGURED => {
+                let proto::IdentityProviderConfigured { identity_provider, settings, secret_changed } = read(payload)?;
                 let settings = settings_of(kind, settings)?;
                 (identity_provider, Change::Changed { settings, is_secret_changed: secret_changed })
             }

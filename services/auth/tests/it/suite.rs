@@ -61,7 +61,9 @@ impl Ground {
             store,
             clock,
         };
-        let mounted = mount(&deps, self.folder.path(), &cairn_auth::Config::default()).unwrap();
+        let (config, login) = (cairn_auth::Config::default(), cairn_auth::login::Config::default());
+        let public = cairn_auth::Public::at("http://127.0.0.1:3001");
+        let mounted = mount(&deps, self.folder.path(), &config, login, public).unwrap();
         let guard = GuardLayer::new(&deps, Limits::default()).unwrap();
         let process = InProcess::new(guard, [mounted.routes]);
         Suite { ground: self.clone(), deps, process }

@@ -27,7 +27,7 @@ pub enum Command {
 
 pub async fn run(session: Session, command: Command) -> anyhow::Result<()> {
     let shown = match command {
-        Command::List => session.call(&format!("{SERVICE}/ListSigningKeys"), json!({})).await?,
+        Command::List => session.call(&format!("{SERVICE}/FetchSigningKeys"), json!({})).await?,
         Command::Rotate { compromised, reason } => {
             let request = json!({"compromised": compromised, "reason": reason});
             session.call(&format!("{SERVICE}/RotateSigningKeys"), request).await?
