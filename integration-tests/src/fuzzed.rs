@@ -7,7 +7,7 @@ use std::sync::{Arc, LazyLock};
 use bytes::Bytes;
 use cairn_access::{Access, ApiKey, Change, KeyKind, KeyRecord, Keyring, Standing, World};
 use cairn_contract::{Contract, Template};
-use cairn_gateway::{Config, Gateway};
+use cairn_gateway::{Config, Gateway, Origin};
 use cairn_kernel::{Position, SystemClock};
 use cairn_search::{COMPARISONS_MAX, parse, parse_terms};
 use http::{HeaderMap, Request, Response, StatusCode};
@@ -96,7 +96,13 @@ impl Edge {
         world.apply(Change::KeyCreated { id: key.id().to_owned(), record }, Position(2));
         let access = Access::fixed(world, Arc::new(SystemClock), keyring);
         let config = Config { caller_rate_max: u32::MAX, method_rate_max: u32::MAX, ..Config::default() };
-        let gateway = Gateway::new(config, contract, access, tower::service_fn(|request| looked_at(contract, request)));
+        let gateway = Gateway::new(
+            config,
+            contract,
+            access,
+            tower::service_fn(|request| looked_at(contract, request)),
+            Origin::default(),
+        );
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime is made");
         Self {
             gateway: gateway.unwrap_or_else(|problems| panic!("the gateway does not start: {problems:?}")),
