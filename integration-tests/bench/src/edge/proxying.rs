@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow, ensure};
 use cairn_contract::Contract;
-use cairn_gateway::{Config, Gateway};
+use cairn_gateway::{Config, Gateway, Origin};
 use cairn_service::outgoing::{self, Balance};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -36,8 +36,9 @@ pub async fn measure(folder: &Path, args: &Args) -> anyhow::Result<()> {
     let balance = Balance::new(&outgoing::Config::default(), &[format!("http://127.0.0.1:{}", stub.port)])?;
     let suite = Suite::open(&folder.join("proxying"), &[]).await?;
     let contract = Contract::embedded().map_err(|faults| anyhow!("{faults}"))?;
-    let gateway = Gateway::new(Config::default(), contract, Arc::clone(&suite.core.deps.access), balance)
-        .map_err(|problems| anyhow!("{problems:?}"))?;
+    let gateway =
+        Gateway::new(Config::default(), contract, Arc::clone(&suite.core.deps.access), balance, Origin::default())
+            .map_err(|problems| anyhow!("{problems:?}"))?;
     let (http, grpc) = (TcpListener::bind("127.0.0.1:0").await?, TcpListener::bind("127.0.0.1:0").await?);
     let (http_at, grpc_at) = (http.local_addr()?, grpc.local_addr()?);
     let stop = CancellationToken::new();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::anyhow;
 use cairn::suite::{Core, Engines, config};
 use cairn_contract::Contract;
-use cairn_gateway::Gateway;
+use cairn_gateway::{Gateway, Origin};
 use cairn_service::InProcess;
 use cairn_service::config::Sources;
 use cairn_service::guard::{GuardLayer, Limits, PRINCIPAL};
@@ -33,8 +33,9 @@ impl Suite {
         let guard = GuardLayer::new(&core.deps, loaded.get::<Limits>()).map_err(|faults| anyhow!("{faults}"))?;
         let services = InProcess::new(guard, core.mounted.iter().map(|role| role.routes.clone()));
         let contract = Contract::embedded().map_err(|faults| anyhow!("{faults}"))?;
-        let gateway = Gateway::new(loaded.get(), contract, Arc::clone(&core.deps.access), services.clone())
-            .map_err(|problems| anyhow!("{problems:?}"))?;
+        let gateway =
+            Gateway::new(loaded.get(), contract, Arc::clone(&core.deps.access), services.clone(), Origin::default())
+                .map_err(|problems| anyhow!("{problems:?}"))?;
         Ok(Self { core, services, gateway })
     }
 
