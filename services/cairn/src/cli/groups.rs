@@ -129,8 +129,7 @@ pub async fn run(session: Session, Command { organization, act }: Command) -> an
             session.output.done(&format!("deleted {}", name(&id)), &gone)
         }
         Act::Members { id, limit } => {
-            let found =
-                session.list(&format!("{SERVICE}/ListGroupMembers"), json!({"parent": name(&id)}), limit).await?;
+            let found = members(&session, &name(&id), limit).await?;
             if session.output.is_json {
                 return session.output.json(&Value::Array(found));
             }
@@ -148,4 +147,19 @@ pub async fn run(session: Session, Command { organization, act }: Command) -> an
             session.output.done(&format!("{count} are not in {}", name(&id)), &done)
         }
     }
+}
+
+/// Up to `limit` names of members, over as many pages as it takes.
+async fn members(session: &Session, group: &str, limit: usize) -> anyhow::Result<Vec<Value>> {
+    let (mut found, mut token) = (vec![], String::new());
+    while found.len() < limit {
+        let request = json!({"parent": group, "page_size": (limit - found.len()).min(1000), "page_token": token});
+        let mut page = session.call(&format!("{SERVICE}/ListGroupMembers"), request).await?;
+        found.extend(page["members"].as_array_mut().map(std::mem::take).unwrap_or_default());
+        token = page["next_page_token"].as_str().unwrap_or_default().to_owned();
+        if token.is_empty() {
+            break;
+        }
+    }
+    Ok(found)
 }
