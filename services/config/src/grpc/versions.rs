@@ -18,8 +18,8 @@ use crate::query::Query;
 
 /// What values are sealed for.
 const PURPOSE: &str = "config.secret.value";
-/// How often a value is sealed again because another version took its number.
-const ATTEMPTS_MAX: usize = 8;
+/// How often a value is sealed again because another version took its number: as often as commands are decided again.
+const ATTEMPTS_MAX: usize = 24;
 
 impl Secrets {
     /// Seals a value for the number it will have, and writes that. Gives where it is stored, and the number.
