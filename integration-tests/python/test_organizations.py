@@ -137,7 +137,7 @@ def test_permissions_are_granted_checked_explained_and_revoked_s4_141(admin, ten
     answer = admin.make("permissions:check", question)
     assert (answer["allowed"], answer["binding"]) == (True, granted["name"])
     assert caller.get(f"{project}/runs").status_code == 200
-    everywhere = admin.make("permissions:grant", {"binding": {"principal": caller.name, "role": "roles/viewer", "resource": "*"}})
+    everywhere = admin.make("permissions", {"binding": {"principal": caller.name, "role": "roles/viewer", "resource": "*"}})
     listed = admin.get("permissions", params={"principal": caller.name}).json()["bindings"]
     assert {binding["name"] for binding in listed} == {granted["name"], everywhere["name"]}
 
@@ -151,7 +151,7 @@ def test_permissions_are_granted_checked_explained_and_revoked_s4_141(admin, ten
     explained = admin.get(f"permissions/decisions/{decision}:explain").json()
     assert (explained["principal"], explained["denial"]) == (caller.name, "DENIAL_NOT_GRANTED")
     for name in (denial["name"], granted["name"], everywhere["name"]):
-        assert admin.make(f"permissions/{name}:revoke", {"reason": "done"})["delete_time"]
+        assert admin.delete(f"permissions/{name}", params={"reason": "done"}).json()["delete_time"]
     assert caller.get(f"{project}/runs").status_code == 403
     assert admin.get("permissions", params={"principal": caller.name}).json().get("bindings", []) == []
 

@@ -1,5 +1,6 @@
 //! Benchmarks, each beside what one would use instead or beside the physical limit. Ratios, not seconds.
 
+mod access;
 mod append;
 mod ledger;
 mod lineage;
@@ -19,6 +20,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Decisions of access, beside looking at every binding.
+    Access(access::Args),
     /// Durable appends: the event store beside bare SQLite, fjall and a plain file.
     Append(append::Args),
     /// Read models: views built from the log beside bare SQLite.
@@ -41,6 +44,7 @@ fn main() -> anyhow::Result<()> {
     let cli = Cli::parse();
     println!("{}\n", machine::describe()?);
     match cli.command {
+        Command::Access(args) => access::run(&args),
         Command::Append(args) => append::run(&args),
         Command::Rebuild(args) => rebuild::run(&args),
         Command::Ledger(args) => ledger::run(&args),
@@ -49,6 +53,7 @@ fn main() -> anyhow::Result<()> {
         Command::Mlflow(args) => mlflow::run(args),
         Command::Registry(args) => mlflow::registry::run(&args),
         Command::All(args) => {
+            access::run(&access::Args::default())?;
             append::run(&append::Args::default())?;
             rebuild::run(&rebuild::Args::default())?;
             ledger::run(&ledger::Args::default())?;

@@ -207,7 +207,9 @@ impl Workload<'_> {
                     asked.extend(lists.map(|list| format!("{name}{list}")));
                 }
                 Some("organizations") => {
-                    asked.extend(["groups", "roles", "projects"].map(|list| format!("{name}/{list}")));
+                    asked.extend(
+                        ["groups", "roles", "projects", "breakGlassActivations"].map(|list| format!("{name}/{list}")),
+                    );
                 }
                 Some("groups") => asked.push(format!("{name}/members")),
                 Some("serviceAccounts" | "users") => asked.push(format!("{name}/apiKeys?show_revoked=true")),

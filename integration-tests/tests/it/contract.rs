@@ -25,6 +25,7 @@ pub fn path(binding: &Binding) -> String {
             }
             Segment::One | Segment::Rest if before == "projects" => path.push_str("default"),
             Segment::One => path.push_str("x1"),
+            Segment::Rest if before == "organizations" => path.push_str("x1"),
             Segment::Rest => path.push_str("projects/default"),
         }
     }

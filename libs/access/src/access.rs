@@ -122,9 +122,11 @@ impl Access {
         let verdict = if self.is_stale_for(permission) { Err(Denial::Stale) } else { table::decide(&world, &question) };
         let denial = verdict.as_ref().err().copied();
         let facts = denial.filter(|denial| *denial != Denial::Stale);
+        let activation = denial.is_none().then(|| table::activation(&world, &question)).flatten();
         Decision {
             id: fresh_id(question.now),
             denial,
+            activation,
             binding: verdict.ok().flatten(),
             policy: world.policy().0,
             facts: facts.map(|denial| Box::new(table::facts(&world, &question, denial))),

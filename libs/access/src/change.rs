@@ -222,12 +222,13 @@ impl Change {
             "RoleGranted" => {
                 let event = decode::<events::RoleGranted>(recorded)?;
                 let grant = Grant {
-                    role: Roles::built_in().find(&event.role).cloned(),
+                    role: Roles::built_in().held(&event.role).cloned(),
                     role_name: event.role,
                     resource: name(&event.resource, recorded)?,
                     expire_time: event.expire_time.map(time),
                     binding: event.binding,
                     denies: false,
+                    activation: (!event.activation.is_empty()).then_some(event.activation),
                     condition: event.condition.map(condition),
                 };
                 Ok(Self::Granted { principal: event.principal, grant })
@@ -245,6 +246,7 @@ impl Change {
                     expire_time: event.expire_time.map(time),
                     binding: event.binding,
                     denies: true,
+                    activation: None,
                     condition: event.condition.map(condition),
                 };
                 Ok(Self::Granted { principal: event.principal, grant })

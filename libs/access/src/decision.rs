@@ -38,6 +38,8 @@ pub struct Decision {
     pub denial: Option<Denial>,
     /// The binding that allows it. `None` when it is refused, or allowed by what everybody holds on themselves.
     pub binding: Option<String>,
+    /// The emergency that is declared where it was asked for, by whoever asked. Of what is allowed.
+    pub activation: Option<String>,
     /// Position of the last access change it took into account.
     pub policy: u64,
     /// What a refusal rests on. `None`: allowed, or refused before anything was looked at.

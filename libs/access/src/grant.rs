@@ -21,6 +21,8 @@ pub struct Grant {
     pub expire_time: Option<Time>,
     /// Whether it takes rather than gives.
     pub denies: bool,
+    /// The emergency that gives it.
+    pub activation: Option<String>,
     /// What must be so for it to hold.
     pub condition: Option<Arc<Condition>>,
 }

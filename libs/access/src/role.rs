@@ -73,6 +73,13 @@ const ORGANIZING: &[&str] = &[
     "auth.projects.delete",
     "auth.projects.restore",
     "auth.bindings.deny",
+    "auth.breakGlass.request",
+    "auth.breakGlass.get",
+    "auth.breakGlass.list",
+    "auth.breakGlass.approve",
+    "auth.breakGlass.activate",
+    "auth.breakGlass.end",
+    "auth.breakGlass.review",
     "auth.groups.create",
     "auth.groups.get",
     "auth.groups.list",
@@ -134,6 +141,7 @@ const ITSELF: &[&str] = &[
 pub struct Roles {
     words: BTreeSet<String>,
     granted: Vec<Arc<Role>>,
+    sealed: Arc<Role>,
     oneself: Arc<Role>,
     itself: Arc<Role>,
 }
@@ -160,6 +168,7 @@ impl Roles {
         let reads = |word: &str| STANDING.contains(&word) || (!governs(word) && is_reading(word));
         let works = |word: &str| reads(word) || (!governs(word) && WORKING.contains(&verb(word)));
         let manages = |word: &str| works(word) || MANAGING.contains(&word);
+        let rescues = |word: &str| reads(word) || (!governs(word) && !is_sealed_off(word));
         let organizes = |word: &str| manages(word) || ORGANIZING.contains(&word);
         Self {
             words: permissions.clone().map(str::to_owned).collect(),
@@ -170,6 +179,7 @@ impl Roles {
                 role("org-admin", "decides who works in an organization, and where", &organizes),
                 role("admin", "may do everything", &|_| true),
             ],
+            sealed: role("break-glass", "works on anything in an emergency, and on access to it on nothing", &rescues),
             oneself: role("self", "what a user may do about themselves", &|word| ONESELF.contains(&word)),
             itself: role("self", "what a service account may do about itself", &|word| ITSELF.contains(&word)),
         }
@@ -185,6 +195,16 @@ impl Roles {
         self.granted.iter().find(|role| role.name == name)
     }
 
+    /// The role that emergencies give, and nothing else.
+    pub fn sealed(&self) -> &Arc<Role> {
+        &self.sealed
+    }
+
+    /// A role that can be held, by its name: one that can be given, or the one that emergencies give.
+    pub fn held(&self, name: &str) -> Option<&Arc<Role>> {
+        self.find(name).or_else(|| (self.sealed.name == name).then_some(&self.sealed))
+    }
+
     /// Whether a permission is a word of the contract.
     pub fn knows(&self, permission: &str) -> bool {
         self.words.contains(permission)
@@ -194,6 +214,11 @@ impl Roles {
     pub(crate) fn on_oneself(&self, principal: &str) -> &Arc<Role> {
         if principal.starts_with("serviceAccounts/") { &self.itself } else { &self.oneself }
     }
+}
+
+/// What no emergency opens: approvals, doing without them, and keys that things are signed with.
+fn is_sealed_off(permission: &str) -> bool {
+    matches!(verb(permission), "approve" | "override") || permission.contains(".signing.")
 }
 
 /// Whether a permission is about access and its records rather than about work. What was made from what is work, though
@@ -239,6 +264,17 @@ mod tests {
                 role.permissions().filter(|word| word.contains("apiKeys") || word.contains("users")).collect();
             assert_eq!(found, Vec::<&str>::new(), "{}", role.name);
         }
+    }
+
+    #[test]
+    fn an_emergency_opens_neither_access_nor_audit_nor_keys_nor_approvals() {
+        let roles = Roles::built_in();
+        assert!(roles.sealed().holds("registry.versions.delete") && roles.sealed().holds("experiments.runs.delete"));
+        for word in roles.sealed().permissions() {
+            let is_ground = STANDING.contains(&word);
+            assert!(is_ground || !(governs(word) || word.ends_with(".approve") || word.contains("igning")), "{word}");
+        }
+        assert!(roles.find("roles/break-glass").is_none(), "nobody gives it");
     }
 
     #[test]

@@ -42,6 +42,18 @@ pub fn decide(world: &World, question: &Question<'_>) -> Result<Option<String>, 
     }
 }
 
+/// The emergency that a caller declared and that holds on the resource: what they do there is done in it, whichever of
+/// their roles lets them.
+pub fn activation(world: &World, question: &Question<'_>) -> Option<String> {
+    if !world.has_emergencies() {
+        return None;
+    }
+    let Question { resource, now, .. } = *question;
+    let caller = Caller::find(world, question).ok()?;
+    let mut near = caller.above(resource).into_iter().filter(|grant| grant.is_current(now));
+    near.find_map(|grant| grant.activation.clone())
+}
+
 /// The prefixes at or below `resource` on which the permission is held. None of them covers another.
 pub fn visible(world: &World, question: &Question<'_>) -> Vec<Name> {
     let Question { permission, resource, .. } = *question;

@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use cairn_kernel::{Name, Position, Time};
@@ -24,6 +24,8 @@ pub struct World {
     tenancy: Arc<Tenancy>,
     groups: Arc<Groups>,
     roles: Arc<HashMap<String, Arc<Role>>>,
+    /// Bindings that emergencies gave and that were not withdrawn. Few decisions need look for one.
+    emergencies: Arc<HashSet<String>>,
     policy: Position,
 }
 
@@ -163,11 +165,17 @@ impl World {
                     grant.role = Some(Arc::clone(role));
                 }
                 Arc::make_mut(&mut self.given).insert(grant.binding.clone(), position);
+                if grant.activation.is_some() {
+                    Arc::make_mut(&mut self.emergencies).insert(grant.binding.clone());
+                }
                 let grants = Arc::make_mut(self.grants.entry(principal).or_default());
                 grants.entry(grant.resource.as_str().to_owned()).or_default().push(grant);
             }
             Change::Withdrawn { principal, resource, binding } => {
                 Arc::make_mut(&mut self.given).remove(&binding);
+                if self.emergencies.contains(&binding) {
+                    Arc::make_mut(&mut self.emergencies).remove(&binding);
+                }
                 let Some(grants) = self.grants.get_mut(&principal) else { return };
                 let grants = Arc::make_mut(grants);
                 let Some(here) = grants.get_mut(resource.as_str()) else { return };
@@ -417,6 +425,11 @@ impl World {
             Some((grant.role.as_ref()?.name.clone(), given.max(joined)))
         };
         self.held_by(principal).filter(counts).filter_map(since).collect()
+    }
+
+    /// Whether any emergency was declared that nobody has ended.
+    pub(crate) fn has_emergencies(&self) -> bool {
+        !self.emergencies.is_empty()
     }
 
     pub(crate) fn grants_by_resource(&self, principal: &str) -> Option<&Grants> {

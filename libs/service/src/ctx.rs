@@ -34,6 +34,7 @@ pub(crate) struct Inner {
     pub source_address: Option<String>,
     pub decision_id: Option<String>,
     pub policy_position: Option<u64>,
+    pub break_glass: Option<String>,
     pub deadline: Instant,
     pub after: Option<Position>,
     pub access: Arc<Access>,
@@ -191,6 +192,7 @@ impl Ctx {
             source_address: inner.source_address.clone(),
             decision_id: inner.decision_id.clone(),
             policy_position: inner.policy_position,
+            break_glass: inner.break_glass.clone(),
             credential: inner.principal.credential.clone(),
             scopes: inner.principal.scopes.clone(),
         }

@@ -107,7 +107,8 @@ pub async fn stage_grant(
         require_role(&mut work, role).await?;
     }
     let (makes_administrator, principal) = (terms.makes_administrator(), terms.principal.principal());
-    let command = Command { binding: binding.clone(), act: Act::Grant { terms, reason, now } };
+    let act = Act::Grant { terms: Box::new(terms), reason, now };
+    let command = Command { binding: binding.clone(), act };
     let after = work.decide::<Binding>(&stream::<Binding>(&binding), Expected::Any, command).await?;
     if let Some(principal) = principal.filter(|_| makes_administrator && after.is_held()) {
         let command = administrators::Command::Add { principal, binding };

@@ -157,6 +157,7 @@ async fn begin_administrator(deps: &Deps) -> Result<(), BootstrapFault> {
         expire_time: None,
         condition: None,
         source: Source::Manual,
+        activation: None,
     };
     let now = deps.clock.now();
     let attempt = |work| stage_grant(work, binding.clone(), terms.clone(), Text::stored("first start"), now);

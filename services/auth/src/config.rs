@@ -19,6 +19,9 @@ cairn_kernel::settings! {
         groups_of_member_max: usize = 100;
         /// Most roles that one organization makes for itself.
         roles_max: usize = 200;
+        /// How long somebody who declares an emergency waits before they may take the break-glass role without a second
+        /// person, in milliseconds. Watch `cairn_auth_break_glass_total` meanwhile.
+        break_glass_delay_ms: u64 = 600_000;
     }
 }
 

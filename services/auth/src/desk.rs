@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use cairn_access::{Access, ApiKey};
 use cairn_eventstore::{CommandFault, Commands, Order, Stored, Work};
@@ -56,12 +57,14 @@ pub struct Limits {
     pub group_members_max: usize,
     pub groups_of_member_max: usize,
     pub roles_max: usize,
+    pub break_glass_delay: Duration,
 }
 
 impl Limits {
     pub fn of(config: &Config) -> Self {
         let Config { bindings_max, groups_max, group_members_max, groups_of_member_max, roles_max, .. } = *config;
-        Self { bindings_max, groups_max, group_members_max, groups_of_member_max, roles_max }
+        let break_glass_delay = Duration::from_millis(config.break_glass_delay_ms);
+        Self { bindings_max, groups_max, group_members_max, groups_of_member_max, roles_max, break_glass_delay }
     }
 }
 

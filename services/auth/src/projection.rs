@@ -11,8 +11,8 @@ use prost::Message;
 
 use crate::key_use;
 use crate::model::{
-    Binding, Group, Key, Organization, Project, Role, ServiceAccount, User, binding, group, key, organization, project,
-    role, service_account, user,
+    Binding, BreakGlass, Group, Key, Organization, Project, Role, ServiceAccount, User, binding, break_glass, group,
+    key, organization, project, role, service_account, user,
 };
 use crate::stored;
 
@@ -35,6 +35,7 @@ impl Projection for Directory {
             Key::CATEGORY,
             key_use::CATEGORY,
             Binding::CATEGORY,
+            BreakGlass::CATEGORY,
         ])
     }
 
@@ -52,6 +53,7 @@ impl Projection for Directory {
                 }
                 Key::CATEGORY => apply_key(tx, recorded, Key::decode(kind, payload)?)?,
                 key_use::CATEGORY => apply_key_use(tx, &key_use::decode(payload)?)?,
+                BreakGlass::CATEGORY => apply_break_glass(tx, recorded, BreakGlass::decode(kind, payload)?)?,
                 Binding::CATEGORY => apply_binding(tx, recorded, Binding::decode(kind, payload)?)?,
                 _ => {}
             }
@@ -301,6 +303,48 @@ fn apply_role(tx: &Transaction<'_>, recorded: &Recorded, event: role::Event) -> 
         }
     }
     touch(tx, "roles", name, recorded)
+}
+
+fn apply_break_glass(
+    tx: &Transaction<'_>,
+    recorded: &Recorded,
+    event: break_glass::Event,
+) -> Result<(), ProjectionFault> {
+    let name = event.activation.as_str();
+    let now = recorded.time.micros();
+    match &event.change {
+        break_glass::Change::Requested(request) => {
+            let sql = "INSERT OR REPLACE INTO break_glass \
+                       (name, principal, resource, reason, ticket, life, activate_time, create_time) \
+                       VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+            tx.prepare_cached(sql)?.execute(params![
+                name,
+                request.principal.as_str(),
+                request.resource.as_str(),
+                request.reason.as_str(),
+                request.ticket.as_str(),
+                i64::try_from(request.life.as_micros()).unwrap_or(i64::MAX),
+                request.activate_time.micros(),
+                now,
+            ])?;
+        }
+        break_glass::Change::Activated { approver, expire_time, review_due_time } => {
+            let sql = "UPDATE break_glass SET approver = ?2, start_time = ?3, expire_time = ?4, review_due_time = ?5 \
+                       WHERE name = ?1";
+            let approver = approver.as_ref().map_or("", |approver| approver.as_str());
+            let row = params![name, approver, now, expire_time.micros(), review_due_time.micros()];
+            tx.prepare_cached(sql)?.execute(row)?;
+        }
+        break_glass::Change::Ended { .. } => {
+            tx.prepare_cached("UPDATE break_glass SET end_time = ?2 WHERE name = ?1")?.execute(params![name, now])?;
+        }
+        break_glass::Change::Reviewed { review } => {
+            let sql = "UPDATE break_glass SET review_time = ?2, reviewer = ?3, review = ?4 WHERE name = ?1";
+            let row = params![name, now, recorded.metadata().principal, review.as_str()];
+            tx.prepare_cached(sql)?.execute(row)?;
+        }
+    }
+    touch(tx, "break_glass", name, recorded)
 }
 
 fn set_state(tx: &Transaction<'_>, table: &str, name: &str, state: &str) -> Result<(), ProjectionFault> {

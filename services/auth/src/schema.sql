@@ -115,3 +115,24 @@ CREATE TABLE bindings (
 ) WITHOUT ROWID;
 
 CREATE INDEX bindings_by_principal ON bindings (principal, name) WHERE delete_time IS NULL;
+
+CREATE TABLE break_glass (
+    name            TEXT PRIMARY KEY,
+    principal       TEXT NOT NULL,
+    resource        TEXT NOT NULL,
+    reason          TEXT NOT NULL,
+    ticket          TEXT NOT NULL,
+    life            INTEGER NOT NULL,
+    activate_time   INTEGER NOT NULL,
+    approver        TEXT NOT NULL DEFAULT '',
+    start_time      INTEGER,
+    expire_time     INTEGER,
+    end_time        INTEGER,
+    review_due_time INTEGER,
+    review_time     INTEGER,
+    reviewer        TEXT NOT NULL DEFAULT '',
+    review          TEXT NOT NULL DEFAULT '',
+    create_time     INTEGER NOT NULL,
+    update_time     INTEGER NOT NULL DEFAULT 0,
+    revision        INTEGER NOT NULL DEFAULT 0
+) WITHOUT ROWID;

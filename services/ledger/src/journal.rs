@@ -158,6 +158,8 @@ struct Brief<'a> {
     _decision_id: Option<Text>,
     #[serde(rename = "policy_position")]
     _policy_position: Option<u64>,
+    #[serde(rename = "break_glass")]
+    _break_glass: Option<Text>,
     #[serde(rename = "credential")]
     _credential: Option<Text>,
     #[serde(rename = "scopes")]
@@ -301,6 +303,7 @@ mod tests {
             source_address: Some("192.0.2.1".into()),
             decision_id: Some("e".into()),
             policy_position: Some(7),
+            break_glass: Some("organizations/o/breakGlassActivations/a".into()),
             credential: Some("k".into()),
             scopes: vec!["projects/p".into()],
         };
@@ -322,7 +325,7 @@ mod tests {
         {
             samples.push(format!(r#"{{"action": "x", "resource": "projects/a", "{field}": {other}}}"#).into_bytes());
         }
-        for field in ["$correlationId", "$causationId", "traceparent", "source_address", "decision_id"] {
+        for field in ["$correlationId", "$causationId", "traceparent", "source_address", "decision_id", "break_glass"] {
             samples.push(format!(r#"{{"action": "x", "resource": "projects/a", "{field}": 5}}"#).into_bytes());
         }
         for sample in samples {

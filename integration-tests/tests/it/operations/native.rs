@@ -86,6 +86,25 @@ pub async fn organizations(caller: &Caller<'_>) {
     }});
     caller.call("auth.AccessService/CreateBinding", &[], everywhere).await;
     caller.call("auth.GroupService/DeleteGroup", &[&group], Value::Null).await;
+    emergencies(caller, &organization).await;
+}
+
+/// One that somebody agrees to, and that is ended and looked at; and one that is taken alone.
+async fn emergencies(caller: &Caller<'_>, organization: &str) {
+    let user = json!({"user": {"display_name": "Second"}});
+    let second = caller.make("auth.UserService/CreateUser", &[], user).await;
+    administrator(caller, &second).await;
+    let key = caller.call("auth.ApiKeyService/CreateApiKey", &[&second], json!({})).await;
+    let key = key["secret"].as_str().expect("a new key is shown");
+    let declare = "auth.BreakGlassService/CreateBreakGlassActivation";
+    let why = json!({"break_glass_activation": {"reason": "down", "ticket": "INC-1"}});
+    let agreed = caller.make(declare, &[organization], why.clone()).await;
+    let act = |verb: &str| format!("auth.BreakGlassService/{verb}BreakGlassActivation");
+    caller.call_with(key, &act("Approve"), &[&agreed], json!({})).await;
+    caller.call(&act("End"), &[&agreed], json!({})).await;
+    caller.call_with(key, &act("Review"), &[&agreed], json!({"review": "fine"})).await;
+    let alone = caller.make(declare, &[organization], why).await;
+    caller.call(&act("Activate"), &[&alone], json!({})).await;
 }
 
 pub async fn experiments(caller: &Caller<'_>) {

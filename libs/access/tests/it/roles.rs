@@ -28,7 +28,8 @@ come from the contract, one per method; roles take them by their verbs (`libs/ac
 in place by itself. A verb that nobody has judged yet is for administrators alone.
 
 Beside these, every user may see and update themselves and look after their own API keys; every service account may see
-itself, and see and revoke its own keys.
+itself, and see and revoke its own keys. `org-admin` is meant to be given on an organization; roles that organizations make
+for themselves, and the one that emergencies give, stand in docs/organizations.md.
 
 ";
 

@@ -80,6 +80,7 @@ impl Admission {
             source_address: head.source.clone(),
             decision_id: None,
             policy_position: None,
+            break_glass: None,
             deadline: head.deadline,
             after: None,
             access: Arc::clone(&self.access),
@@ -127,6 +128,7 @@ impl Admission {
         let decision = self.access.decide_in(from, &inner.principal, &method.permission, resource, reach(method));
         inner.decision_id = Some(decision.id.clone());
         inner.policy_position = Some(decision.policy);
+        inner.break_glass.clone_from(&decision.activation);
         match decision.denial {
             None => Ok(()),
             Some(denial) => {

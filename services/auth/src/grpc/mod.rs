@@ -2,6 +2,7 @@
 
 mod access;
 mod api_keys;
+mod break_glass;
 mod decisions;
 mod groups;
 mod identity_providers;
@@ -24,6 +25,7 @@ use std::sync::Arc;
 
 use cairn_contract::cairn::auth::v1::access_service_server::AccessServiceServer;
 use cairn_contract::cairn::auth::v1::api_key_service_server::ApiKeyServiceServer;
+use cairn_contract::cairn::auth::v1::break_glass_service_server::BreakGlassServiceServer;
 use cairn_contract::cairn::auth::v1::group_service_server::GroupServiceServer;
 use cairn_contract::cairn::auth::v1::identity_provider_service_server::IdentityProviderServiceServer;
 use cairn_contract::cairn::auth::v1::oauth_client_service_server::OauthClientServiceServer;
@@ -45,6 +47,7 @@ use crate::desk::Desk;
 pub fn routes(desk: &Arc<Desk>) -> Routes {
     Routes::new(ProjectServiceServer::new(projects::Projects(Arc::clone(desk))))
         .add_service(OrganizationServiceServer::new(organizations::Organizations(Arc::clone(desk))))
+        .add_service(BreakGlassServiceServer::new(break_glass::Emergencies(Arc::clone(desk))))
         .add_service(GroupServiceServer::new(groups::Groups(Arc::clone(desk))))
         .add_service(RoleServiceServer::new(roles::OwnRoles(Arc::clone(desk))))
         .add_service(UserServiceServer::new(users::Users(Arc::clone(desk))))

@@ -56,7 +56,15 @@ pub fn terms(asked: Asked<'_>) -> Result<Terms, Status> {
         }
     };
     let expire_time = asked.expire_time.map(time);
-    Ok(Terms { principal, object, resource: asked.resource, expire_time, condition, source: Source::Manual })
+    Ok(Terms {
+        principal,
+        object,
+        resource: asked.resource,
+        expire_time,
+        condition,
+        source: Source::Manual,
+        activation: None,
+    })
 }
 
 fn named<T: std::str::FromStr>(within: &str, name: &'static str, text: &str) -> Result<T, Status>

@@ -2,6 +2,7 @@
 
 pub mod administrators;
 pub mod binding;
+pub mod break_glass;
 pub mod condition;
 pub mod device_login;
 pub mod group;
@@ -24,6 +25,7 @@ pub mod user;
 
 pub use administrators::Administrators;
 pub use binding::Binding;
+pub use break_glass::BreakGlass;
 pub use condition::Condition;
 pub use device_login::DeviceLogin;
 pub use group::Group;
@@ -32,8 +34,8 @@ pub use identity_provider::IdentityProvider;
 pub use key::Key;
 pub use login_name::{IdentityProviderName, OauthClientName, SessionName, TrustRuleName};
 pub use name::{
-    BindingName, GroupName, HolderName, KeyName, OrganizationName, PROSE_CHARS_MAX, PrincipalName, ProjectName,
-    REASON_CHARS_MAX, RoleName, ServiceAccountName, Slug, TITLE_CHARS_MAX, TagText, Text, UserName,
+    ActivationName, BindingName, GroupName, HolderName, KeyName, OrganizationName, PROSE_CHARS_MAX, PrincipalName,
+    ProjectName, REASON_CHARS_MAX, RoleName, ServiceAccountName, Slug, TITLE_CHARS_MAX, TagText, Text, UserName,
 };
 pub use oauth_client::OauthClient;
 pub use organization::Organization;

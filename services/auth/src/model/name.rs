@@ -34,6 +34,10 @@ newtype!(
     GroupName, "group name", |text| has_shape(text, &["organizations/*/groups/*"])
 );
 newtype!(
+    /// `organizations/{organization}/breakGlassActivations/{activation}`
+    ActivationName, "break-glass activation name", |text| has_shape(text, &["organizations/*/breakGlassActivations/*"])
+);
+newtype!(
     /// Who can hold roles and be in a group: a user, a service account or a group.
     HolderName, "principal or group", |text| {
         has_shape(text, &["users/*", "serviceAccounts/*", "organizations/*/groups/*"])
@@ -109,6 +113,13 @@ impl GroupName {
     /// The organization that it belongs to.
     pub fn organization(&self) -> OrganizationName {
         above(self.as_str())
+    }
+}
+
+impl ActivationName {
+    /// Its id.
+    pub fn id(&self) -> &str {
+        self.as_str().rsplit('/').next().unwrap_or_default()
     }
 }
 

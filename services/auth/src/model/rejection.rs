@@ -1,8 +1,8 @@
 use cairn_kernel::{Code, Description, Fault, Name, Time};
 
 use super::{
-    BindingName, GroupName, HolderName, IdentityProviderName, KeyName, OauthClientName, OrganizationName, ProjectName,
-    RoleName, ServiceAccountName, SessionName, TrustRuleName, UserName,
+    ActivationName, BindingName, GroupName, HolderName, IdentityProviderName, KeyName, OauthClientName,
+    OrganizationName, ProjectName, RoleName, ServiceAccountName, SessionName, TrustRuleName, UserName, break_glass,
 };
 
 /// Why a command was refused: always the caller's to fix.
@@ -103,6 +103,14 @@ pub enum Rejection {
     RoleDeleted(RoleName),
     #[error("{role} is in use: {count} bindings, {binding} among them")]
     RoleInUse { role: RoleName, binding: String, count: usize },
+    #[error("there is no break-glass activation {0}")]
+    BreakGlassNotFound(ActivationName),
+    #[error("{activation} is {state}")]
+    BreakGlassState { activation: String, state: break_glass::State },
+    #[error("{activation} is taken alone from {activate_time} on, or given at once by a second person")]
+    BreakGlassTooEarly { activation: ActivationName, activate_time: Time },
+    #[error("{activation} is {what}, who must be a person")]
+    BreakGlassPerson { activation: ActivationName, what: &'static str },
     #[error(
         "{principal} would hold {role} and {other_role} on {resource}, which are to be apart: {binding} gives the other"
     )]
@@ -187,6 +195,19 @@ impl Fault for Rejection {
                 let values =
                     vec![("role", role.to_string()), ("binding", binding.clone()), ("count", count.to_string())];
                 (FailedPrecondition, "ROLE_IN_USE", values)
+            }
+            Self::BreakGlassNotFound(name) => (NotFound, "BREAK_GLASS_NOT_FOUND", with("activation", name)),
+            Self::BreakGlassState { activation, state } => {
+                let values = vec![("activation", activation.clone()), ("state", state.to_string())];
+                (FailedPrecondition, "BREAK_GLASS_STATE", values)
+            }
+            Self::BreakGlassTooEarly { activation, activate_time } => {
+                let values = vec![("activation", activation.to_string()), ("activate_time", activate_time.to_string())];
+                (FailedPrecondition, "BREAK_GLASS_TOO_EARLY", values)
+            }
+            Self::BreakGlassPerson { activation, what } => {
+                let values = vec![("activation", activation.to_string()), ("what", (*what).to_owned())];
+                (PermissionDenied, "BREAK_GLASS_PERSON", values)
             }
             Self::DutiesSeparated { principal, role, other_role, resource, binding } => {
                 let values = vec![

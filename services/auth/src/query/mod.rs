@@ -1,6 +1,7 @@
 //! Reads the tables that [`crate::projection`] writes, and only them.
 
 mod bindings;
+mod break_glass;
 mod groups;
 mod keys;
 mod organizations;

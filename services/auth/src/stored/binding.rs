@@ -7,7 +7,7 @@ use prost::Message;
 use super::{kinds, name, read, time, timestamp};
 use crate::model::binding::{Change, Event, Object, Source, Terms};
 use crate::model::condition::Window;
-use crate::model::{Binding, BindingName, Condition, HolderName, RoleName, TagText, Text};
+use crate::model::{ActivationName, Binding, BindingName, Condition, HolderName, RoleName, TagText, Text};
 
 kinds! {
     GRANTED = RoleGranted;
@@ -38,6 +38,7 @@ impl Stored for Binding {
                     expire_time: event.expire_time.map(time),
                     condition: event.condition.map(condition_of),
                     source,
+                    activation: (!event.activation.is_empty()).then(|| ActivationName::stored(event.activation)),
                 };
                 (event.binding, Change::Granted { terms, reason: Text::stored(event.reason) })
             }
@@ -51,6 +52,7 @@ impl Stored for Binding {
                     expire_time: event.expire_time.map(time),
                     condition: event.condition.map(condition_of),
                     source,
+                    activation: None,
                 };
                 (event.binding, Change::Granted { terms, reason: Text::stored(event.reason) })
             }
@@ -84,8 +86,18 @@ fn granted(binding: String, terms: &Terms, reason: String) -> (&'static str, Vec
     let (role, permissions) = match &terms.object {
         Object::Role(role) => {
             let role = role.to_string();
-            let message =
-                proto::RoleGranted { binding, principal, role, resource, expire_time, reason, source, condition };
+            let activation = terms.activation.as_ref().map(ToString::to_string).unwrap_or_default();
+            let message = proto::RoleGranted {
+                binding,
+                principal,
+                role,
+                resource,
+                expire_time,
+                reason,
+                source,
+                condition,
+                activation,
+            };
             return (GRANTED, message.encode_to_vec());
         }
         Object::DeniedRole(role) => (role.to_string(), vec![]),
@@ -125,7 +137,7 @@ fn denied(role: String, permissions: Vec<String>) -> Object {
 /// As much of the terms as the event says that ends them.
 fn gone(principal: String, object: Object, resource: cairn_kernel::Name) -> Terms {
     let principal = HolderName::stored(principal);
-    Terms { principal, object, resource, expire_time: None, condition: None, source: Source::Manual }
+    Terms { principal, object, resource, expire_time: None, condition: None, source: Source::Manual, activation: None }
 }
 
 fn source_of(stored: BindingSource) -> Source {

@@ -3,6 +3,7 @@
 
 mod administrators;
 pub(crate) mod binding;
+mod break_glass;
 mod device_login;
 mod group;
 mod identity;

@@ -104,6 +104,7 @@ async fn a_check_answers_as_a_decision_would_and_says_why() {
             principal: ada.clone(),
             permission: permission.into(),
             resource: resource.into(),
+            ..Default::default()
         };
         suite.access().check_permission(suite.by_admin(request)).await.unwrap().into_inner()
     };

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)] // A test that cannot go on has failed.
 
 mod bindings;
+mod break_glass;
 mod first_start;
 mod keys;
 mod organizations;

@@ -6,7 +6,12 @@ use crate::suite::{Suite, reason};
 
 fn create(id: &str, request_id: &str) -> proto::CreateProjectRequest {
     let project = proto::Project { title: id.to_uppercase(), ..Default::default() };
-    proto::CreateProjectRequest { project_id: id.into(), project: Some(project), request_id: request_id.into() }
+    proto::CreateProjectRequest {
+        project_id: id.into(),
+        project: Some(project),
+        request_id: request_id.into(),
+        ..Default::default()
+    }
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use cairn_access::{Access, Config, Keyring};
 use cairn_auth::{Bootstrap, BootstrapFault, FirstKey, bootstrap, mount};
 use cairn_contract::cairn::auth::v1::access_service_client::AccessServiceClient;
 use cairn_contract::cairn::auth::v1::api_key_service_client::ApiKeyServiceClient;
+use cairn_contract::cairn::auth::v1::break_glass_service_client::BreakGlassServiceClient;
 use cairn_contract::cairn::auth::v1::group_service_client::GroupServiceClient;
 use cairn_contract::cairn::auth::v1::organization_service_client::OrganizationServiceClient;
 use cairn_contract::cairn::auth::v1::project_service_client::ProjectServiceClient;
@@ -120,6 +121,10 @@ impl Suite {
 
     pub fn organizations(&self) -> OrganizationServiceClient<InProcess> {
         OrganizationServiceClient::new(self.process.clone())
+    }
+
+    pub fn emergencies(&self) -> BreakGlassServiceClient<InProcess> {
+        BreakGlassServiceClient::new(self.process.clone())
     }
 
     pub fn groups(&self) -> GroupServiceClient<InProcess> {

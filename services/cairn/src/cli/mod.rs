@@ -7,6 +7,7 @@ mod artifacts;
 mod audit;
 mod authz;
 mod bindings;
+mod break_glass;
 mod cloud_events;
 mod comparison;
 mod config;
@@ -126,6 +127,9 @@ enum Command {
     /// Who may do what, where.
     #[command(subcommand)]
     Bindings(bindings::Command),
+    /// Emergencies: more rights than one has, for an hour at most.
+    #[command(subcommand)]
+    BreakGlass(break_glass::Command),
     /// What roles there are.
     #[command(subcommand)]
     Roles(roles::Command),
@@ -230,6 +234,7 @@ async fn run(engines: &Engines, cli: Cli) -> anyhow::Result<()> {
         }
         Command::Keys(command) => keys::run(cli.connection.open()?, command).await,
         Command::Bindings(command) => bindings::run(cli.connection.open()?, command).await,
+        Command::BreakGlass(command) => break_glass::run(cli.connection.open()?, command).await,
         Command::Roles(command) => roles::run(cli.connection.open()?, command).await,
         Command::Login(command) => login::login(&cli.connection, command).await,
         Command::Logout => login::logout(&cli.connection).await,

@@ -1,6 +1,6 @@
 use cairn_kernel::{Aggregate, Name, Time};
 
-use super::{BindingName, Condition, HolderName, REASON_CHARS_MAX, Rejection, RoleName, Text};
+use super::{ActivationName, BindingName, Condition, HolderName, REASON_CHARS_MAX, Rejection, RoleName, Text};
 
 /// The role that may do everything.
 pub const ADMIN: &str = "roles/admin";
@@ -24,6 +24,8 @@ pub struct Terms {
     /// `None`: it always holds.
     pub condition: Option<Condition>,
     pub source: Source,
+    /// The emergency that gives it.
+    pub activation: Option<ActivationName>,
 }
 
 /// What is given or denied.
@@ -58,7 +60,7 @@ pub struct Command {
 
 #[derive(Clone, Debug)]
 pub enum Act {
-    Grant { terms: Terms, reason: Text<REASON_CHARS_MAX>, now: Time },
+    Grant { terms: Box<Terms>, reason: Text<REASON_CHARS_MAX>, now: Time },
     Withdraw { reason: Text<REASON_CHARS_MAX> },
 }
 
@@ -126,7 +128,7 @@ impl Aggregate for Binding {
                     let until = Time::from_micros(i64::MAX);
                     return Err(Rejection::ExpiryOutOfRange { field: "expire_time", given: end, after: now, until });
                 }
-                Change::Granted { terms, reason }
+                Change::Granted { terms: *terms, reason }
             }
             // Ids are made here, so whoever finds one taken is repeating.
             (Act::Grant { .. }, Some(_)) => return Ok(vec![]),

@@ -21,11 +21,12 @@ fn terms(role: &str, resource: &str, expire_time: Option<Time>) -> Terms {
         expire_time,
         condition: None,
         source: Source::Manual,
+        activation: None,
     }
 }
 
 fn grant(terms: Terms) -> Command {
-    Command { binding: name(), act: Act::Grant { terms, reason: Text::default(), now: NOW } }
+    Command { binding: name(), act: Act::Grant { terms: Box::new(terms), reason: Text::default(), now: NOW } }
 }
 
 fn withdraw() -> Command {
