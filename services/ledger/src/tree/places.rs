@@ -46,13 +46,12 @@ impl<'c> Places<'c> {
     pub fn extend(&self, size: u64, positions: &[u64]) -> Result<(), rusqlite::Error> {
         let sql = "INSERT OR REPLACE INTO place (tree, chunk, position, positions) VALUES (?1, ?2, ?3, ?4)";
         let mut keep = self.connection.prepare_cached(sql)?;
-        let mut chunk = size / TILE_WIDTH;
-        let mut open = self.positions(chunk, (size % TILE_WIDTH) as u16)?;
+        let first = size / TILE_WIDTH;
+        let mut open = self.positions(first, (size % TILE_WIDTH) as u16)?;
         open.extend(positions);
-        for positions in open.chunks(TILE_WIDTH as usize) {
+        for (chunk, positions) in (first..).zip(open.chunks(TILE_WIDTH as usize)) {
             let bytes: Vec<u8> = positions.iter().flat_map(|position| position.to_be_bytes()).collect();
             keep.execute(params![self.of.0, chunk.cast_signed(), positions[0].cast_signed(), bytes])?;
-            chunk += 1;
         }
         let grown = size + positions.len() as u64;
         let mut grow = self.connection.prepare_cached("UPDATE organization SET size = ?2 WHERE tree = ?1")?;
