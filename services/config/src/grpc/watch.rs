@@ -55,7 +55,7 @@ impl Watch {
                 continue;
             };
             let scope = self.environment.scope();
-            let last = events.iter().filter(|event| event.stream.id() == scope.to_string()).next_back();
+            let last = events.iter().rfind(|event| event.stream.id() == scope.to_string());
             let Some(last) = last else { continue };
             self.desk.view.reached(last.position, Instant::now() + PATIENCE).await.map_err(refuse)?;
             let before = self.told.clone();

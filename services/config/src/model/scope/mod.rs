@@ -214,7 +214,7 @@ impl Aggregate for Scope {
                 let changes = environment.revise(changes, &self.schemas)?;
                 let revision = environment.revision + 1;
                 let is_changed = !changes.is_empty();
-                is_changed.then(|| Happened::Revised { id, revision, changes, reason, rolled_back_to, staged })
+                is_changed.then_some(Happened::Revised { id, revision, changes, reason, rolled_back_to, staged })
             }
             Act::DeclareSchema { key, schema } => self.declare(&scope, key, schema)?,
             Act::WithdrawSchema(key) => self.schemas.contains_key(&key).then_some(Happened::SchemaWithdrawn(key)),
