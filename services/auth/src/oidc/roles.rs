@@ -78,6 +78,7 @@ pub async fn follow(
             expire_time: None,
             condition: None,
             source: Source::Idp,
+            activation: None,
         };
         let reason = Text::stored(format!("by a group of {provider}"));
         let attempt = |work: Work| stage_grant(work, binding.clone(), terms.clone(), reason.clone(), now);
