@@ -151,11 +151,8 @@ mod tests {
 
     #[test]
     fn a_cookie_that_is_there_twice_is_none() {
-        let headers = |lines: &[&str]| {
-            let mut headers = HeaderMap::new();
-            lines.iter().for_each(|line| drop(headers.append(header::COOKIE, line.parse().unwrap())));
-            headers
-        };
+        let headers =
+            |lines: &[&str]| lines.iter().map(|line| (header::COOKIE, line.parse().unwrap())).collect::<HeaderMap>();
         assert_eq!(cookie(&headers(&["a=1; cairn=x"]), "cairn"), Some("x".into()));
         assert_eq!(cookie(&headers(&["a=1", "cairn=x"]), "cairn"), Some("x".into()), "HTTP/2 may split them");
         assert_eq!(cookie(&headers(&["cairn=x; cairn=y"]), "cairn"), None);

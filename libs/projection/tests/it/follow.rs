@@ -27,7 +27,7 @@ async fn events_come_together_until_a_reader_waits_for_them() {
     let folder = tempfile::tempdir().unwrap();
     let (store, model) = (Memory::new(), model(folder.path()));
     let limits = Limits { linger: Duration::from_secs(3600), ..Limits::default() };
-    let view = View::start_with(store.clone(), &model, Words, limits).unwrap();
+    let view = View::start_with(Arc::new(store.clone()), &model, Words, limits).unwrap();
     let first = say(&store, "words-a", &["one"]).await;
     view.reached(first, soon()).await.unwrap();
 

@@ -161,7 +161,7 @@ mod tests {
         let editor = held("editor", "projects/a");
         let had = [("bindings/idp-corp-1".to_owned(), editor.clone())];
         let given = |groups: &BTreeSet<String>, held: &[(String, Held)]| difference(&settings, groups, held);
-        assert_eq!(given(&groups(&["ds", "unheard"]), &[]).given, [editor.clone()]);
+        assert_eq!(given(&groups(&["ds", "unheard"]), &[]).given.as_slice(), std::slice::from_ref(&editor));
         assert_eq!(given(&groups(&["ds"]), &had), Difference::default());
         // By another group now.
         assert_eq!(given(&groups(&["leads"]), &had).given, [held("manager", "projects/b")]);

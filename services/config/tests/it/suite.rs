@@ -57,7 +57,9 @@ impl Ground {
             store,
             clock,
         };
-        let auth = cairn_auth::mount(&deps, self.folder()).unwrap();
+        let public = cairn_auth::Public::at("http://127.0.0.1:3001");
+        let (auth, login) = (cairn_auth::Config::default(), cairn_auth::login::Config::default());
+        let auth = cairn_auth::mount(&deps, self.folder(), &auth, login, public).unwrap();
         let config = cairn_config::mount(&deps, sealer, Arc::new(Known)).unwrap();
         let guard = GuardLayer::new(&deps, Limits::default()).unwrap();
         let process = InProcess::new(guard, [auth.routes, config.routes]);
