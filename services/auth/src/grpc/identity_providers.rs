@@ -125,7 +125,6 @@ impl IdentityProviderService for IdentityProviders {
             ("group_roles", set(!wanted.group_roles.is_empty())),
             ("creates_users", set(wanted.creates_users)),
             ("disabled", set(wanted.disabled)),
-            ("directory_claim", &wanted.directory_claim),
         ];
         let masked = masked(request.update_mask.as_ref(), &fields)?;
         let has = |field: &str| masked.contains(&field);
@@ -143,7 +142,6 @@ impl IdentityProviderService for IdentityProviders {
                 "group_roles" => merged.group_roles.clone_from(&wanted.group_roles),
                 "creates_users" => merged.creates_users = wanted.creates_users,
                 "disabled" => merged.disabled = wanted.disabled,
-                "directory_claim" => merged.directory_claim.clone_from(&wanted.directory_claim),
                 _ => {}
             }
         }
@@ -245,7 +243,6 @@ fn shown(settings: &Settings) -> proto::IdentityProvider {
         group_roles: settings.group_roles.iter().map(group_role).collect(),
         creates_users: settings.creates_users,
         disabled: settings.is_disabled,
-        directory_claim: settings.directory_claim.clone(),
         ..proto::IdentityProvider::default()
     }
 }
@@ -280,7 +277,6 @@ fn settings(wanted: &proto::IdentityProvider) -> Result<Settings, Status> {
     }
     let texts = [&wanted.client_id, &wanted.display_name_claim, &wanted.email_claim, &wanted.groups_claim]
         .into_iter()
-        .chain([&wanted.directory_claim])
         .chain(wanted.group_roles.iter().map(|role| &role.group));
     if texts.into_iter().any(|text| text.chars().count() > WORD_CHARS_MAX || text.chars().any(char::is_control)) {
         let problem = format!("must be at most {WORD_CHARS_MAX} characters, without control characters");
@@ -301,7 +297,6 @@ fn settings(wanted: &proto::IdentityProvider) -> Result<Settings, Status> {
         group_roles: wanted.group_roles.iter().map(group_role).collect::<Result<_, _>>()?,
         creates_users: wanted.creates_users,
         is_disabled: wanted.disabled,
-        directory_claim: or(&wanted.directory_claim, "sub"),
     })
 }
 
