@@ -212,7 +212,10 @@ impl Edge {
     fn single(&self, visit: &Visit, answered: tonic::Response<bytes::Bytes>) -> Result<Response<Body>, Fault> {
         let (metadata, message, _) = answered.into_parts();
         let mut response = if visit.route.plan.answer == Answer::Raw {
-            raw::whole(&metadata, message)?
+            match visit.route.method.dialect {
+                Dialect::Oauth => raw::login(&metadata, message)?,
+                _ => raw::whole(&metadata, message)?,
+            }
         } else {
             self.told(visit, &message)?
         };

@@ -14,23 +14,24 @@ const PREFIX: &str = "cairn-http-";
 const STATUS: &str = "cairn-http-status";
 
 /// The headers that a service may set on a raw answer.
-const HEADERS: [HeaderName; 12] = [
+const HEADERS: [HeaderName; 10] = [
     header::ACCEPT_RANGES,
     header::CACHE_CONTROL,
     header::CONTENT_DISPOSITION,
     header::CONTENT_LANGUAGE,
     header::CONTENT_LENGTH,
     header::CONTENT_RANGE,
-    header::CONTENT_SECURITY_POLICY,
     header::CONTENT_TYPE,
     header::ETAG,
     header::LAST_MODIFIED,
     header::LOCATION,
-    header::WWW_AUTHENTICATE,
 ];
 
 /// Request headers that a raw answer depends on, passed on as metadata under the same prefix.
 pub const ASKED: [HeaderName; 3] = [header::RANGE, header::IF_NONE_MATCH, header::IF_RANGE];
+
+/// And on the pages and answers of logging in, which no stranger's bytes are among.
+const LOGIN_HEADERS: [HeaderName; 3] = [header::CONTENT_SECURITY_POLICY, header::SET_COOKIE, header::WWW_AUTHENTICATE];
 
 /// Request headers that say who calls in the ways of OAuth, passed on as metadata under the same prefix.
 pub const SHOWN: [HeaderName; 4] =
@@ -46,6 +47,20 @@ pub fn whole(metadata: &MetadataMap, message: Bytes) -> Result<Response<Body>, R
     let body = HttpBody::decode(message).map_err(Refusal::internal)?;
     let mut response = Response::new(Body::from(body.data));
     dress(&mut response, metadata, &body.content_type);
+    Ok(response)
+}
+
+/// An answer of the ways of OAuth: it may set cookies too.
+pub fn login(metadata: &MetadataMap, message: Bytes) -> Result<Response<Body>, Refusal> {
+    let mut response = whole(metadata, message)?;
+    for header in LOGIN_HEADERS {
+        // There may be several cookies.
+        for value in metadata.get_all(key(&header).as_str()) {
+            if let Some(value) = value.to_str().ok().and_then(|value| HeaderValue::from_str(value).ok()) {
+                response.headers_mut().append(header.clone(), value);
+            }
+        }
+    }
     Ok(response)
 }
 
@@ -80,12 +95,6 @@ fn dress(response: &mut Response<Body>, metadata: &MetadataMap, content_type: &s
     for header in HEADERS {
         if let Some(value) = text(&key(&header)) {
             put(headers, header, value);
-        }
-    }
-    // The one header of which there may be several.
-    for cookie in metadata.get_all(key(&header::SET_COOKIE).as_str()) {
-        if let Some(value) = cookie.to_str().ok().and_then(|cookie| HeaderValue::from_str(cookie).ok()) {
-            headers.append(header::SET_COOKIE, value);
         }
     }
 }

@@ -38,6 +38,7 @@ pub struct Desk {
     /// Who logs in by what, and who is logged in.
     pub logins: LoginQuery,
     pub logins_view: View,
+    pub logins_past: AsOfReads,
     pub providers: Directory,
     pub secrets: Secrets,
     pub public: Public,
@@ -81,6 +82,19 @@ impl Desk {
         self.view.reached(position, ctx.deadline()).await.map_err(refuse)?;
         self.logins_view.reached(position, ctx.deadline()).await.map_err(refuse)?;
         self.access.reached(position, ctx.deadline()).await.map_err(refuse)
+    }
+
+    /// What a read of who logs in by what sees, and what the clock shows then: the moment that its own field names, or
+    /// the present, once that shows what the reader says it must see.
+    pub async fn logins_at(&self, ctx: &Ctx, as_of: &str) -> Result<(LoginQuery, Time), Status> {
+        if let Some(as_of) = ctx.as_of(as_of)? {
+            let then = self.logins_past.at(as_of, ctx.deadline()).await.map_err(refuse)?;
+            return Ok((LoginQuery::new(then.model), then.moment.time));
+        }
+        if let Some(after) = ctx.after() {
+            self.logins_view.reached(after, ctx.deadline()).await.map_err(refuse)?;
+        }
+        Ok((self.logins.clone(), self.now()))
     }
 
     /// Where a provider sends people back to.

@@ -52,8 +52,9 @@ pub fn mount(
     let past = AsOfReads::start(deps, "auth.past.sqlite", Directory)?;
     let logins = ReadModel::open(&deps.views_folder.join("auth-logins.sqlite"), READERS)?;
     let logins_view = View::start(Arc::clone(&deps.store), &logins, Logins)?;
+    let logins_past = AsOfReads::start(deps, "auth-logins.past.sqlite", Logins)?;
     let outbound = Outbound::new(login.allowed(), AGENT)?;
-    let mut views: Vec<_> = past.view().cloned().into_iter().collect();
+    let mut views: Vec<_> = past.view().into_iter().chain(logins_past.view()).cloned().collect();
     let desk = Arc::new(Desk {
         commands: deps.commands.clone(),
         access: Arc::clone(&deps.access),
@@ -64,6 +65,7 @@ pub fn mount(
         people,
         logins: LoginQuery::new(logins),
         logins_view: logins_view.clone(),
+        logins_past,
         providers: Providers::new(outbound, login.provider_timeout(), login.provider_keys_again()),
         secrets: Secrets::new(&data_folder.join("auth-secrets.json")),
         public,

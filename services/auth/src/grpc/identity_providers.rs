@@ -8,6 +8,7 @@ use tonic::{Request, Response, Status};
 
 use crate::desk::{Desk, given, masked, rejected, stream, text};
 use crate::giving::{require_held, role_on};
+use crate::logins::LoginQuery;
 use crate::model::identity_provider::{Act, ClientAuthentication, Command, GroupRole, Settings};
 use crate::model::{IdentityProvider, IdentityProviderName, Rejection, RoleName, Slug};
 use crate::oidc::require_secure;
@@ -25,8 +26,8 @@ const SCOPES_MAX: usize = 50;
 const SECRET_BYTES_MAX: usize = 4_096;
 
 impl IdentityProviders {
-    async fn show(&self, name: &IdentityProviderName) -> Result<proto::IdentityProvider, Status> {
-        let found = self.0.logins.provider(name.as_str()).await.map_err(refuse)?;
+    async fn show(&self, logins: &LoginQuery, name: &IdentityProviderName) -> Result<proto::IdentityProvider, Status> {
+        let found = logins.provider(name.as_str()).await.map_err(refuse)?;
         let mut found = found.ok_or_else(|| rejected(Rejection::IdentityProviderNotFound(name.clone())))?;
         found.redirect_uri = self.0.redirect_uri(name);
         Ok(found)
@@ -37,13 +38,6 @@ impl IdentityProviders {
             self.0.commands.load::<IdentityProvider>(&stream::<IdentityProvider>(name)).await.map_err(refuse)?;
         let found = loaded.state.settings().cloned();
         found.ok_or_else(|| rejected(Rejection::IdentityProviderNotFound(name.clone())))
-    }
-
-    async fn reach(&self, ctx: &Ctx) -> Result<(), Status> {
-        match ctx.after() {
-            Some(after) => self.0.logins_view.reached(after, ctx.deadline()).await.map_err(refuse),
-            None => Ok(()),
-        }
     }
 
     /// Nobody gives by a group what they could not give by hand.
@@ -80,7 +74,7 @@ impl IdentityProviderService for IdentityProviders {
         if !wanted.client_secret.is_empty() {
             self.keep(&name, &wanted.client_secret)?;
         }
-        Ok(ctx.reply(self.show(&name).await?, at))
+        Ok(ctx.reply(self.show(&self.0.logins, &name).await?, at))
     }
 
     async fn get_identity_provider(
@@ -89,8 +83,8 @@ impl IdentityProviderService for IdentityProviders {
     ) -> Reply<proto::IdentityProvider> {
         let (ctx, request) = Ctx::accept(request)?;
         let name = field("name", &request.name)?;
-        self.reach(&ctx).await?;
-        Ok(Response::new(self.show(&name).await?))
+        let (logins, _) = self.0.logins_at(&ctx, &request.as_of).await?;
+        Ok(Response::new(self.show(&logins, &name).await?))
     }
 
     async fn list_identity_providers(
@@ -99,9 +93,9 @@ impl IdentityProviderService for IdentityProviders {
     ) -> Reply<proto::ListIdentityProvidersResponse> {
         let (ctx, request) = Ctx::accept(request)?;
         let page = Page::read("identityProviders", &[], request.page_size, &request.page_token)?;
-        self.reach(&ctx).await?;
+        let (logins, _) = self.0.logins_at(&ctx, &request.as_of).await?;
         let visible = ctx.visible("auth.identityProviders.list", &Name::ROOT);
-        let found = self.0.logins.providers(&visible, &page).await.map_err(refuse)?;
+        let found = logins.providers(&visible, &page).await.map_err(refuse)?;
         let (mut identity_providers, next_page_token) = page.cut(found, |provider| &provider.name);
         for provider in &mut identity_providers {
             provider.redirect_uri = self.0.redirect_uri(&IdentityProviderName::stored(provider.name.as_str()));
@@ -131,7 +125,6 @@ impl IdentityProviderService for IdentityProviders {
             ("group_roles", set(!wanted.group_roles.is_empty())),
             ("creates_users", set(wanted.creates_users)),
             ("disabled", set(wanted.disabled)),
-            ("directory_claim", &wanted.directory_claim),
         ];
         let masked = masked(request.update_mask.as_ref(), &fields)?;
         let has = |field: &str| masked.contains(&field);
@@ -149,7 +142,6 @@ impl IdentityProviderService for IdentityProviders {
                 "group_roles" => merged.group_roles.clone_from(&wanted.group_roles),
                 "creates_users" => merged.creates_users = wanted.creates_users,
                 "disabled" => merged.disabled = wanted.disabled,
-                "directory_claim" => merged.directory_claim.clone_from(&wanted.directory_claim),
                 _ => {}
             }
         }
@@ -170,7 +162,7 @@ impl IdentityProviderService for IdentityProviders {
         if is_secret_changed {
             self.keep(&name, &wanted.client_secret)?;
         }
-        Ok(ctx.reply(self.show(&name).await?, at))
+        Ok(ctx.reply(self.show(&self.0.logins, &name).await?, at))
     }
 
     async fn delete_identity_provider(
@@ -183,7 +175,7 @@ impl IdentityProviderService for IdentityProviders {
         let stream = stream::<IdentityProvider>(&name);
         let at = self.0.execute::<IdentityProvider>(&ctx, &request.request_id, &stream, &request.etag, command).await?;
         self.0.secrets.forget(name.as_str()).map_err(|fault| refuse(Refusal::internal(fault)))?;
-        Ok(ctx.reply(self.show(&name).await?, at))
+        Ok(ctx.reply(self.show(&self.0.logins, &name).await?, at))
     }
 
     async fn check_identity_provider(
@@ -251,7 +243,6 @@ fn shown(settings: &Settings) -> proto::IdentityProvider {
         group_roles: settings.group_roles.iter().map(group_role).collect(),
         creates_users: settings.creates_users,
         disabled: settings.is_disabled,
-        directory_claim: settings.directory_claim.clone(),
         ..proto::IdentityProvider::default()
     }
 }
@@ -286,7 +277,6 @@ fn settings(wanted: &proto::IdentityProvider) -> Result<Settings, Status> {
     }
     let texts = [&wanted.client_id, &wanted.display_name_claim, &wanted.email_claim, &wanted.groups_claim]
         .into_iter()
-        .chain([&wanted.directory_claim])
         .chain(wanted.group_roles.iter().map(|role| &role.group));
     if texts.into_iter().any(|text| text.chars().count() > WORD_CHARS_MAX || text.chars().any(char::is_control)) {
         let problem = format!("must be at most {WORD_CHARS_MAX} characters, without control characters");
@@ -307,7 +297,6 @@ fn settings(wanted: &proto::IdentityProvider) -> Result<Settings, Status> {
         group_roles: wanted.group_roles.iter().map(group_role).collect::<Result<_, _>>()?,
         creates_users: wanted.creates_users,
         is_disabled: wanted.disabled,
-        directory_claim: or(&wanted.directory_claim, "sub"),
     })
 }
 

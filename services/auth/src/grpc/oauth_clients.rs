@@ -8,6 +8,7 @@ use tonic::{Request, Response, Status};
 
 use crate::desk::{Desk, given, rejected, stream, text};
 use crate::issuer::CLI;
+use crate::logins::LoginQuery;
 use crate::model::oauth_client::{Act, Command, Terms};
 use crate::model::{OauthClient, OauthClientName, Rejection, ServiceAccountName, Slug};
 use crate::oidc::require_secure;
@@ -19,8 +20,8 @@ pub struct OauthClients(pub Arc<Desk>);
 const REDIRECTS_MAX: usize = 20;
 
 impl OauthClients {
-    async fn show(&self, name: &OauthClientName) -> Result<proto::OauthClient, Status> {
-        let found = self.0.logins.client(name.as_str()).await.map_err(refuse)?;
+    async fn show(&self, logins: &LoginQuery, name: &OauthClientName) -> Result<proto::OauthClient, Status> {
+        let found = logins.client(name.as_str()).await.map_err(refuse)?;
         found.ok_or_else(|| rejected(Rejection::OauthClientNotFound(name.clone())))
     }
 }
@@ -49,16 +50,14 @@ impl OauthClientService for OauthClients {
         let command = Command { oauth_client: name.clone(), act: Act::Create(terms) };
         let stream = stream::<OauthClient>(&name);
         let at = self.0.execute::<OauthClient>(&ctx, &request.request_id, &stream, "", command).await?;
-        Ok(ctx.reply(self.show(&name).await?, at))
+        Ok(ctx.reply(self.show(&self.0.logins, &name).await?, at))
     }
 
     async fn get_oauth_client(&self, request: Request<proto::GetOauthClientRequest>) -> Reply<proto::OauthClient> {
         let (ctx, request) = Ctx::accept(request)?;
         let name = field("name", &request.name)?;
-        if let Some(after) = ctx.after() {
-            self.0.logins_view.reached(after, ctx.deadline()).await.map_err(refuse)?;
-        }
-        Ok(Response::new(self.show(&name).await?))
+        let (logins, _) = self.0.logins_at(&ctx, &request.as_of).await?;
+        Ok(Response::new(self.show(&logins, &name).await?))
     }
 
     async fn list_oauth_clients(
@@ -67,11 +66,9 @@ impl OauthClientService for OauthClients {
     ) -> Reply<proto::ListOauthClientsResponse> {
         let (ctx, request) = Ctx::accept(request)?;
         let page = Page::read("oauthClients", &[], request.page_size, &request.page_token)?;
-        if let Some(after) = ctx.after() {
-            self.0.logins_view.reached(after, ctx.deadline()).await.map_err(refuse)?;
-        }
+        let (logins, _) = self.0.logins_at(&ctx, &request.as_of).await?;
         let visible = ctx.visible("auth.oauthClients.list", &Name::ROOT);
-        let found = self.0.logins.clients(&visible, &page).await.map_err(refuse)?;
+        let found = logins.clients(&visible, &page).await.map_err(refuse)?;
         let (oauth_clients, next_page_token) = page.cut(found, |client| &client.name);
         Ok(Response::new(proto::ListOauthClientsResponse { oauth_clients, next_page_token }))
     }
@@ -85,7 +82,7 @@ impl OauthClientService for OauthClients {
         let command = Command { oauth_client: name.clone(), act: Act::Delete };
         let stream = stream::<OauthClient>(&name);
         let at = self.0.execute::<OauthClient>(&ctx, &request.request_id, &stream, &request.etag, command).await?;
-        Ok(ctx.reply(self.show(&name).await?, at))
+        Ok(ctx.reply(self.show(&self.0.logins, &name).await?, at))
     }
 }
 

@@ -146,10 +146,8 @@ impl SessionService for Sessions {
         let (ctx, request) = Ctx::accept(request)?;
         let owner: PrincipalName = field("parent", &request.parent)?;
         let page = Page::read("sessions", &[owner.as_str()], request.page_size, &request.page_token)?;
-        if let Some(after) = ctx.after() {
-            self.0.logins_view.reached(after, ctx.deadline()).await.map_err(refuse)?;
-        }
-        let found = self.0.logins.sessions(owner.as_str(), &page, self.0.now()).await.map_err(refuse)?;
+        let (logins, now) = self.0.logins_at(&ctx, &request.as_of).await?;
+        let found = logins.sessions(owner.as_str(), &page, now).await.map_err(refuse)?;
         let (sessions, next_page_token) = page.cut(found, |session| &session.name);
         Ok(Response::new(proto::ListSessionsResponse { sessions, next_page_token }))
     }

@@ -8,6 +8,7 @@ use tonic::{Request, Response, Status};
 use super::api_keys::scopes;
 use crate::desk::{Desk, given, made_id, rejected, require_active, stream, text};
 use crate::giving::require_all_held;
+use crate::logins::LoginQuery;
 use crate::model::trust_rule::{Act, Command, Terms};
 use crate::model::{HolderName, Rejection, ServiceAccountName, TrustRule, TrustRuleName};
 use crate::oidc::require_secure;
@@ -23,16 +24,9 @@ const CLAIMS_MAX: usize = 20;
 const WORD_CHARS_MAX: usize = 1_000;
 
 impl TrustRules {
-    async fn show(&self, name: &TrustRuleName) -> Result<proto::TrustRule, Status> {
-        let found = self.0.logins.rule(name.as_str()).await.map_err(refuse)?;
+    async fn show(&self, logins: &LoginQuery, name: &TrustRuleName) -> Result<proto::TrustRule, Status> {
+        let found = logins.rule(name.as_str()).await.map_err(refuse)?;
         found.ok_or_else(|| rejected(Rejection::TrustRuleNotFound(name.clone())))
-    }
-
-    async fn reach(&self, ctx: &Ctx) -> Result<(), Status> {
-        match ctx.after() {
-            Some(after) => self.0.logins_view.reached(after, ctx.deadline()).await.map_err(refuse),
-            None => Ok(()),
-        }
     }
 }
 
@@ -58,14 +52,14 @@ impl TrustRuleService for TrustRules {
         };
         let ((), at) = self.0.commands.transact(&order, attempt).await.map_err(refuse)?;
         self.0.settle(&ctx, at).await?;
-        Ok(ctx.reply(self.show(&name).await?, at))
+        Ok(ctx.reply(self.show(&self.0.logins, &name).await?, at))
     }
 
     async fn get_trust_rule(&self, request: Request<proto::GetTrustRuleRequest>) -> Reply<proto::TrustRule> {
         let (ctx, request) = Ctx::accept(request)?;
         let name = field("name", &request.name)?;
-        self.reach(&ctx).await?;
-        Ok(Response::new(self.show(&name).await?))
+        let (logins, _) = self.0.logins_at(&ctx, &request.as_of).await?;
+        Ok(Response::new(self.show(&logins, &name).await?))
     }
 
     async fn list_trust_rules(
@@ -75,8 +69,8 @@ impl TrustRuleService for TrustRules {
         let (ctx, request) = Ctx::accept(request)?;
         let account: ServiceAccountName = field("parent", &request.parent)?;
         let page = Page::read("trustRules", &[account.as_str()], request.page_size, &request.page_token)?;
-        self.reach(&ctx).await?;
-        let found = self.0.logins.rules(account.as_str(), &page).await.map_err(refuse)?;
+        let (logins, _) = self.0.logins_at(&ctx, &request.as_of).await?;
+        let found = logins.rules(account.as_str(), &page).await.map_err(refuse)?;
         let (trust_rules, next_page_token) = page.cut(found, |rule| &rule.name);
         Ok(Response::new(proto::ListTrustRulesResponse { trust_rules, next_page_token }))
     }
@@ -87,7 +81,7 @@ impl TrustRuleService for TrustRules {
         let command = Command { trust_rule: name.clone(), act: Act::Delete };
         let stream = stream::<TrustRule>(&name);
         let at = self.0.execute::<TrustRule>(&ctx, &request.request_id, &stream, "", command).await?;
-        Ok(ctx.reply(self.show(&name).await?, at))
+        Ok(ctx.reply(self.show(&self.0.logins, &name).await?, at))
     }
 }
 

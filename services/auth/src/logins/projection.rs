@@ -16,6 +16,7 @@ pub struct Logins;
 
 impl Projection for Logins {
     const NAME: &'static str = "auth.logins.v1";
+    const PAST: Option<&'static str> = Some("auth.logins.v1.past");
     const SCHEMA: &'static str = include_str!("schema.sql");
 
     fn filter(&self) -> Filter {

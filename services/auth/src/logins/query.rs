@@ -199,7 +199,6 @@ fn provider(row: &Row<'_>) -> Result<proto::IdentityProvider, Error> {
         group_roles: group_roles.collect(),
         creates_users: settings.creates_users,
         disabled: settings.disabled,
-        directory_claim: settings.directory_claim,
         redirect_uri: String::new(),
         create_time: moment(row.get(2)?),
         update_time: moment(row.get(3)?),

@@ -25,7 +25,6 @@ pub struct Settings {
     pub group_roles: Vec<GroupRole>,
     pub creates_users: bool,
     pub is_disabled: bool,
-    pub directory_claim: String,
 }
 
 /// A role that the members of a group get.

@@ -47,7 +47,6 @@ pub enum Cause {
     Revoked,
     Reuse,
     Provider,
-    Deactivated,
 }
 
 /// What may be asked of a session.

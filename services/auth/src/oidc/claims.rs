@@ -102,7 +102,6 @@ mod tests {
             group_roles: vec![],
             creates_users: true,
             is_disabled: false,
-            directory_claim: "sub".into(),
         }
     }
 

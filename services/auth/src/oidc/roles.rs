@@ -146,7 +146,6 @@ mod tests {
             group_roles: group_roles.collect(),
             creates_users: true,
             is_disabled: false,
-            directory_claim: String::new(),
         }
     }
 

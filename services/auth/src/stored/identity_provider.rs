@@ -69,7 +69,6 @@ pub(crate) fn stored(settings: &Settings) -> proto::IdentityProviderSettings {
         group_roles: settings.group_roles.iter().map(group_role).collect(),
         creates_users: settings.creates_users,
         disabled: settings.is_disabled,
-        directory_claim: settings.directory_claim.clone(),
     }
 }
 
@@ -97,6 +96,5 @@ fn settings_of(kind: &str, stored: Option<proto::IdentityProviderSettings>) -> R
         group_roles: group_roles?,
         creates_users: stored.creates_users,
         is_disabled: stored.disabled,
-        directory_claim: stored.directory_claim,
     })
 }

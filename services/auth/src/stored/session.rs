@@ -88,7 +88,6 @@ fn word(cause: Cause) -> Word {
         Cause::Revoked => Word::Revoked,
         Cause::Reuse => Word::Reuse,
         Cause::Provider => Word::Provider,
-        Cause::Deactivated => Word::Deactivated,
     }
 }
 
@@ -97,7 +96,6 @@ fn cause(word: Word) -> Cause {
         Word::Logout => Cause::Logout,
         Word::Reuse => Cause::Reuse,
         Word::Provider => Cause::Provider,
-        Word::Deactivated => Cause::Deactivated,
         Word::Revoked | Word::Unspecified => Cause::Revoked,
     }
 }
