@@ -175,7 +175,8 @@ async fn callers(suite: &Suite) -> Vec<Caller> {
         key: Some(account(suite, "local", Some(("roles/manager", "projects/default")), &[]).await),
         may: Box::new(move |method, path| {
             let is_of_all = method.resource == "*";
-            let is_inside = (path.contains("projects/default") && !is_of_all) || method.dialect != Dialect::Cairn;
+            let is_above = is_of_all || path.starts_with("/api/v1/organizations/");
+            let is_inside = (path.contains("projects/default") && !is_above) || method.dialect != Dialect::Cairn;
             held.contains(&method.permission) && (is_inside || method.is_filtered)
         }),
     });

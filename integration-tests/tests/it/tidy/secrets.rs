@@ -143,7 +143,7 @@ fn no_secret_stands_in_the_tree_s0_94() {
 fn a_planted_secret_is_found_s0_94() {
     let folder = tempfile::tempdir().unwrap();
     // Put together here, so that this file holds none.
-    let random = ["hG7kQ2mX", "9pLw4Rt", "Zb8nVc3Y"].concat();
+    let random = ["hG7kQ2mX", "9pLw4RtS", "Zb8nVc3Y"].concat();
     let planted = [
         ("aws", ["AKI", "AIOSFODNN7EXAMPLE0"].concat()),
         ("ours", format!("export CAIRN_API_KEY=cairn_{}_{}", "sa", "a1B2".repeat(13))),

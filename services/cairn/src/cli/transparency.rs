@@ -47,7 +47,7 @@ impl Whose {
 }
 
 pub async fn checkpoint(session: &Session, whose: &Whose, is_keys: bool) -> anyhow::Result<()> {
-    let found = whose.call(session, "GetCheckpoint", "GetOrganizationCheckpoint", json!({})).await?;
+    let found = whose.call(session, "GetCheckpoint", "FetchOrganizationCheckpoint", json!({})).await?;
     if session.output.is_json {
         return session.output.json(&found);
     }

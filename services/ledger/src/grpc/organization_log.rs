@@ -2,7 +2,7 @@
 
 use cairn_contract::cairn::ledger::v1::organization_log_service_server::OrganizationLogService;
 use cairn_contract::cairn::ledger::v1::{
-    Checkpoint, ConsistencyProof, EventProof, GetOrganizationCheckpointRequest, ProveOrganizationConsistencyRequest,
+    Checkpoint, ConsistencyProof, EventProof, FetchOrganizationCheckpointRequest, ProveOrganizationConsistencyRequest,
     ProveOrganizationEventRequest, ReadOrganizationLogRequest,
 };
 use cairn_contract::google::api::HttpBody;
@@ -14,9 +14,9 @@ use crate::tree::Whose;
 
 #[tonic::async_trait]
 impl OrganizationLogService for Transparency {
-    async fn get_organization_checkpoint(
+    async fn fetch_organization_checkpoint(
         &self,
-        request: Request<GetOrganizationCheckpointRequest>,
+        request: Request<FetchOrganizationCheckpointRequest>,
     ) -> Reply<Checkpoint> {
         let (ctx, request) = Ctx::accept(request)?;
         self.checkpoint(&ctx, &whose(&request.organization)?).await.map(Response::new)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use cairn_contract::cairn::auth::events::v1::{OrganizationCreated, ProjectCreated};
 use cairn_contract::cairn::ledger::v1::{
-    Checkpoint, GetOrganizationCheckpointRequest, ProveOrganizationConsistencyRequest, ProveOrganizationEventRequest,
+    Checkpoint, FetchOrganizationCheckpointRequest, ProveOrganizationConsistencyRequest, ProveOrganizationEventRequest,
     ReadOrganizationLogRequest,
 };
 use cairn_eventstore::{Direction, EventStore, Filter, Recorded};
@@ -50,9 +50,9 @@ async fn work(house: &House, rounds: usize) -> Position {
 }
 
 async fn newest(house: &House, principal: &str, organization: &str) -> Result<Checkpoint, Status> {
-    let asked = GetOrganizationCheckpointRequest { organization: organization.into() };
+    let asked = FetchOrganizationCheckpointRequest { organization: organization.into() };
     let asked = house.of(principal, asked);
-    house.organization_log().get_organization_checkpoint(asked).await.map(Response::into_inner)
+    house.organization_log().fetch_organization_checkpoint(asked).await.map(Response::into_inner)
 }
 
 async fn prove(house: &House, principal: &str, organization: &str, position: Position) -> Result<Value, Status> {

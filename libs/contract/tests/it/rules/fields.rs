@@ -58,8 +58,10 @@ pub fn sensitive_fields_are_marked(surface: &Surface<'_>, report: &mut Report) {
     for field in surface.messages().flat_map(|message| message.fields().collect::<Vec<_>>()) {
         let last = field.name().rsplit('_').next().unwrap_or_default();
         let is_cursor = field.name().ends_with("page_token");
+        // Its name is shown wherever a resource is; what it holds is not.
+        let is_name = field.comment().contains("/secrets/{secret}");
         let is_text = matches!(field.kind(), Kind::String | Kind::Bytes);
-        if is_text && !is_cursor && SENSITIVE.contains(&last) && !is_sensitive(&field) {
+        if is_text && !is_cursor && !is_name && SENSITIVE.contains(&last) && !is_sensitive(&field) {
             report.add(&field, "looks sensitive, so it must say [debug_redact = true]");
         }
     }
