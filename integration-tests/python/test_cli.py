@@ -167,7 +167,7 @@ def test_projects_are_made_shown_closed_and_opened_again(suite):
     shown = suite.cli_json("projects", "get", "cli")
     assert shown["title"] == "Command line" and shown["description"] == "for tests" and shown["state"] == "STATE_ACTIVE"
     table = said(suite, "projects", "list")
-    assert headings(table)[:3] == ["NAME", "TITLE", "STATE"] and "projects/cli" in table
+    assert headings(table)[:4] == ["NAME", "ORGANIZATION", "TITLE", "STATE"] and "projects/cli" in table
     said(suite, "projects", "delete", "cli")
     assert suite.cli_json("projects", "get", "cli")["state"] == "STATE_DELETED"
     then = suite.cli_json("--as-of", shown["create_time"], "projects", "get", "cli")

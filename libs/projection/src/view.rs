@@ -199,6 +199,12 @@ impl View {
         }
     }
 
+    /// Waits until the view has seen what is in the log now, but no longer than this: a view that is far behind is read as
+    /// it is.
+    pub async fn catch_up(&self, patience: Duration) {
+        let _ = self.reached(self.head(), Instant::now() + patience).await;
+    }
+
     /// Its name.
     pub fn name(&self) -> &'static str {
         self.inner.name

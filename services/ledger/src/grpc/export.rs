@@ -2,13 +2,12 @@ use std::collections::VecDeque;
 use std::pin::Pin;
 
 use cairn_contract::cairn::ledger::v1::{AuditRecord, ExportAuditRecordsRequest};
-use cairn_kernel::Position;
-use cairn_service::{Ctx, refuse};
+use cairn_service::Ctx;
 use futures::{Stream, stream};
 use tonic::Status;
 
 use super::audit::outcome;
-use super::{Grpc, request, visible};
+use super::{Grpc, caught_up::caught_up, request, visible};
 use crate::page::Page;
 use crate::query::Wanted;
 use crate::render;
@@ -36,8 +35,7 @@ impl Grpc {
     pub(super) async fn export(self, ctx: Ctx, asked: ExportAuditRecordsRequest) -> Result<Records, Status> {
         let resource = request::resource(&asked.resource)?;
         let after = request::position("after_position", &asked.after_position)?;
-        let seen = ctx.after().unwrap_or(Position::START);
-        self.journal.reached(seen, ctx.deadline()).await.map_err(refuse)?;
+        caught_up(&self.journal, &ctx).await?;
         let wanted = Wanted {
             outcome: outcome(asked.outcome)?,
             principal: request::text(asked.principal),

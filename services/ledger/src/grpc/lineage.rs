@@ -12,7 +12,7 @@ use prost_types::Timestamp;
 use rusqlite::Connection;
 use tonic::{Request, Response, Status};
 
-use super::{lineage_export, request, visible};
+use super::{caught_up::caught_up, lineage_export, request, visible};
 use crate::lineage::{
     ENDLESS, EdgeRow, Limits, NodeRow, Nodes, NodesPage, Steps, Towards, View, Walk, find, list, shortest,
 };
@@ -60,8 +60,7 @@ impl Fault for LineageFault {
 impl Lineage {
     /// What the caller sees of the graph, as of a moment; the whole of it that has been written, if none is given.
     pub(super) async fn view_of(&self, ctx: &Ctx, scope: Scope, as_of: &str) -> Result<View, Status> {
-        let seen = ctx.after().unwrap_or(Position::START);
-        self.view.reached(seen, ctx.deadline()).await.map_err(refuse)?;
+        caught_up(&self.view, ctx).await?;
         let until = match ctx.as_of(as_of)? {
             None => self.view.position(),
             Some(as_of) => {

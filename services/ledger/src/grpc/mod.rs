@@ -1,4 +1,5 @@
 mod audit;
+mod caught_up;
 mod events;
 mod export;
 mod lineage;
@@ -24,6 +25,7 @@ use cairn_projection::View;
 use cairn_service::{Ctx, Refusal, Reply, refuse};
 use tonic::{Request, Response, Status};
 
+use self::caught_up::caught_up;
 use crate::entry::Entry;
 use crate::log;
 use crate::names;
@@ -78,14 +80,14 @@ impl Grpc {
 
     /// What the words of a query stand for in the log that the caller has seen.
     async fn named(&self, ctx: &Ctx, query: &str) -> Result<Vec<Vec<Named>>, Status> {
-        self.journal.reached(ctx.after().unwrap_or(Position::START), ctx.deadline()).await.map_err(refuse)?;
+        caught_up(&self.journal, ctx).await?;
         let named = self.query.named(names::words(query)).await.map_err(refuse)?;
         named.map_err(|fault| refuse(Refusal::of(&fault)))
     }
 
     /// Waits for what the caller has written, searches the journal and reads what was found.
     async fn find(&self, ctx: &Ctx, scope: Scope, wanted: Wanted, page: Page) -> Result<Found, Status> {
-        self.journal.reached(ctx.after().unwrap_or(Position::START), ctx.deadline()).await.map_err(refuse)?;
+        caught_up(&self.journal, ctx).await?;
         let request = wanted.request.clone();
         let (positions, has_more) = self.query.positions(scope, wanted, page).await.map_err(refuse)?;
         let read = log::events_at(&self.store, &positions, PAGE_BYTES_MAX).await.map_err(refuse)?;
