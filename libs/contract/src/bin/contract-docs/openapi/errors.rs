@@ -1,3 +1,4 @@
+use cairn_contract::cairn::options::v1::Dialect;
 use cairn_contract::{Binding, Contract, Method};
 use serde_json::{Map, Value, json};
 
@@ -43,19 +44,28 @@ pub fn statuses(method: &Method, binding: &Binding) -> impl Iterator<Item = u16>
 
 /// A failed call's answer, by its name in [`answers`].
 pub fn answer(method: &Method, status: u16) -> Value {
-    let name = if is_native(method) { "Error" } else { "MlflowError" };
+    let name = match method.dialect {
+        Dialect::Mlflow => "MlflowError",
+        Dialect::Oauth => "OauthError",
+        _ => "Error",
+    };
     json!({ "$ref": format!("#/components/responses/{name}{status}") })
 }
 
-/// What failed calls answer: by status, in our own words and in MLflow's.
+/// What failed calls answer: by status, in our own words, in MLflow's and in OAuth's.
 pub fn answers() -> Value {
     let ours = json!({
         "application/json": { "schema": reference("Error") },
         "application/problem+json": { "schema": reference("Problem") },
     });
     let mlflow = json!({ "application/json": { "schema": reference("MlflowError") } });
+    // A browser that follows a login is shown a page.
+    let oauth = json!({
+        "application/json": { "schema": reference("OauthError") },
+        "text/html": { "schema": { "type": "string" } },
+    });
     let mut answers = Map::new();
-    for (name, content, absent) in [("Error", &ours, 501), ("MlflowError", &mlflow, 412)] {
+    for (name, content, absent) in [("Error", &ours, 501), ("MlflowError", &mlflow, 412), ("OauthError", &oauth, 501)] {
         for (status, description) in STATUSES.iter().filter(|(status, _)| *status != absent) {
             answers.insert(format!("{name}{status}"), json!({ "description": description, "content": content }));
         }
@@ -131,6 +141,19 @@ pub fn mlflow() -> Value {
         "properties": {
             "error_code": { "type": "string", "examples": ["RESOURCE_DOES_NOT_EXIST"] },
             "message": { "type": "string" },
+        },
+    })
+}
+
+/// What a failed call answers where programs log in: RFC 6749, section 5.2.
+pub fn oauth() -> Value {
+    json!({
+        "type": "object",
+        "description": "Why a call failed, as OAuth says it (RFC 6749, section 5.2).",
+        "required": ["error"],
+        "properties": {
+            "error": { "type": "string", "examples": ["invalid_request"] },
+            "error_description": { "type": "string" },
         },
     })
 }

@@ -42,6 +42,7 @@ pub fn page(contract: &Contract) -> String {
     }
     schemas.add("Error", errors::cairn(contract));
     schemas.add("MlflowError", errors::mlflow());
+    schemas.add("OauthError", errors::oauth());
     schemas.add("Problem", errors::problem(contract));
     let mut document = json!({
         "openapi": "3.1.0",
