@@ -10,14 +10,14 @@ use cairn_contract::cairn::auth::events::v1::ApiKeyUsed;
 use cairn_contract::cairn::options::v1::Process;
 use cairn_eventstore::{DecodeFault, NewEvent, Retention, Write};
 use cairn_kernel::{Expected, Metadata, StreamName};
-use cairn_service::Writer;
+use cairn_service::{Writer, timestamp};
 use prost::{Message, Name};
 use tokio::sync::mpsc;
 use tracing::warn;
 use uuid::Uuid;
 
 use crate::desk::Desk;
-use crate::stored::{read, time, timestamp};
+use crate::stored::{read, time};
 
 pub const CATEGORY: &str = "auth.key_use";
 

@@ -20,7 +20,6 @@ mod members;
 mod model;
 mod mount;
 mod oidc;
-mod page;
 mod people;
 mod projection;
 mod public;

@@ -8,7 +8,6 @@ mod desk;
 mod grpc;
 mod model;
 mod mount;
-mod page;
 mod projection;
 mod query;
 mod reactor;

@@ -8,12 +8,6 @@ use crate::model::logged_model::LoggedModelState;
 use crate::model::run::Dataset;
 use crate::model::{Dropped, EntryKind, Limit, RunState};
 
-/// A moment in the contract's words.
-pub fn timestamp(time: Time) -> Timestamp {
-    let (seconds, nanos) = time.seconds_and_nanos();
-    Timestamp { seconds, nanos }
-}
-
 /// A moment in ours.
 pub fn from_timestamp(timestamp: &Timestamp) -> Time {
     Time::from_seconds_and_nanos(timestamp.seconds, timestamp.nanos)

@@ -3,9 +3,9 @@
 use cairn_contract::Contract;
 use cairn_contract::cairn::ledger::v1::{AuditRecord, CloudEvent, Event};
 use cairn_eventstore::Recorded;
-use cairn_kernel::Time;
+use cairn_service::timestamp;
 use prost_types::value::Kind;
-use prost_types::{ListValue, Struct, Timestamp, Value};
+use prost_types::{ListValue, Struct, Value};
 
 use crate::entry::Entry;
 
@@ -92,11 +92,6 @@ pub fn hide_request(event: &mut Event) {
     ] {
         text.clear();
     }
-}
-
-pub fn timestamp(time: Time) -> Timestamp {
-    let (seconds, nanos) = time.seconds_and_nanos();
-    Timestamp { seconds, nanos }
 }
 
 fn structure(json: serde_json::Value) -> Option<Struct> {

@@ -6,12 +6,6 @@ use prost_types::Timestamp;
 
 use crate::model::version::{ReferenceStatistics, Signature, Tensor};
 
-/// A moment in the contract's words.
-pub fn timestamp(time: Time) -> Timestamp {
-    let (seconds, nanos) = time.seconds_and_nanos();
-    Timestamp { seconds, nanos }
-}
-
 /// A moment in ours.
 pub fn from_timestamp(timestamp: &Timestamp) -> Time {
     Time::from_seconds_and_nanos(timestamp.seconds, timestamp.nanos)

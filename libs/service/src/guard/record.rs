@@ -10,12 +10,12 @@ use cairn_contract::redact;
 use cairn_eventstore::{NewEvent, Write};
 use cairn_kernel::{Expected, Metadata, Name, StreamName, Time};
 use prost_reflect::{DynamicMessage, MessageDescriptor, SerializeOptions};
-use prost_types::Timestamp;
 use tonic::Code;
 use uuid::Uuid;
 
 use super::outcome::Outcome;
 use crate::Ctx;
+use crate::timestamp;
 
 const CATEGORY: &str = "ledger.access";
 
@@ -76,11 +76,6 @@ pub(crate) fn event<M: prost::Name>(message: &M, metadata: &Metadata) -> NewEven
         payload: message.encode_to_vec().into(),
         metadata: metadata.encode().into(),
     }
-}
-
-pub(crate) fn timestamp(time: Time) -> Timestamp {
-    let (seconds, nanos) = time.seconds_and_nanos();
-    Timestamp { seconds, nanos }
 }
 
 /// A request as JSON with sensitive fields hidden; `None` if it is no message of that type.

@@ -9,8 +9,9 @@ use cairn_kernel::{Clock, Metadata, Name, Time};
 use parking_lot::Mutex;
 use tracing::warn;
 
-use super::record::{event, timestamp, write};
+use super::record::{event, write};
 use crate::Writer;
+use crate::timestamp;
 
 /// How long refusals are counted before they are written down.
 const WINDOW: Duration = Duration::from_secs(60);

@@ -6,7 +6,7 @@ use cairn_contract::cairn::auth::v1::access_service_server::AccessService;
 use cairn_contract::cairn::ledger::events::v1::{AccessDenied, access_facts};
 use cairn_eventstore::Recorded;
 use cairn_kernel::{Name, Principal, PrincipalKind};
-use cairn_service::{Ctx, Refusal, Reply, field, refuse};
+use cairn_service::{Ctx, Page, Refusal, Reply, field, refuse, timestamp};
 use prost::Message;
 use tonic::{Request, Response, Status};
 
@@ -17,9 +17,7 @@ use crate::desk::{Desk, Reading, given, rejected, text};
 use crate::model::binding::Terms;
 use crate::model::name::organization_in;
 use crate::model::{BindingName, OrganizationName, PrincipalName, REASON_CHARS_MAX, Rejection, Text};
-use crate::page::Page;
 use crate::query::BindingFilter;
-use crate::stored::timestamp;
 
 pub struct AccessRules(pub Arc<Desk>);
 

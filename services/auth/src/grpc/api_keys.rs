@@ -5,7 +5,7 @@ use cairn_access::{ApiKey, Form, KeyKind, Roles, Standing};
 use cairn_contract::cairn::auth::v1 as proto;
 use cairn_contract::cairn::auth::v1::api_key_service_server::ApiKeyService;
 use cairn_kernel::{Name, Time};
-use cairn_service::{Ctx, Refusal, Reply, field, refuse};
+use cairn_service::{Ctx, Page, Refusal, Reply, field, refuse};
 use prost_types::Timestamp;
 use tonic::{Request, Response, Status};
 
@@ -13,7 +13,6 @@ use crate::desk::{Desk, KEYS_MAX, Reading, expected, made_id, rejected, stream, 
 use crate::giving::require_all_held;
 use crate::model::key::{Act, Command, Digest, Grounds, LIFE_DEFAULT};
 use crate::model::{HolderName, Key, KeyName, PrincipalName, Rejection};
-use crate::page::Page;
 use crate::stored::time;
 
 pub struct ApiKeys(pub Arc<Desk>);

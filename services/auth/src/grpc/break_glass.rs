@@ -6,7 +6,7 @@ use cairn_contract::cairn::auth::v1 as proto;
 use cairn_contract::cairn::auth::v1::break_glass_service_server::BreakGlassService;
 use cairn_eventstore::Work;
 use cairn_kernel::{Expected, Name, PrincipalKind};
-use cairn_service::{Ctx, Refusal, Reply, field, refuse};
+use cairn_service::{Ctx, Page, Refusal, Reply, field, refuse};
 use metrics::counter;
 use tonic::{Request, Response, Status};
 use tracing::warn;
@@ -19,7 +19,6 @@ use crate::model::{
     ActivationName, Binding, BindingName, HolderName, OrganizationName, PrincipalName, Rejection, RoleName, Text,
     UserName,
 };
-use crate::page::Page;
 
 pub struct Emergencies(pub Arc<Desk>);
 

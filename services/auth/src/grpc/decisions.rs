@@ -10,14 +10,13 @@ use cairn_contract::cairn::auth::v1::replay_decision_request::Rules;
 use cairn_contract::cairn::auth::v1::{check_permission_response, preview_changes_response::Flip};
 use cairn_eventstore::{Direction, Filter, moment};
 use cairn_kernel::{AsOf, Name, Position, Time};
-use cairn_service::{Ctx, Refusal, field, refuse};
+use cairn_service::{Ctx, Refusal, field, refuse, timestamp};
 use tonic::Status;
 
 use super::access::{AccessRules, denial, role_name};
 use crate::decided::{self, Decided};
 use crate::desk::rejected;
 use crate::model::{BindingName, HolderName, PrincipalName, Rejection, RoleName};
-use crate::stored::timestamp;
 
 /// Changes thought through at once.
 const CHANGES_MAX: usize = 100;

@@ -4,14 +4,13 @@ use cairn_contract::cairn::auth::v1 as proto;
 use cairn_contract::cairn::auth::v1::group_service_server::GroupService;
 use cairn_eventstore::Work;
 use cairn_kernel::Expected;
-use cairn_service::{Ctx, Refusal, Reply, field, refuse};
+use cairn_service::{Ctx, Page, Refusal, Reply, field, refuse};
 use tonic::{Request, Response, Status};
 
 use crate::desk::{Desk, Reading, given, made_id, masked, rejected, require_open, stream, text};
 use crate::members::require_admissible;
 use crate::model::group::{About, Act, Command};
 use crate::model::{Group, GroupName, HolderName, OrganizationName, Rejection, Slug};
-use crate::page::Page;
 use crate::query::GroupFilter;
 
 /// Most members in one request.

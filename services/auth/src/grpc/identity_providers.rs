@@ -3,7 +3,7 @@ use std::sync::Arc;
 use cairn_contract::cairn::auth::v1 as proto;
 use cairn_contract::cairn::auth::v1::identity_provider_service_server::IdentityProviderService;
 use cairn_kernel::Name;
-use cairn_service::{Ctx, Refusal, Reply, field, refuse};
+use cairn_service::{Ctx, Page, Refusal, Reply, field, refuse};
 use tonic::{Request, Response, Status};
 
 use crate::desk::{Desk, given, masked, rejected, stream, text};
@@ -12,7 +12,6 @@ use crate::logins::LoginQuery;
 use crate::model::identity_provider::{Act, ClientAuthentication, Command, GroupRole, Settings};
 use crate::model::{IdentityProvider, IdentityProviderName, Rejection, RoleName, Slug};
 use crate::oidc::require_secure;
-use crate::page::Page;
 
 pub struct IdentityProviders(pub Arc<Desk>);
 

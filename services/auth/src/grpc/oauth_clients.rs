@@ -3,7 +3,7 @@ use std::sync::Arc;
 use cairn_contract::cairn::auth::v1 as proto;
 use cairn_contract::cairn::auth::v1::oauth_client_service_server::OauthClientService;
 use cairn_kernel::Name;
-use cairn_service::{Ctx, Refusal, Reply, field, refuse};
+use cairn_service::{Ctx, Page, Refusal, Reply, field, refuse};
 use tonic::{Request, Response, Status};
 
 use crate::desk::{Desk, given, rejected, stream, text};
@@ -12,7 +12,6 @@ use crate::logins::LoginQuery;
 use crate::model::oauth_client::{Act, Command, Terms};
 use crate::model::{OauthClient, OauthClientName, Rejection, ServiceAccountName, Slug};
 use crate::oidc::require_secure;
-use crate::page::Page;
 
 pub struct OauthClients(pub Arc<Desk>);
 

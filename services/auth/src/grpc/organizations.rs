@@ -3,7 +3,7 @@ use std::sync::Arc;
 use cairn_contract::cairn::auth::v1 as proto;
 use cairn_contract::cairn::auth::v1::organization_service_server::OrganizationService;
 use cairn_kernel::Name;
-use cairn_service::{Ctx, Refusal, Reply, field, refuse};
+use cairn_service::{Ctx, Page, Refusal, Reply, field, refuse};
 use tonic::{Request, Response, Status};
 
 use super::terms;
@@ -11,7 +11,6 @@ use crate::desk::{Desk, Reading, given, made_id, masked, rejected, stream, text}
 use crate::duties;
 use crate::model::organization::{Act, Command, Pair};
 use crate::model::{Organization, OrganizationName, Rejection, Slug};
-use crate::page::Page;
 
 /// Most pairs of roles that are to be apart in one organization.
 const PAIRS_MAX: usize = 50;

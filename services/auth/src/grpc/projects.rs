@@ -5,14 +5,13 @@ use cairn_contract::cairn::auth::v1 as proto;
 use cairn_contract::cairn::auth::v1::project_service_server::ProjectService;
 use cairn_eventstore::Work;
 use cairn_kernel::{Expected, Name, Position};
-use cairn_service::{Ctx, Reply, field, refuse};
+use cairn_service::{Ctx, Page, Reply, field, refuse};
 use tonic::{Request, Response, Status};
 
 use super::terms::tags;
 use crate::desk::{Desk, Reading, given, made_id, masked, rejected, require_open, stream, text};
 use crate::model::project::{Act, Command};
 use crate::model::{OrganizationName, Project, ProjectName, Rejection, Slug};
-use crate::page::Page;
 
 /// Most tags of one project.
 const TAGS_MAX: usize = 32;

@@ -3,14 +3,13 @@ use std::sync::Arc;
 use cairn_contract::cairn::auth::v1 as proto;
 use cairn_contract::cairn::auth::v1::service_account_service_server::ServiceAccountService;
 use cairn_kernel::{Expected, Name};
-use cairn_service::{Ctx, Reply, field, refuse};
+use cairn_service::{Ctx, Page, Reply, field, refuse};
 use tonic::{Request, Response, Status};
 
 use crate::desk::{Desk, Reading, expected, given, made_id, masked, rejected, require_open, stream, text};
 use crate::model::administrators::{self, Administrators};
 use crate::model::service_account::{Act, Command};
 use crate::model::{OrganizationName, PrincipalName, Rejection, ServiceAccount, ServiceAccountName, Slug};
-use crate::page::Page;
 
 pub struct ServiceAccounts(pub Arc<Desk>);
 

@@ -5,7 +5,7 @@ use cairn_contract::cairn::auth::v1 as proto;
 use cairn_contract::cairn::auth::v1::session_service_server::SessionService;
 use cairn_eventstore::CommandFault;
 use cairn_kernel::{Code, Expected, Name, Position};
-use cairn_service::{Ctx, Refusal, Reply, field, refuse};
+use cairn_service::{Ctx, Page, Refusal, Reply, field, refuse, timestamp};
 use tonic::{Request, Response, Status};
 
 use super::api_keys::scopes;
@@ -13,9 +13,7 @@ use crate::desk::{Desk, rejected, stream};
 use crate::issuer::{self, Pair, RefreshFault};
 use crate::model::session::{Act, Cause, Command, Grounds, Holder};
 use crate::model::{KeyName, PrincipalName, Rejection, Session, SessionName};
-use crate::page::Page;
 use crate::sessions;
-use crate::stored::timestamp;
 
 pub struct Sessions(pub Arc<Desk>);
 

@@ -5,12 +5,11 @@ use cairn_contract::cairn::auth::v1 as proto;
 use cairn_contract::cairn::auth::v1::signing_key::Slot;
 use cairn_contract::cairn::auth::v1::signing_key_service_server::SigningKeyService;
 use cairn_kernel::Code;
-use cairn_service::{Ctx, Refusal, Reply, refuse};
+use cairn_service::{Ctx, Refusal, Reply, refuse, timestamp};
 use tonic::{Request, Response};
 
 use crate::desk::{Desk, text};
 use crate::signing::{self, RotateFault};
-use crate::stored::timestamp;
 
 pub struct SigningKeyDesk(pub Arc<Desk>);
 

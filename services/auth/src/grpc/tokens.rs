@@ -4,13 +4,12 @@ use cairn_access::ApiKey;
 use cairn_contract::cairn::auth::v1 as proto;
 use cairn_contract::cairn::auth::v1::token_service_server::TokenService;
 use cairn_kernel::Name;
-use cairn_service::{Ctx, Refusal, Reply, refuse};
+use cairn_service::{Ctx, Refusal, Reply, refuse, timestamp};
 use tonic::{Request, Response};
 
 use super::api_keys::scopes;
 use crate::desk::{Desk, rejected};
 use crate::model::Rejection;
-use crate::stored::timestamp;
 
 pub struct TokenDesk(pub Arc<Desk>);
 

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use cairn_contract::cairn::auth::v1 as proto;
 use cairn_contract::cairn::auth::v1::trust_rule_service_server::TrustRuleService;
-use cairn_service::{Ctx, Refusal, Reply, field, refuse};
+use cairn_service::{Ctx, Page, Refusal, Reply, field, refuse};
 use tonic::{Request, Response, Status};
 
 use super::api_keys::scopes;
@@ -12,7 +12,6 @@ use crate::logins::LoginQuery;
 use crate::model::trust_rule::{Act, Command, Terms};
 use crate::model::{HolderName, Rejection, ServiceAccountName, TrustRule, TrustRuleName};
 use crate::oidc::require_secure;
-use crate::page::Page;
 use cairn_eventstore::Work;
 use cairn_kernel::Expected;
 

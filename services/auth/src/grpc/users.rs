@@ -3,14 +3,13 @@ use std::sync::Arc;
 use cairn_contract::cairn::auth::v1 as proto;
 use cairn_contract::cairn::auth::v1::user_service_server::UserService;
 use cairn_kernel::{Expected, Name};
-use cairn_service::{Ctx, Reply, field, refuse};
+use cairn_service::{Ctx, Page, Reply, field, refuse};
 use tonic::{Request, Response, Status};
 
 use crate::desk::{Desk, Reading, expected, given, made_id, masked, rejected, stream, text};
 use crate::model::administrators::{self, Administrators};
 use crate::model::user::{Act, Command};
 use crate::model::{PrincipalName, Rejection, TITLE_CHARS_MAX, Text, User, UserName};
-use crate::page::Page;
 use crate::people::Person;
 
 pub struct Users(pub Arc<Desk>);

@@ -2,7 +2,7 @@
 
 use cairn_contract::cairn::auth::v1::AuthorizeRequest;
 use cairn_kernel::{Name, Principal};
-use cairn_service::refuse;
+use cairn_service::{Page, refuse};
 use tonic::Status;
 
 use super::client::{Client, find};
@@ -16,7 +16,6 @@ use crate::desk::{Desk, stream};
 use crate::model::session::Grounds;
 use crate::model::{IdentityProviderName, PrincipalName, Session, SessionName};
 use crate::oidc::{self, Begun};
-use crate::page::Page;
 use crate::public::fresh_secret;
 
 /// Longest challenge, nonce or state.

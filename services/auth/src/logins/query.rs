@@ -1,3 +1,4 @@
+use cairn_service::{Page, timestamp};
 use std::collections::BTreeMap;
 
 use cairn_contract::cairn::auth::v1 as proto;
@@ -7,9 +8,7 @@ use cairn_projection::rusqlite::{Connection, Error, OptionalExtension, Row, name
 use cairn_projection::{QueryFault, ReadModel};
 
 use super::projection::stored_settings;
-use crate::page::Page;
 use crate::query::{VISIBLE, Visible};
-use crate::stored::timestamp;
 
 /// Reads the tables that [`super::Logins`] writes.
 #[derive(Clone)]

@@ -4,10 +4,10 @@ use cairn_contract::cairn::auth::v1::{Binding, Condition, condition::Window};
 use cairn_kernel::Name;
 use cairn_projection::QueryFault;
 use cairn_projection::rusqlite::{Connection, Error, Row, named_params};
+use cairn_service::Page;
 use prost::Message;
 
 use super::{Query, VISIBLE, Visible, moment};
-use crate::page::Page;
 
 const COLUMNS: &str = "name, revision, principal, role, resource, expire_time, reason, create_time, creator, delete_time, \
      denies, permissions, source, condition";

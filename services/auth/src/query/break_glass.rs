@@ -2,10 +2,10 @@ use cairn_contract::cairn::auth::v1::{BreakGlassActivation, break_glass_activati
 use cairn_kernel::{Name, Time};
 use cairn_projection::QueryFault;
 use cairn_projection::rusqlite::{Connection, Error, OptionalExtension, Row, named_params};
+use cairn_service::Page;
 
 use super::{Query, VISIBLE, Visible, moment};
 use crate::model::break_glass::{State, state};
-use crate::page::Page;
 
 const COLUMNS: &str = "name, revision, principal, resource, reason, ticket, life, activate_time, approver, start_time, \
                        expire_time, end_time, review_due_time, review_time, reviewer, review, create_time, update_time";

@@ -2,9 +2,9 @@ use cairn_contract::cairn::auth::v1::{Group, group::State};
 use cairn_kernel::Name;
 use cairn_projection::QueryFault;
 use cairn_projection::rusqlite::{Connection, Error, Row, named_params};
+use cairn_service::Page;
 
 use super::{Query, VISIBLE, Visible, moment};
-use crate::page::Page;
 
 const COLUMNS: &str =
     "name, revision, display_name, description, external_id, state, member_count, create_time, update_time";

@@ -2,9 +2,9 @@ use cairn_contract::cairn::auth::v1::{ApiKey, api_key::State};
 use cairn_kernel::Time;
 use cairn_projection::QueryFault;
 use cairn_projection::rusqlite::{Connection, Error, OptionalExtension, Row, named_params};
+use cairn_service::Page;
 
 use super::{Query, moment};
-use crate::page::Page;
 
 const COLUMNS: &str = "name, revision, title, scopes, permissions, expire_time, previous_secret_expire_time, \
                        revoke_time, is_bootstrap, create_time, last_use_time";

@@ -16,10 +16,8 @@ pub use groups::GroupFilter;
 use cairn_kernel::{Name, Time};
 use cairn_projection::rusqlite::{Connection, Error, OptionalExtension, Row, named_params};
 use cairn_projection::{QueryFault, ReadModel};
+use cairn_service::{Page, timestamp};
 use prost_types::Timestamp;
-
-use crate::page::Page;
-use crate::stored::timestamp;
 
 /// What the service answers from.
 #[derive(Clone)]

@@ -4,10 +4,10 @@ use cairn_contract::cairn::auth::v1::{Organization, SeparatedDuties, organizatio
 use cairn_kernel::Name;
 use cairn_projection::QueryFault;
 use cairn_projection::rusqlite::{Connection, Error, OptionalExtension, Row, named_params};
+use cairn_service::Page;
 use prost::Message;
 
 use super::{Query, VISIBLE, Visible, moment};
-use crate::page::Page;
 
 const COLUMNS: &str = "name, revision, title, description, state, separated, create_time, update_time";
 

@@ -3,10 +3,10 @@ use cairn_contract::cairn::auth::v1::{Project, project::State};
 use cairn_kernel::Name;
 use cairn_projection::QueryFault;
 use cairn_projection::rusqlite::{Connection, Error, Row, named_params};
+use cairn_service::Page;
 use prost::Message;
 
 use super::{Query, VISIBLE, Visible, moment};
-use crate::page::Page;
 
 const COLUMNS: &str = "name, revision, title, description, state, create_time, update_time, organization, tags";
 

@@ -2,9 +2,9 @@ use cairn_contract::cairn::auth::v1::{ServiceAccount, service_account::State};
 use cairn_kernel::Name;
 use cairn_projection::QueryFault;
 use cairn_projection::rusqlite::{Error, Row};
+use cairn_service::Page;
 
 use super::{Query, moment, state_of, word_of};
-use crate::page::Page;
 
 const TABLE: &str = "service_accounts";
 const COLUMNS: &str = "name, revision, title, description, state, create_time, update_time, organization";

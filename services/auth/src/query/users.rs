@@ -2,9 +2,9 @@ use cairn_contract::cairn::auth::v1::{User, user::State};
 use cairn_kernel::Name;
 use cairn_projection::QueryFault;
 use cairn_projection::rusqlite::{Error, Row};
+use cairn_service::Page;
 
 use super::{Query, moment, state_of, word_of};
-use crate::page::Page;
 
 const TABLE: &str = "users";
 const COLUMNS: &str = "name, revision, state, create_time, update_time";

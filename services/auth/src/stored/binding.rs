@@ -2,9 +2,10 @@ use bytes::Bytes;
 use cairn_contract::cairn::auth::events::v1 as proto;
 use cairn_contract::cairn::auth::events::v1::BindingSource;
 use cairn_eventstore::{DecodeFault, Stored};
+use cairn_service::timestamp;
 use prost::Message;
 
-use super::{kinds, name, read, time, timestamp};
+use super::{kinds, name, read, time};
 use crate::model::binding::{Change, Event, Object, Source, Terms};
 use crate::model::condition::Window;
 use crate::model::{ActivationName, Binding, BindingName, Condition, HolderName, RoleName, TagText, Text};

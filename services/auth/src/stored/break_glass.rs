@@ -1,3 +1,4 @@
+use cairn_service::timestamp;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -5,7 +6,7 @@ use cairn_contract::cairn::auth::events::v1 as proto;
 use cairn_eventstore::{DecodeFault, Stored};
 use prost::Message;
 
-use super::{kinds, name, read, time, timestamp};
+use super::{kinds, name, read, time};
 use crate::model::break_glass::{Change, Event, Request};
 use crate::model::{ActivationName, BreakGlass, Text, UserName};
 

@@ -1,9 +1,10 @@
 use bytes::Bytes;
 use cairn_contract::cairn::auth::events::v1 as proto;
 use cairn_eventstore::{DecodeFault, Stored};
+use cairn_service::timestamp;
 use prost::Message;
 
-use super::{kinds, read, time, timestamp};
+use super::{kinds, read, time};
 use crate::model::device_login::{Approval, Decision, Event};
 use crate::model::{DeviceLogin, UserName};
 

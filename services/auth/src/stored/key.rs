@@ -2,9 +2,10 @@ use bytes::Bytes;
 use cairn_contract::cairn::auth::events::v1 as proto;
 use cairn_contract::cairn::auth::events::v1::key_digest::Form;
 use cairn_eventstore::{DecodeFault, Stored};
+use cairn_service::timestamp;
 use prost::Message;
 
-use super::{kinds, malformed, name, read, time, timestamp};
+use super::{kinds, malformed, name, read, time};
 use crate::model::key::{Change, Digest, Event, Grounds};
 use crate::model::{Key, KeyName, PrincipalName, Text};
 

@@ -44,11 +44,6 @@ pub(crate) fn time(timestamp: Timestamp) -> Time {
     Time::from_seconds_and_nanos(timestamp.seconds, timestamp.nanos)
 }
 
-pub(crate) fn timestamp(time: Time) -> Timestamp {
-    let (seconds, nanos) = time.seconds_and_nanos();
-    Timestamp { seconds, nanos }
-}
-
 /// The full name of each of these messages, as constants, and a check of the constants against the contract.
 macro_rules! kinds {
     ($($constant:ident = $message:ident;)+) => {

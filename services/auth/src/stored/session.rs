@@ -3,9 +3,10 @@ use cairn_contract::cairn::auth::events::v1 as proto;
 use cairn_contract::cairn::auth::events::v1::session_revoked::Cause as Word;
 use cairn_contract::cairn::auth::events::v1::session_started::Kind;
 use cairn_eventstore::{DecodeFault, Stored};
+use cairn_service::timestamp;
 use prost::Message;
 
-use super::{kinds, name, read, time, timestamp};
+use super::{kinds, name, read, time};
 use crate::model::session::{Cause, Change, Event, Grounds, Holder};
 use crate::model::{PrincipalName, Session, SessionName};
 

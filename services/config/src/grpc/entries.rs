@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use aws_lc_rs::digest::{Context, SHA256};
 use cairn_contract::cairn::config::v1 as proto;
 use cairn_kernel::{NameFault, Time};
-use cairn_service::{Ctx, Refusal, Reply, field, refuse};
+use cairn_service::{Ctx, Page, Refusal, Reply, field, refuse, timestamp};
 use tonic::{Request, Response, Status};
 
 use super::configs::Configs;
@@ -13,9 +13,7 @@ use super::{rejected, value};
 use crate::desk::text;
 use crate::model::scope::Change;
 use crate::model::{EnvironmentName, Key, Rejection};
-use crate::page::Page;
 use crate::query::{InForce, Query};
-use crate::stored::timestamp;
 
 impl Configs {
     pub(super) async fn config(&self, request: Request<proto::GetConfigRequest>) -> Reply<proto::Config> {

@@ -1,6 +1,6 @@
 use cairn_contract::cairn::config::v1 as proto;
 use cairn_kernel::Name;
-use cairn_service::{Ctx, Refusal, Reply, field, refuse};
+use cairn_service::{Ctx, Page, Refusal, Reply, field, refuse};
 use tonic::{Request, Response, Status};
 
 use super::configs::Configs;
@@ -8,7 +8,6 @@ use super::rejected;
 use crate::desk::{etag_number, text};
 use crate::model::scope::Act;
 use crate::model::{EnvironmentId, EnvironmentName, ProjectName, Rejection};
-use crate::page::Page;
 use crate::query::Query;
 
 impl Configs {

@@ -1,13 +1,12 @@
 use cairn_contract::cairn::config::v1 as proto;
 use cairn_kernel::Name;
-use cairn_service::{Ctx, Reply, field, refuse};
+use cairn_service::{Ctx, Page, Reply, field, refuse};
 use tonic::{Request, Response, Status};
 
 use super::configs::Configs;
 use super::{rejected, value};
 use crate::model::scope::Act;
 use crate::model::{Key, ProjectName, Rejection, SchemaName};
-use crate::page::Page;
 use crate::query::Query;
 
 impl Configs {

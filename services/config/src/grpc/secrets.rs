@@ -4,14 +4,13 @@ use cairn_contract::cairn::config::v1 as proto;
 use cairn_contract::cairn::config::v1::secret_service_server::SecretService;
 use cairn_kernel::{Aggregate, Expected, Name, Position, StreamName};
 use cairn_seal::Sensitive;
-use cairn_service::{Ctx, Refusal, Reply, field, refuse};
+use cairn_service::{Ctx, Page, Refusal, Reply, field, refuse};
 use tonic::{Request, Response, Status};
 
 use super::rejected;
 use crate::desk::{Desk, expected, text};
 use crate::model::secret::{Act, Command};
 use crate::model::{ProjectName, Rejection, Secret, SecretId, SecretName};
-use crate::page::Page;
 use crate::query::Query;
 
 /// Longest value, in bytes.

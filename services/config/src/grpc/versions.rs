@@ -5,7 +5,7 @@ use cairn_contract::cairn::config::v1::secret_version::State;
 use cairn_eventstore::CommandFault;
 use cairn_kernel::{Aggregate, Expected, Position};
 use cairn_seal::{SealFault, Sensitive};
-use cairn_service::{Ctx, Refusal, Reply, field, refuse};
+use cairn_service::{Ctx, Page, Refusal, Reply, field, refuse};
 use tonic::{Request, Response, Status};
 
 use super::rejected;
@@ -13,7 +13,6 @@ use super::secrets::Secrets;
 use crate::desk::{expected, seal_refusal, text};
 use crate::model::secret::{Act, Command, Value};
 use crate::model::{Rejection, Secret, SecretName, VersionName};
-use crate::page::Page;
 use crate::query::Query;
 
 /// What values are sealed for.

@@ -2,10 +2,10 @@ use cairn_contract::cairn::config::v1::Environment;
 use cairn_kernel::Name;
 use cairn_projection::QueryFault;
 use cairn_projection::rusqlite::{self, OptionalExtension, Row, named_params};
+use cairn_service::Page;
 
 use super::{Query, VISIBLE, Visible, moment};
 use crate::model::EnvironmentName;
-use crate::page::Page;
 
 const COLUMNS: &str = "name, inherits, description, revision, is_deleted, create_time, update_time";
 

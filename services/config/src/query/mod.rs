@@ -9,11 +9,10 @@ mod secrets;
 use cairn_kernel::{Name, Time};
 use cairn_projection::rusqlite::{self, Connection};
 use cairn_projection::{QueryFault, ReadModel};
+use cairn_service::timestamp;
 use prost_types::Timestamp;
 
 pub use entries::InForce;
-
-use crate::stored::timestamp;
 
 /// What the service answers from.
 #[derive(Clone)]

@@ -1,11 +1,11 @@
 use cairn_contract::cairn::config::v1::{ConfigRevision, EntryChange};
 use cairn_projection::QueryFault;
 use cairn_projection::rusqlite::{self, OptionalExtension, Row, params};
+use cairn_service::Page;
 
 use super::{Query, moment};
 use crate::grpc::value;
 use crate::model::{EnvironmentName, Json};
-use crate::page::Page;
 
 const COLUMNS: &str = "environment, revision, author, reason, changes, rolled_back_to, create_time";
 

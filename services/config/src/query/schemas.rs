@@ -2,11 +2,11 @@ use cairn_contract::cairn::config::v1::Schema;
 use cairn_kernel::Name;
 use cairn_projection::QueryFault;
 use cairn_projection::rusqlite::{self, OptionalExtension, Row, params};
+use cairn_service::Page;
 
 use super::{Query, moment};
 use crate::grpc::value;
 use crate::model::{Json, SchemaName};
-use crate::page::Page;
 
 const COLUMNS: &str = "name, key, schema, author, set_time";
 

@@ -3,10 +3,10 @@ use cairn_contract::cairn::config::v1::{Secret, SecretVersion};
 use cairn_kernel::Name;
 use cairn_projection::QueryFault;
 use cairn_projection::rusqlite::{self, OptionalExtension, Row, named_params, params};
+use cairn_service::Page;
 
 use super::{Query, VISIBLE, Visible, moment};
 use crate::model::SecretName;
-use crate::page::Page;
 
 const COLUMNS: &str = "name, revision, description, latest_version, last_version, is_deleted, create_time, update_time";
 const VERSION_COLUMNS: &str = "secret, number, state, creator, v.create_time, v.update_time, s.revision";

@@ -6,9 +6,7 @@ mod scope;
 mod secret;
 
 use cairn_eventstore::DecodeFault;
-use cairn_kernel::Time;
 use prost::{Message, Name};
-use prost_types::Timestamp;
 
 pub use keeper::rotated;
 
@@ -19,11 +17,6 @@ fn read<M: Message + Default + Name>(payload: &[u8]) -> Result<M, DecodeFault> {
 
 fn malformed(kind: &str, problem: impl std::fmt::Display) -> DecodeFault {
     DecodeFault::Malformed { kind: kind.to_owned(), message: problem.to_string() }
-}
-
-pub fn timestamp(time: Time) -> Timestamp {
-    let (seconds, nanos) = time.seconds_and_nanos();
-    Timestamp { seconds, nanos }
 }
 
 /// The full name of each of these messages, as constants, and a check of the constants against the contract.

@@ -5,14 +5,13 @@ use cairn_contract::cairn::experiments::v1 as proto;
 use cairn_contract::cairn::experiments::v1::artifact_service_server::{ArtifactService, ArtifactServiceServer};
 use cairn_kernel::{Expected, Revision};
 use cairn_objects::{Digest, Expect};
-use cairn_service::{Ctx, Refusal, Reply, field, refuse};
+use cairn_service::{Ctx, Refusal, Reply, field, refuse, timestamp};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::grants::LIFETIME_MAX;
 use super::query::Row;
 use super::streams::{Sending, first, receive, send};
 use super::{Artifacts, Asked, PART_LIFETIME_MAX, Plan, Slot, Upload};
-use crate::convert::timestamp;
 use crate::model::artifact::{ArtifactName, ArtifactPath, Owner};
 
 /// Artifacts on one page when the caller does not say, and at most.

@@ -2,8 +2,8 @@
 
 use cairn_contract::cairn::experiments::v1 as proto;
 use cairn_kernel::{Revision, Time};
+use cairn_service::timestamp;
 
-use crate::convert::timestamp;
 use crate::metrics::Row;
 use crate::model::ExperimentName;
 use crate::model::entry::tag;

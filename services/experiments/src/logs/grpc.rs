@@ -3,13 +3,13 @@ use std::pin::Pin;
 use cairn_contract::cairn::experiments::v1 as proto;
 use cairn_contract::cairn::experiments::v1::run_log_service_server::{RunLogService, RunLogServiceServer};
 use cairn_kernel::Time;
-use cairn_service::{Ctx, Refusal, Reply, field, refuse};
+use cairn_service::{Ctx, Refusal, Reply, field, refuse, timestamp};
 use futures::{Stream, StreamExt};
 use prost_types::Timestamp;
 use tonic::{Request, Response, Status};
 
 use super::{Followed, Line, Lines, Log, RunLogs, Start};
-use crate::convert::{from_timestamp, timestamp};
+use crate::convert::from_timestamp;
 use crate::model::RunName;
 use crate::search::SearchFault;
 

@@ -1,10 +1,11 @@
 use bytes::Bytes;
 use cairn_contract::cairn::experiments::events::v1 as proto;
 use cairn_eventstore::{DecodeFault, Stored};
+use cairn_service::timestamp;
 use prost::Message;
 
 use super::{kinds, name, read};
-use crate::convert::{from_timestamp, timestamp};
+use crate::convert::from_timestamp;
 use crate::model::logged_model::{Change, Event};
 use crate::model::{LoggedModel, Origin};
 

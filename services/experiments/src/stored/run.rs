@@ -1,3 +1,4 @@
+use cairn_service::timestamp;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -7,7 +8,7 @@ use cairn_eventstore::{DecodeFault, Stored};
 use prost::Message;
 
 use super::{kinds, malformed, name, read};
-use crate::convert::{from_timestamp, timestamp};
+use crate::convert::from_timestamp;
 use crate::model::run::{BatchId, Change, Event};
 use crate::model::{Point, Points, Run, RunName, Subject};
 

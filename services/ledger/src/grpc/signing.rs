@@ -6,11 +6,10 @@ use cairn_contract::cairn::ledger::v1::{
     GetSigningRequest, OpenEpochRequest, RotateSigningKeyRequest, Signing, SigningKey,
 };
 use cairn_projection::View;
-use cairn_service::{Ctx, Refusal, Reply, refuse};
+use cairn_service::{Ctx, Refusal, Reply, refuse, timestamp};
 use tonic::{Request, Response, Status};
 
 use crate::config::OVERLAP_DAYS_MAX;
-use crate::render::timestamp;
 use crate::signing::{Desk, DeskFault};
 use crate::tree::State;
 

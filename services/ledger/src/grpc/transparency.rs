@@ -16,14 +16,13 @@ use cairn_contract::google::api::HttpBody;
 use cairn_eventstore::{EventStore, Recorded};
 use cairn_kernel::{Name, Position};
 use cairn_projection::{ReadModel, View};
-use cairn_service::{Ctx, Refusal, Reply, refuse};
+use cairn_service::{Ctx, Refusal, Reply, refuse, timestamp};
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use tonic::{Request, Response, Status};
 
 use super::{request, visible};
 use crate::entry::Entry;
 use crate::log;
-use crate::render::timestamp;
 use crate::signing::Desk;
 use crate::tree::{Of, Proof, Signed, State, TreeFault, Unproven, Whose, consistency, number_of, proofs_of, read_file};
 

@@ -5,10 +5,10 @@ use cairn_contract::cairn::ledger::events::v1::{EpochOpened, SigningKeyRotated};
 use cairn_contract::cairn::ledger::v1::{EndedEpoch, SigningChange};
 use cairn_eventstore::{DecodeFault, Recorded, Stored};
 use cairn_kernel::Time;
+use cairn_service::timestamp;
 use prost::{Message, Name};
 
 use super::{Announced, Ended, Event, Opened, Rotated};
-use crate::render::timestamp;
 
 const ROTATED: &str = "cairn.ledger.events.v1.SigningKeyRotated";
 const OPENED: &str = "cairn.ledger.events.v1.EpochOpened";

@@ -2,14 +2,13 @@ use aws_lc_rs::digest::{SHA256, digest};
 use cairn_contract::cairn::registry::v1 as proto;
 use cairn_contract::cairn::registry::v1::model_card_service_server::{ModelCardService, ModelCardServiceServer};
 use cairn_contract::google::api::HttpBody;
-use cairn_service::{Ctx, Reply, field, refuse};
+use cairn_service::{Ctx, Reply, field, refuse, timestamp};
 use tonic::{Request, Response, Status, async_trait};
 
 use super::html::html;
 use super::markdown::markdown;
 use super::{Cards, Note, Subject, compare};
 use crate::app::Call;
-use crate::convert::timestamp;
 use crate::grpc::parse::{invalid, page_size};
 use crate::model::{ModelName, Number, VersionName};
 

@@ -1,7 +1,7 @@
 use cairn_contract::cairn::registry::v1 as proto;
 use cairn_contract::cairn::registry::v1::function_service_server::{FunctionService, FunctionServiceServer};
 use cairn_kernel::Expected;
-use cairn_service::{Ctx, Refusal, Reply, field, refuse};
+use cairn_service::{Ctx, Refusal, Reply, field, refuse, timestamp};
 use prost_types::Struct;
 use prost_types::value::Kind;
 use serde_json::Value;
@@ -9,7 +9,6 @@ use tonic::{Request, Response, Status, async_trait};
 
 use super::{FunctionRecord, FunctionSearch, Functions, Visible};
 use crate::app::Call;
-use crate::convert::timestamp;
 use crate::grpc::parse::{etag, invalid, page_size};
 use crate::model::ProjectName;
 use crate::model::function::{Command, Document, FunctionId, FunctionName};

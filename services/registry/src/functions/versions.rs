@@ -3,7 +3,7 @@ use cairn_contract::cairn::registry::v1::function_version_service_server::{
     FunctionVersionService, FunctionVersionServiceServer,
 };
 use cairn_objects::Digest;
-use cairn_service::{Ctx, Reply, field, refuse};
+use cairn_service::{Ctx, Reply, field, refuse, timestamp};
 use tonic::{Request, Response, Streaming, async_trait};
 
 use super::grpc::document;
@@ -11,7 +11,6 @@ use super::packages::NewVersion;
 use super::streams::{Sending, receive, send};
 use super::{Functions, VersionRecord};
 use crate::app::Call;
-use crate::convert::timestamp;
 use crate::grpc::parse::{chars, invalid, page_size};
 use crate::model::function::{Document, FunctionName, FunctionVersionName, Package, VersionId};
 use crate::stored::structure::structure;

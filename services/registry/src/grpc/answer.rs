@@ -2,9 +2,9 @@
 
 use cairn_contract::cairn::registry::v1 as proto;
 use cairn_kernel::Revision;
+use cairn_service::timestamp;
 
 use crate::app::{Policy, PromotionStatus};
-use crate::convert::timestamp;
 use crate::model::Unmet;
 use crate::query::{ApprovalRecord, ModelRecord, PromotionState, Summary, VersionRecord};
 use crate::stored::artifacts::{encode_check, encode_manifest};

@@ -3,13 +3,12 @@ use std::collections::BTreeSet;
 use cairn_contract::cairn::registry::v1 as proto;
 use cairn_contract::cairn::registry::v1::signing_policy_service_server::SigningPolicyService;
 use cairn_kernel::Code;
-use cairn_service::{Ctx, Refusal, Reply, refuse};
+use cairn_service::{Ctx, Refusal, Reply, refuse, timestamp};
 use tonic::{Request, Response, Status, async_trait};
 
 use super::Grpc;
 use super::parse::{etag, invalid, mask};
 use crate::app::{Call, NewSigningPolicy, Signing};
-use crate::convert::timestamp;
 use crate::model::signing::{KEYS_MAX, POLICIES, TrustedKey};
 use crate::model::{Key, PolicyScope};
 use crate::stored::signing::key;

@@ -1,3 +1,4 @@
+use cairn_service::timestamp;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -10,7 +11,7 @@ use prost_types::Timestamp;
 
 use super::terms::{duration, from_duration};
 use super::{kinds, name, read};
-use crate::convert::{from_timestamp, timestamp};
+use crate::convert::from_timestamp;
 use crate::model::hook::{Action, Change, Definition, Event, FailureMode, Format, Hooks, Timing, Trigger, Webhook};
 
 kinds! {

@@ -1,3 +1,4 @@
+use cairn_service::timestamp;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -8,7 +9,7 @@ use prost::Message;
 
 use super::signing::{decode_counted, encode_counted};
 use super::{kinds, malformed, name, read, terms};
-use crate::convert::{from_timestamp, timestamp};
+use crate::convert::from_timestamp;
 use crate::model::registered::{Change, Event};
 use crate::model::{Alias, Model, ModelName, Number, Origin, PromotionName};
 

@@ -1,3 +1,4 @@
+use cairn_service::timestamp;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -9,7 +10,7 @@ use super::artifacts::{
     decode_artifact, decode_check, decode_manifest, encode_artifact, encode_check, encode_manifest,
 };
 use super::{kinds, name, read};
-use crate::convert::{from_timestamp, reference_statistics, signature, timestamp};
+use crate::convert::{from_timestamp, reference_statistics, signature};
 use crate::model::version::{Change, Event, Facts};
 use crate::model::{Origin, Version};
 

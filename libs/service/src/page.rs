@@ -1,7 +1,8 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use cairn_service::{Refusal, refuse};
 use tonic::Status;
+
+use crate::{Refusal, refuse};
 
 /// Items on a page when the caller does not say.
 const SIZE_DEFAULT: usize = 50;
@@ -59,4 +60,41 @@ fn after(list: [u8; 4], token: &str) -> Option<String> {
     let bytes = URL_SAFE_NO_PAD.decode(token).ok()?;
     let name = bytes.strip_prefix(&list).filter(|name| !name.is_empty())?;
     String::from_utf8(name.to_vec()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(size: i32, token: &str) -> Result<Page, Status> {
+        Page::read("letters", &["all"], size, token)
+    }
+
+    #[test]
+    fn pages_follow_each_other_to_the_end() {
+        let names = ["a", "b", "c"];
+        let mut page = read(2, "").unwrap();
+        let (first, token) = page.cut(names.to_vec(), |name| name);
+        assert_eq!(first, ["a", "b"]);
+        page = read(2, &token).unwrap();
+        assert_eq!(page.after, "b");
+        assert_eq!(page.cut(vec!["c"], |name| name), (vec!["c"], String::new()));
+    }
+
+    #[test]
+    fn a_page_has_a_size_within_its_limits() {
+        assert_eq!(read(0, "").unwrap().size, SIZE_DEFAULT);
+        assert_eq!(read(i32::MAX, "").unwrap().size, SIZE_MAX);
+        assert!(read(-1, "").is_err());
+        assert!(read(1, "not a token!").is_err());
+    }
+
+    #[test]
+    fn a_token_goes_on_in_its_own_list_and_no_other() {
+        let (_, token) = read(1, "").unwrap().cut(vec!["a", "b"], |name| name);
+        assert!(read(9, &token).is_ok(), "another size is fine");
+        assert!(Page::read("numbers", &["all"], 1, &token).is_err());
+        assert!(Page::read("letters", &["vowels"], 1, &token).is_err());
+        assert!(read(1, &URL_SAFE_NO_PAD.encode("a")).is_err());
+    }
 }
