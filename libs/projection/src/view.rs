@@ -199,10 +199,9 @@ impl View {
         }
     }
 
-    /// Waits until the view has seen what is in the log now, but no longer than this: a view that is far behind is read as
-    /// it is.
-    pub async fn catch_up(&self, patience: Duration) {
-        let _ = self.reached(self.head(), Instant::now() + patience).await;
+    /// Waits until the view has seen what is in the log now.
+    pub async fn caught_up(&self, deadline: Instant) -> Result<(), WaitFault> {
+        self.reached(self.head(), deadline).await
     }
 
     /// Its name.

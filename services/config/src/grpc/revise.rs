@@ -6,7 +6,7 @@ use cairn_contract::cairn::config::v1 as proto;
 use cairn_eventstore::{CommandFault, Work};
 use cairn_kernel::{Aggregate, Expected, Name, Position, StreamName};
 use cairn_service::{Ctx, Refusal, Reply, field, refuse};
-use tonic::{Request, Status};
+use tonic::{Code, Request, Status};
 
 use super::configs::Configs;
 use super::entries::in_force;
@@ -17,10 +17,11 @@ use crate::model::scope::{Act, CHANGES_MAX, Change, Command};
 use crate::model::{EnvironmentName, Json, Key, Reference, Rejection, Scope, Secret, SecretName, Text};
 use crate::query::InForce;
 
-/// How often going back is worked out again because somebody changed the environment meanwhile.
+/// How often a change is worked out again because somebody changed the environment meanwhile.
 const ATTEMPTS_MAX: usize = 8;
 
 /// What is asked of one environment.
+#[derive(Clone)]
 pub(super) struct Revision<'a> {
     pub environment: &'a EnvironmentName,
     pub expected: Option<u32>,
@@ -40,24 +41,39 @@ impl Configs {
         Ok(done.position)
     }
 
-    /// Makes a revision, on which every secret that it refers to must be there. Gives where it is stored, and the number
-    /// of the revision that is the last then.
+    /// Makes a revision. Gives where it is stored, and the number of the revision that is the last then.
     pub(super) async fn revise(
         &self,
         ctx: &Ctx,
         request_id: &str,
         revision: Revision<'_>,
     ) -> Result<(Position, u32), Status> {
-        let Revision { environment, mut expected, changes, reason, rolled_back_to, staged } = revision;
+        if !revision.environment.is_platform() {
+            if revision.staged {
+                let problem = "is for settings of the platform: here, programs watch";
+                return Err(refuse(Refusal::invalid("staged", problem)));
+            }
+            return self.append(ctx, request_id, revision).await;
+        }
+        let asked = revision.expected;
+        for attempt in 1.. {
+            self.0.view.caught_up(ctx.deadline()).await.map_err(refuse)?;
+            let judged = self.check_settings(revision.environment, &revision.changes).await?;
+            // What was judged together must be what comes into force together.
+            let expected = asked.or(Some(judged));
+            match self.append(ctx, request_id, Revision { expected, ..revision.clone() }).await {
+                Err(status) if is_lost(&status, asked, attempt) => {}
+                outcome => return outcome,
+            }
+        }
+        unreachable!("the last attempt answers")
+    }
+
+    /// Appends a revision, on which every secret that it refers to must be there.
+    async fn append(&self, ctx: &Ctx, request_id: &str, revision: Revision<'_>) -> Result<(Position, u32), Status> {
+        let Revision { environment, expected, changes, reason, rolled_back_to, staged } = revision;
         let scope = environment.scope();
         let secrets = referred(&scope, &changes).map_err(rejected)?;
-        if environment.is_platform() {
-            let revision = self.check_settings(environment, &changes).await?;
-            // What was judged together must be what comes into force together.
-            expected = expected.or(Some(revision));
-        } else if staged {
-            return Err(refuse(Refusal::invalid("staged", "is for settings of the platform: here, programs watch")));
-        }
         let id = environment.id();
         let revise = Act::Revise { id: id.clone(), expected, changes, reason, rolled_back_to, staged };
         let command = Command { scope: scope.clone(), act: revise };
@@ -152,6 +168,7 @@ impl Configs {
         let environment: EnvironmentName = field("environment", &request.environment)?;
         let (asked, reason) = (seen(&request.etag)?, text("reason", &request.reason)?);
         for attempt in 1.. {
+            self.0.view.caught_up(ctx.deadline()).await.map_err(refuse)?;
             let Some((now, changes)) = self.way_back(&environment, request.revision).await? else {
                 let revision = request.revision;
                 return Err(rejected(Rejection::RevisionNotFound { environment, revision }));
@@ -166,7 +183,7 @@ impl Configs {
                 staged: false,
             };
             match self.revise(&ctx, &request.request_id, revision).await {
-                Err(status) if asked.is_none() && attempt < ATTEMPTS_MAX && status.code() == tonic::Code::Aborted => {}
+                Err(status) if is_lost(&status, asked, attempt) => {}
                 outcome => {
                     let (at, number) = outcome?;
                     return Ok(ctx.reply(self.told(&environment, number).await?, at));
@@ -188,6 +205,12 @@ impl Configs {
         changes.extend(then.into_iter().map(|(key, entry)| Change { key, value: Some(entry.value) }));
         Ok(Some((revision, changes)))
     }
+}
+
+/// Whether a change lost a race that its caller did not ask to be told of, and is to be worked out again: from a view that
+/// has seen the winner.
+fn is_lost(status: &Status, asked: Option<u32>, attempt: usize) -> bool {
+    asked.is_none() && attempt < ATTEMPTS_MAX && status.code() == Code::Aborted
 }
 
 fn stream(scope: &Name) -> StreamName {
