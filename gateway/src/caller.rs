@@ -1,4 +1,4 @@
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 
 use cairn_service::telemetry::{TRACEPARENT, Traceparent};
 use http::HeaderMap;
@@ -43,20 +43,6 @@ pub fn source(peer: Option<SocketAddr>, headers: &HeaderMap, forwarded_hops: usi
     forwarded.map(|address| address.to_canonical()).or(peer)
 }
 
-/// The network a stranger is counted under: one machine easily has a whole IPv6 /48.
-pub fn network(source: IpAddr) -> IpAddr {
-    match source {
-        IpAddr::V4(address) => {
-            let [a, b, c, _] = address.octets();
-            IpAddr::from([a, b, c, 0])
-        }
-        IpAddr::V6(address) => {
-            let [a, b, c, ..] = address.segments();
-            IpAddr::V6(Ipv6Addr::new(a, b, c, 0, 0, 0, 0, 0))
-        }
-    }
-}
-
 fn is_plain(id: &str) -> bool {
     !id.is_empty() && id.len() <= REQUEST_ID_LEN_MAX && id.bytes().all(|byte| byte.is_ascii_graphic())
 }
@@ -95,11 +81,5 @@ mod tests {
         assert_eq!(source(1), "3.3.3.3");
         assert_eq!(source(2), "2.2.2.2");
         assert_eq!(source(9), "10.0.0.1");
-    }
-
-    #[test]
-    fn strangers_are_counted_by_network() {
-        assert_eq!(network("10.1.2.3".parse().unwrap()).to_string(), "10.1.2.0");
-        assert_eq!(network("2001:db8:1:2::3".parse().unwrap()).to_string(), "2001:db8:1::");
     }
 }

@@ -55,6 +55,8 @@ cairn_service::settings! {
         caller_calls_max: u32 as reloadable = 4_096;
         /// Calls without a valid credential that each source network may have open at once.
         stranger_calls_max: u32 as reloadable = 256;
+        /// Callers' addresses that are remembered as sealed; of one that is not, the next request waits for auth to seal it.
+        sealed_sources_max: u64 = 20_000;
         /// Certificate chain that both ports are served with, PEM, the server's own first. Without one they are plain, and
         /// something in front must encrypt.
         tls_certificate_file: Option<PathBuf> = None;

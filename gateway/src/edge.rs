@@ -27,6 +27,7 @@ use crate::line::Line;
 use crate::live::{Live, Notation};
 use crate::problem::{Form, Problem};
 use crate::route::Router;
+use crate::sources::Sources;
 use crate::upload::Upload;
 use crate::upstream::Upstream;
 use crate::{Config, raw, retiring, transcode};
@@ -38,6 +39,7 @@ pub struct Edge {
     pub(crate) authenticator: Authenticator,
     rates: ArcSwap<Rates>,
     pub(crate) upstream: Upstream,
+    pub(crate) sources: Sources,
     /// Cancelled when the process stops: streams without an end of their own end then.
     pub(crate) closing: CancellationToken,
     pub(crate) router: Router,
@@ -66,6 +68,7 @@ impl Edge {
             router: Router::new(contract)?,
             authenticator: Authenticator::new(access, origin),
             rates: ArcSwap::from_pointee(Rates::new(&config, contract)?),
+            sources: Sources::new(upstream.clone(), config.sealed_sources_max),
             certificate,
             closing: CancellationToken::new(),
             config,

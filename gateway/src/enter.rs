@@ -22,6 +22,7 @@ pub struct Visit {
     pub bound: Vec<(String, String)>,
     pub known: Option<Known>,
     pub source: Option<IpAddr>,
+    pub sealed_source: Option<Arc<str>>,
     pub project: Option<String>,
     pub trace: Trace,
 }
@@ -87,8 +88,19 @@ impl Edge {
             }),
             _ => None,
         };
-        let visit = Visit { parts, route, bound, known, source, project, trace: trace.clone() };
+        let sealed_source = self.sealed_source(known.as_ref(), source, trace).await;
+        let visit = Visit { parts, route, bound, known, source, sealed_source, project, trace: trace.clone() };
         Ok(Entered::Visit(Box::new(visit)))
+    }
+
+    /// What is written down of where a known caller comes from.
+    pub(crate) async fn sealed_source(
+        &self,
+        known: Option<&Known>,
+        source: Option<IpAddr>,
+        trace: &Trace,
+    ) -> Option<Arc<str>> {
+        self.sources.sealed(known?, source?, trace).await
     }
 
     /// The route of a path; for a dialect whose clients only know one server's root, also below `/projects/{project}`.

@@ -23,6 +23,9 @@ pub fn call(visit: &Visit, timeout: Option<Duration>) -> Call {
     if let Some(source) = visit.source {
         put(&mut metadata, guard::SOURCE, &source.to_string());
     }
+    if let Some(sealed) = &visit.sealed_source {
+        put(&mut metadata, guard::SEALED_SOURCE, sealed);
+    }
     if let Some(project) = &visit.project {
         put(&mut metadata, guard::PROJECT, project);
     }
@@ -75,7 +78,7 @@ pub fn keep_limits(metadata: &MetadataMap, headers: &mut HeaderMap) {
     }
 }
 
-fn put(metadata: &mut MetadataMap, key: &str, value: &str) {
+pub fn put(metadata: &mut MetadataMap, key: &str, value: &str) {
     if let (Ok(key), Ok(value)) = (MetadataKey::from_bytes(key.as_bytes()), MetadataValue::try_from(value)) {
         metadata.insert(key, value);
     }

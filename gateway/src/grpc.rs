@@ -129,9 +129,13 @@ impl Passage {
             return Err(Refusal::new(Code::Unauthenticated, "CREDENTIAL_MISSING", problem));
         }
 
+        let sealed = match method {
+            Some(_) => edge.sealed_source(known.as_ref(), source, trace).await,
+            None => None,
+        };
         let headers = request.headers_mut();
         // Nothing that says who calls comes from the caller, and no credential goes further than here.
-        for name in ["authorization", "x-api-key", guard::PRINCIPAL, guard::SOURCE] {
+        for name in ["authorization", "x-api-key", guard::PRINCIPAL, guard::SOURCE, guard::SEALED_SOURCE] {
             headers.remove(name);
         }
         set(headers, guard::REQUEST_ID, &trace.request_id);
@@ -141,6 +145,9 @@ impl Passage {
         }
         if let Some(source) = source {
             set(headers, guard::SOURCE, &source.to_string());
+        }
+        if let Some(sealed) = sealed {
+            set(headers, guard::SEALED_SOURCE, &sealed);
         }
         if is_reflection {
             // Questions come when the client has some.

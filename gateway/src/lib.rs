@@ -26,6 +26,7 @@ mod raw;
 mod retiring;
 mod route;
 mod server;
+mod sources;
 mod timed;
 mod transcode;
 mod unread;

@@ -8,8 +8,8 @@ use cairn_service::Refusal;
 use cairn_service::allowance::{Allowances, Ask, Exceeded, Quota, Rule, Shared, Standing, rules};
 
 use crate::Config;
-use crate::caller::network;
 use crate::open::{Open, Slot};
+use cairn_service::network;
 
 /// How often each caller may ask, and how much at once: known ones in all, by key and by method, strangers by the
 /// network they come from. Asked before anything is decided about what a call may do.

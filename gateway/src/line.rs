@@ -4,6 +4,7 @@ use std::task::{Context, Poll};
 use axum::body::Body;
 use bytes::Bytes;
 use cairn_service::allowance::{self, Standing};
+use cairn_service::network;
 use http::Response;
 use http_body::{Frame, SizeHint};
 use tokio::time::Instant;
@@ -23,6 +24,7 @@ pub struct Line {
     started: Instant,
     verb: String,
     trace: Trace,
+    /// The network alone: an address is somebody's, and lines are kept who knows where.
     source: String,
     principal: String,
     /// The route's template, never the path itself: paths have no end, metrics must.
@@ -46,7 +48,7 @@ impl Line {
             started: Instant::now(),
             verb: verb.to_string(),
             trace: trace.clone(),
-            source: source.map(|source| source.to_string()).unwrap_or_default(),
+            source: source.map(|source| network(source).to_string()).unwrap_or_default(),
             principal: String::new(),
             route: "",
             method: "",

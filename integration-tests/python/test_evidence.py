@@ -136,3 +136,31 @@ def test_a_key_of_another_log_and_a_promotion_that_is_none_are_refused(cairn, su
     assert unknown.returncode == 4 and not (tmp_path / "none").exists()
     small = suite.cli("evidence", "pack", "--promotion", promoted["name"], "--events-max", "3")
     assert small.returncode == 1 and "--events-max" in small.stderr
+
+
+def test_an_approver_may_hold_the_role_through_a_group_of_the_projects_organization(cairn, suite, key, tmp_path):
+    root = Api(suite)
+    organization = root.make("organizations", {"organization_id": "acme"})["name"]
+    project = root.make(f"{organization}/projects", {"project_id": "acme-risk"})["name"]
+    groups = [root.make(f"{organization}/groups", {"group_id": group, "group": {}})["name"] for group in ("staff", "leads")]
+    staff, leads = groups
+    ada, eve = (root.make("users", {"user": {"display_name": name}})["name"] for name in ("ada", "eve"))
+    root.make("bindings", {"binding": {"principal": ada, "role": "roles/editor", "resource": project}})
+    root.make("bindings", {"binding": {"principal": leads, "role": "roles/manager", "resource": organization}})
+    root.make(f"{staff}:addMembers", {"members": [eve]})
+    root.make(f"{leads}:addMembers", {"members": [staff]})
+    author, approver = (Api(suite, root.make(f"{user}/apiKeys", {"api_key": {}})["secret"]) for user in (ada, eve))
+
+    terms = {"protected_aliases": ["champion"]}
+    assert approver.patch(f"{project}/promotionPolicies/default", json={"terms": terms}).ok
+    model = author.make(f"{project}/models", {"registered_model_id": "risk"})["name"]
+    author.make(f"{model}/versions", {"model_version": {"source_uri": "s3://bucket/risk"}})
+    asked = author.make(f"{model}/promotions", {"moves": [{"version": 1, "alias": "champion"}]})["name"]
+    done = approver.make(f"{asked}:approve", {})
+    assert done["state"] == "PROMOTION_STATE_COMPLETED"
+
+    file = tmp_path / "through-groups.json"
+    pack(suite, asked, file)
+    told = verify(cairn, file, key)
+    assert told.returncode == HOLDS, told.stdout + told.stderr
+    assert f"gives roles/manager on {organization}" in told.stdout and f"to {leads}, whose member they were" in told.stdout

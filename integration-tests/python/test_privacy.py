@@ -12,6 +12,8 @@ from suite import Suite
 NAME = "Wilhelmina Xanthippe Kanarienvogel"
 MAIL = "w.kanarienvogel@canary-birds.example"
 OTHER = "Bartholomew Neverforgotten"
+# Of the networks that documentation may use (RFC 5737, RFC 3849).
+HOME, AWAY = "203.0.113.77", "2001:db8:77:66::55"
 
 
 def verify(cairn, *args) -> subprocess.CompletedProcess:
@@ -27,7 +29,9 @@ def traces(folder, *texts: str) -> list[str]:
 
 @pytest.fixture
 def suite(cairn, tmp_path):
-    with Suite(cairn, tmp_path / "data", env={"RUST_LOG": "debug"}) as running:
+    # A proxy in front says where requests come from.
+    env = {"RUST_LOG": "debug", "CAIRN__GATEWAY__FORWARDED_HOPS": "1"}
+    with Suite(cairn, tmp_path / "data", env=env) as running:
         yield running
 
 
@@ -87,3 +91,37 @@ def test_of_a_canary_who_was_erased_no_trace_is_left_and_every_proof_holds(suite
     assert Api(suite).get(kept["name"]).json()["display_name"] == OTHER
     assert eventually(lambda: Api(suite).get(user).json()).get("display_name", "") == ""
     assert traces(suite.data, NAME, MAIL) == [], "nor does a new start bring them back"
+
+
+def test_where_a_person_came_from_is_sealed_opened_for_who_may_know_and_forgotten_with_them(suite, tmp_path):
+    admin = Api(suite)
+    user = admin.make("users", {"user": {"display_name": NAME}})["name"]
+    admin.make("bindings", {"binding": {"principal": user, "role": "roles/editor", "resource": "projects/default"}})
+    person = Api(suite, admin.make(f"{user}/apiKeys", {"api_key": {}})["secret"])
+    for address in (HOME, AWAY):
+        person.headers["X-Forwarded-For"] = address
+        assert person.run(f"from {len(address)}")
+        assert person.post("users", json={"user": {"display_name": "x"}}).status_code == 403
+    stranger = Api(suite, "no-key")
+    stranger.headers["X-Forwarded-For"] = HOME
+    assert stranger.get("users").status_code == 401
+
+    filters = ("--principal", user, "--limit", "100")
+    sealed = eventually(lambda: (found := suite.cli_json("audit", "list", *filters)) and len(found) >= 4 and found)
+    assert all(record["source_address"].startswith("sealed:") for record in sealed)
+    opened = suite.cli_json("audit", "list", *filters, "--addresses")
+    assert {record["source_address"] for record in opened} == {HOME, AWAY}
+    assert AWAY in suite.cli("audit", "list", *filters, "--addresses").stdout
+    key = person.headers["Authorization"].split()[1]
+    assert "ACCESS_DENIED" in suite.cli("audit", "list", *filters, "--addresses", key=key).stderr
+    said = suite.cli_json("audit", "list", "--action", "auth.addresses.open")
+    assert said and said[0]["principal"] == "users/admin", "who looked is on record"
+    found = canary.traces(suite.data, HOME, AWAY)
+    assert found == [], "no file has an address, of a person who is there either"
+
+    assert suite.cli("privacy", "erase", user, "--certificate", str(tmp_path / "erased.tlog-proof")).returncode == 0
+    opened = suite.cli_json("audit", "list", *filters, "--addresses")
+    assert {record["source_address"] for record in opened} == {"forgotten"}
+    assert suite.stop() == 0
+    assert canary.traces(suite.data, HOME, AWAY) == []
+    assert canary.sightings(suite.log.read_bytes(), HOME, AWAY) == [], "nor does the log of the process"

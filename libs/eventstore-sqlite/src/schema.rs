@@ -1,6 +1,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use tracing::warn;
 
@@ -90,6 +91,7 @@ pub(crate) fn open_reader(path: &Path, cache_bytes: usize) -> rusqlite::Result<C
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    plan_once(&connection)?;
     set_cache(&connection, cache_bytes)?;
     Ok(connection)
 }
@@ -128,6 +130,7 @@ fn configure_writer(config: &Config, connection: &Connection) -> Result<(), Open
     let path = &config.path;
     let set = || {
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
+        plan_once(connection)?;
         let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
         // FULL: the log is synced at every commit. NORMAL would lose the last commits with the power.
         connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA cell_size_check = ON")?;
@@ -164,6 +167,12 @@ pub(crate) fn create(connection: &Connection) -> rusqlite::Result<()> {
          PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA}; COMMIT",
         by_stream::CREATE
     ))
+}
+
+/// Has SQLite plan a statement once. By itself it compiles one with `LIMIT ?` anew whenever another number is bound, which for
+/// a short read is most of its time.
+fn plan_once(connection: &Connection) -> rusqlite::Result<()> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(drop)
 }
 
 fn set_cache(connection: &Connection, bytes: usize) -> rusqlite::Result<()> {

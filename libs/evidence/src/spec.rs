@@ -5,7 +5,9 @@ use std::convert::Infallible;
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use cairn_contract::cairn::auth::events::v1::{RoleGranted, RoleWithdrawn};
+use cairn_contract::cairn::auth::events::v1::{
+    GroupCreated, GroupDeleted, GroupMembersAdded, GroupMembersRemoved, ProjectCreated, RoleGranted, RoleWithdrawn,
+};
 use cairn_contract::cairn::registry::events::v1::{
     AliasMoved, CountedSignature, DefaultPolicySet, ModelCreated, ModelVersionCreated, PromotionApproved,
     PromotionCompleted, PromotionRequested, SigningPolicySet,
@@ -166,6 +168,9 @@ fn fingerprint(pem: &str) -> String {
 #[derive(Clone)]
 struct Told {
     granted: RoleGranted,
+    /// What happened to groups and projects before that, and after it until somebody agreed.
+    before: fn(&mut Log),
+    after: fn(&mut Log),
     /// What the project's promotions need, if it was ever said.
     policy: Option<PromotionTerms>,
     version: ModelVersionCreated,
@@ -182,6 +187,8 @@ impl Default for Told {
     fn default() -> Self {
         Self {
             granted: granted(),
+            before: |_| (),
+            after: |_| (),
             policy: Some(terms()),
             version: version(0.95),
             asked: asked(),
@@ -210,6 +217,7 @@ impl Told {
 
     fn log(&self) -> Log {
         let mut log = Log::default();
+        (self.before)(&mut log);
         log.tell("auth.binding-bindings/b", 1, &self.granted);
         if self.policy.is_some() {
             let policy = DefaultPolicySet { project: "projects/p".into(), terms: self.policy.clone(), relaxed: false };
@@ -222,6 +230,7 @@ impl Told {
             let withdrawn = RoleWithdrawn { binding: "bindings/b".into(), ..RoleWithdrawn::default() };
             log.tell("auth.binding-bindings/b", 6, &withdrawn);
         }
+        (self.after)(&mut log);
         for approval in &self.approvals {
             log.tell(MODEL_STREAM, 7, approval);
         }
@@ -292,6 +301,97 @@ fn every_broken_rule_is_found_whatever_the_registry_wrote() {
     assert_eq!(low.broken(), ["projects/p/models/m/versions/1: auc is as the policy wants it"]);
     for moves_to in [None, Some(2)] {
         assert_eq!(Told { moves_to, ..told() }.broken(), ["what was asked for has moved"]);
+    }
+}
+
+const HELD: &str = "users/bob held roles/manager when it was asked for";
+const LEADS: &str = "organizations/o/groups/leads";
+const STAFF: &str = "organizations/o/groups/staff";
+
+fn joins(log: &mut Log, group: &str, member: &str) {
+    let added = GroupMembersAdded { group: group.into(), members: vec![member.into()] };
+    log.tell(&format!("auth.group-{group}"), 1, &added);
+}
+
+/// Bob agrees by what the leads were given on their organization; he is one of the staff, who are among the leads.
+fn through_groups() -> Told {
+    Told {
+        before: |log| {
+            let project = ProjectCreated {
+                project: "projects/p".into(),
+                organization: "organizations/o".into(),
+                ..ProjectCreated::default()
+            };
+            log.tell("auth.project-projects/p", 1, &project);
+            for group in [LEADS, STAFF] {
+                log.tell(
+                    &format!("auth.group-{group}"),
+                    1,
+                    &GroupCreated { group: group.into(), ..GroupCreated::default() },
+                );
+            }
+            joins(log, STAFF, "users/bob");
+            joins(log, LEADS, STAFF);
+        },
+        granted: RoleGranted { principal: LEADS.into(), resource: "organizations/o".into(), ..granted() },
+        asked: PromotionRequested { roles_position: 9, ..asked() },
+        approvals: vec![PromotionApproved { role_position: 6, ..approved() }],
+        ..Told::default()
+    }
+}
+
+#[test]
+fn a_role_is_held_through_groups_and_on_the_organization_that_a_project_belongs_to() {
+    let told = through_groups;
+    let story = told().log().verified();
+    assert!(story.holds(), "{:?}", story.findings);
+    let why = story.findings.iter().find(|finding| finding.rule == HELD).map(|finding| finding.why.as_str());
+    let by = "bindings/b gives roles/manager on organizations/o, at position 6 to organizations/o/groups/leads, \
+              whose member they were since position 5";
+    assert_eq!(why, Some(by));
+    let directly: fn(&mut Log) = |log| {
+        log.tell(&format!("auth.group-{LEADS}"), 1, &GroupCreated { group: LEADS.into(), ..GroupCreated::default() });
+        joins(log, LEADS, "users/bob");
+    };
+    let granted = RoleGranted { principal: LEADS.into(), ..granted() };
+    let approvals = vec![PromotionApproved { role_position: 3, ..approved() }];
+    assert_eq!(Told { before: directly, granted, approvals, ..told() }.broken(), [""; 0]);
+}
+
+#[test]
+fn who_is_in_no_such_group_or_joined_it_later_or_left_it_did_not_hold_its_role() {
+    let told = through_groups;
+    let left: fn(&mut Log) = |log| {
+        let removed = GroupMembersRemoved { group: LEADS.into(), members: vec![STAFF.into()] };
+        log.tell(&format!("auth.group-{LEADS}"), 6, &removed);
+    };
+    let came_back: fn(&mut Log) = |log| {
+        let removed = GroupMembersRemoved { group: STAFF.into(), members: vec!["users/bob".into()] };
+        log.tell(&format!("auth.group-{STAFF}"), 6, &removed);
+        joins(log, STAFF, "users/bob");
+    };
+    let deleted: fn(&mut Log) = |log| {
+        log.tell(&format!("auth.group-{LEADS}"), 6, &GroupDeleted { group: LEADS.into() });
+    };
+    for after in [left, came_back, deleted] {
+        assert_eq!(Told { after, ..told() }.broken(), [HELD]);
+    }
+    // That somebody joined after it was asked for does not help.
+    let (of_late, approvals) = (came_back, vec![PromotionApproved { role_position: 13, ..approved() }]);
+    assert_eq!(Told { after: of_late, approvals, ..told() }.broken(), [HELD]);
+    assert_eq!(Told { before: |_| (), ..told() }.broken(), [HELD], "a group of which the events do not tell");
+    let elsewhere = RoleGranted { principal: LEADS.into(), resource: "organizations/other".into(), ..granted() };
+    assert_eq!(Told { granted: elsewhere, ..told() }.broken(), [HELD]);
+}
+
+#[test]
+fn a_role_that_had_ended_by_itself_does_not_count() {
+    let at = |seconds| Some(prost_types::Timestamp { seconds, nanos: 0 });
+    // The log's day is the first of 2026, and somebody agreed at its seventh second.
+    let day = 1_767_225_600;
+    for (end, broken) in [(day + 7, vec![HELD]), (day + 8, vec![])] {
+        let granted = RoleGranted { expire_time: at(end), ..granted() };
+        assert_eq!(Told { granted, ..Told::default() }.broken(), broken);
     }
 }
 

@@ -36,7 +36,7 @@ pub struct Metadata {
     /// W3C trace context of the request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
-    /// Address the request came from.
+    /// Address the request came from, sealed for the principal; of a stranger the network.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source_address: Option<String>,
     /// The access decision that allowed it.

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 /// Prepared statements kept per connection.
@@ -10,6 +11,12 @@ const STATEMENTS_MAX: usize = 256;
 
 /// Longest wait for another process that writes the same file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Has SQLite plan a statement once. By itself it compiles one with `LIMIT ?` anew whenever another number is bound, which for
+/// a short query is most of its time.
+fn plan_once(connection: &Connection) -> Result<(), rusqlite::Error> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(drop)
+}
 
 /// What an error of SQLite means for the view that met it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +40,7 @@ pub(crate) fn open_writer(path: &Path) -> Result<Connection, rusqlite::Error> {
     let connection = Connection::open(path)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+    plan_once(&connection)?;
     connection.execute_batch(
         "PRAGMA journal_mode = WAL;
          PRAGMA synchronous = NORMAL;
@@ -51,6 +59,7 @@ pub(crate) fn open_writer(path: &Path) -> Result<Connection, rusqlite::Error> {
 pub(crate) fn open_scratch(path: &Path) -> Result<Connection, rusqlite::Error> {
     let connection = Connection::open(path)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+    plan_once(&connection)?;
     connection.execute_batch(
         "PRAGMA journal_mode = MEMORY;
          PRAGMA synchronous = OFF;
@@ -69,6 +78,7 @@ pub(crate) fn open_reader(path: &Path) -> Result<Connection, rusqlite::Error> {
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+    plan_once(&connection)?;
     connection.execute_batch("PRAGMA temp_store = MEMORY;")?;
     Ok(connection)
 }

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::guard::{POSITION, REQUEST_ID, denied, reach};
 use crate::telemetry::TRACEPARENT;
-use crate::{Refusal, field, refuse};
+use crate::{Refusal, field, network_of, refuse};
 
 /// Namespace of the ids derived from callers' request ids.
 const REQUESTS: Uuid = Uuid::from_u128(0x6361_6972_6e00_5000_8000_7265_7175_6573);
@@ -32,6 +32,7 @@ pub(crate) struct Inner {
     pub correlation_id: String,
     pub traceparent: Option<String>,
     pub source_address: Option<String>,
+    pub sealed_source: Option<String>,
     pub decision_id: Option<String>,
     pub policy_position: Option<u64>,
     pub break_glass: Option<String>,
@@ -46,6 +47,15 @@ impl Inner {
     /// What is known of the request besides who asks for what.
     pub fn circumstances(&self) -> Circumstances {
         Circumstances::from_source(self.source_address.as_deref())
+    }
+
+    /// What is written down of where the request came from: sealed for whom it tells of, and of a stranger the network.
+    fn recorded_source(&self) -> Option<String> {
+        match (&self.sealed_source, &self.source_address) {
+            (Some(sealed), _) if !self.principal.is_anonymous() => Some(sealed.clone()),
+            (_, Some(address)) if self.principal.is_anonymous() => network_of(address),
+            _ => None,
+        }
     }
 
     /// Keeps what a refusal rests on, for the record of it.
@@ -189,7 +199,7 @@ impl Ctx {
             correlation_id: inner.correlation_id.clone(),
             causation_id: None,
             traceparent: inner.traceparent.clone(),
-            source_address: inner.source_address.clone(),
+            source_address: inner.recorded_source(),
             decision_id: inner.decision_id.clone(),
             policy_position: inner.policy_position,
             break_glass: inner.break_glass.clone(),

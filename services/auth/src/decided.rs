@@ -8,7 +8,10 @@ use cairn_contract::cairn::options::v1::Dialect;
 use cairn_contract::{Contract, Method};
 use cairn_eventstore::{Direction, EventStore, Filter, ReadFault, Recorded, moment};
 use cairn_kernel::{AsOf, Name, Position, Principal, PrincipalKind, Time};
+use cairn_seal::SealFault;
 use uuid::Uuid;
+
+use crate::sources::{Source, Sources};
 
 /// An event is recorded so long after its decision at most: an upload takes its time. And so long before it, if clocks
 /// were set back.
@@ -35,7 +38,10 @@ pub struct Decided {
     pub policy: Position,
     pub method: String,
     pub request_id: String,
+    /// As it is recorded, until [`Decided::reveal`].
     source_address: Option<String>,
+    /// Whoever decided knew an address that nobody knows any more.
+    pub is_source_forgotten: bool,
     pub recorded: Arc<Recorded>,
 }
 
@@ -61,6 +67,7 @@ impl Decided {
             method: String::new(),
             request_id: metadata.request_id,
             source_address: metadata.source_address,
+            is_source_forgotten: false,
             recorded: Arc::clone(recorded),
         };
         decided.read_record()?;
@@ -108,6 +115,18 @@ impl Decided {
         if is_methods && method(call).is_some_and(is_somewhere) {
             self.reach = Reach::Somewhere;
         }
+    }
+
+    /// Opens the address that the request came from.
+    pub async fn reveal(&mut self, sources: &Sources) -> Result<(), SealFault> {
+        let Some((recorded, principal)) = self.source_address.take().zip(self.principal.name.parse().ok()) else {
+            return Ok(());
+        };
+        match sources.open(&principal, &recorded).await? {
+            Source::Known(address) => self.source_address = Some(address),
+            Source::Forgotten => self.is_source_forgotten = true,
+        }
+        Ok(())
     }
 
     /// Decides again, by the rules of a world, as if at `now`.

@@ -1,9 +1,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cairn_access::{Access, ApiKey};
+use cairn_access::{Access, ApiKey, AuthenticationFault};
 use cairn_eventstore::{CommandFault, Commands, Order, Stored, Work};
-use cairn_kernel::{Aggregate, Clock, Expected, Position, Revision, StreamName, Time};
+use cairn_kernel::{Aggregate, Clock, Expected, Name, Position, Revision, StreamName, Time};
 use cairn_projection::View;
 use cairn_service::{AsOfReads, Ctx, Refusal, refuse};
 use prost_types::FieldMask;
@@ -22,6 +22,7 @@ use crate::people::{People, PeopleFault};
 use crate::public::Public;
 use crate::query::Query;
 use crate::secrets::Secrets;
+use crate::sources::{self, Sources};
 
 /// Most keys of one principal that are not revoked.
 pub const KEYS_MAX: usize = 100;
@@ -41,6 +42,7 @@ pub struct Desk {
     pub logins_past: AsOfReads,
     pub providers: Directory,
     pub secrets: Secrets,
+    pub sources: Sources,
     pub public: Public,
     pub login: login::Config,
     pub polls: Polls,
@@ -142,6 +144,17 @@ impl Desk {
             self.commands.execute::<A>(&ctx.order(request_id), stream, expected, command).await.map_err(refuse)?;
         self.settle(ctx, done.position).await?;
         Ok(done.position)
+    }
+
+    /// What the log may have of a principal's address.
+    pub async fn sealed(&self, principal: &Name, address: &str) -> Result<String, Status> {
+        let sealed = self.sources.seal(principal, address).await.map_err(sources::refusal)?;
+        // Whoever was erased meanwhile may have been given a key anew.
+        if self.access.world().standing(principal.as_str()) == Some(cairn_access::Standing::Deleted) {
+            self.sources.forget(principal).await.map_err(sources::refusal)?;
+            return Err(refuse(Refusal::of(&AuthenticationFault::Revoked)));
+        }
+        Ok(sealed)
     }
 
     pub fn now(&self) -> Time {

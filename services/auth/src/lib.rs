@@ -28,6 +28,7 @@ mod reactor;
 mod secrets;
 mod sessions;
 mod signing;
+mod sources;
 mod stored;
 
 pub use bootstrap::{Bootstrap, BootstrapFault, FirstKey, bootstrap};

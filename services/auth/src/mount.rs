@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use cairn_outbound::{Outbound, SendFault};
 use cairn_projection::{QueryFault, ReadModel, View};
+use cairn_seal::Sealer;
 use cairn_service::{AsOfReads, Deps, Mounted};
 
 use crate::config::Config;
@@ -16,6 +17,7 @@ use crate::projection::Directory;
 use crate::public::Public;
 use crate::query::Query;
 use crate::secrets::Secrets;
+use crate::sources::Sources;
 use crate::{login, reactor, signing};
 
 /// Queries that run at once.
@@ -38,13 +40,14 @@ const AGENT: &str = concat!("cairn/", env!("CARGO_PKG_VERSION"));
 /// Auth, ready to be put behind the guard. Must be called on a tokio runtime.
 ///
 /// `data_folder` is where the table of people and the secrets of providers are kept: not among the views, which may be
-/// dropped at any time. `public` is where the gateway is reached.
+/// dropped at any time. `public` is where the gateway is reached; `sealer` seals what tells of people.
 pub fn mount(
     deps: &Deps,
     data_folder: &Path,
     config: &Config,
     login: login::Config,
     public: Public,
+    sealer: Sealer,
 ) -> Result<Mounted, MountFault> {
     let people = People::open(&data_folder.join("auth-people.sqlite"))?;
     let model = ReadModel::open(&deps.views_folder.join("auth.sqlite"), READERS)?;
@@ -68,6 +71,7 @@ pub fn mount(
         logins_past,
         providers: Providers::new(outbound, login.provider_timeout(), login.provider_keys_again()),
         secrets: Secrets::new(&data_folder.join("auth-secrets.json")),
+        sources: Sources::new(sealer),
         public,
         login,
         polls: Polls::default(),

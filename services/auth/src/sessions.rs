@@ -43,7 +43,11 @@ pub async fn end(desk: &Desk, ctx: &Ctx, session: &SessionName, cause: Cause) ->
 }
 
 /// What is stored of what somebody does who is just coming in: the call itself knows nobody yet.
-pub fn of_owner(ctx: &Ctx, owner: &PrincipalName) -> Order {
-    let metadata = Metadata { principal: owner.to_string(), credential: None, ..ctx.metadata() };
+pub async fn of_owner(desk: &Desk, ctx: &Ctx, owner: &PrincipalName) -> Order {
+    let source_address = match (ctx.source_address(), owner.as_str().parse()) {
+        (Some(address), Ok(name)) => desk.sealed(&name, address).await.ok(),
+        _ => None,
+    };
+    let metadata = Metadata { principal: owner.to_string(), credential: None, source_address, ..ctx.metadata() };
     Order { metadata, request: None }
 }

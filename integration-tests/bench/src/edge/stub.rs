@@ -5,7 +5,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use cairn_contract::cairn::auth::v1::Project;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body::Frame;
-use http_body_util::StreamBody;
+use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Incoming;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
@@ -29,9 +29,13 @@ pub async fn serve() -> anyhow::Result<()> {
         let (stream, _) = listener.accept().await?;
         stream.set_nodelay(true)?;
         let framed = framed.clone();
-        let service = service_fn(move |_: Request<Incoming>| {
+        let service = service_fn(move |request: Request<Incoming>| {
             let framed = framed.clone();
-            async move { Ok::<_, Infallible>(answer(framed)) }
+            async move {
+                // An answer before the end of its request resets the stream, which a client takes for hostile in the long run.
+                let _ = request.into_body().collect().await;
+                Ok::<_, Infallible>(answer(framed))
+            }
         });
         tokio::spawn(http2::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service));
     }

@@ -1,14 +1,14 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use cairn_contract::cairn::auth::events::v1::{RoleGranted, RoleWithdrawn};
 use cairn_contract::cairn::registry::events::v1::{
     AliasMoved, DefaultPolicySet, ModelVersionCreated, PromotionPolicySet, StageMoved,
 };
 use cairn_contract::cairn::registry::v1::{PromotionTerms, promotion_move::Target};
-use cairn_kernel::{Name, Time};
+use cairn_kernel::Time;
 use serde::{Deserialize, Serialize};
 
+use super::held::Claim;
 use super::promotion::{Approval, Asked, Promotion};
 use super::signature;
 use super::version::Version;
@@ -83,25 +83,14 @@ fn enough(promotion: &Promotion) -> Finding {
 
 /// Who agreed held the role when it was asked for, and still when they agreed.
 fn role(promotion: &Promotion, approval: &Approval, asked: &Asked, events: &[Event]) -> Finding {
-    let Approval { approver, role, role_position, position, .. } = approval;
+    let Approval { approver, role, role_position, .. } = approval;
     let rule = format!("{approver} held {role} when it was asked for");
-    let granted = events.iter().find(|event| event.position == *role_position);
-    let Some(granted) = granted.and_then(|event| event.message::<RoleGranted>()) else {
-        return finding(&rule, false, format!("position {role_position} tells of no role that was given"));
-    };
-    let covers = |resource: &str| match (resource.parse::<Name>(), promotion.model.parse()) {
-        (Ok(resource), Ok(model)) => resource.covers(&model),
-        _ => false,
-    };
-    let is_it = granted.principal == *approver && granted.role == *role && covers(&granted.resource);
-    let withdrawn = events.iter().filter(|event| event.position < *position);
-    let withdrawn = withdrawn
-        .filter_map(|event| event.message::<RoleWithdrawn>())
-        .any(|withdrawn| withdrawn.binding == granted.binding);
+    let told = Claim { approval, model: &promotion.model, events }.told();
     let in_time = *role_position <= asked.request.roles_position;
+    let holds = told.is_some() && in_time;
     let why =
-        format!("{} gives {} on {}, at position {role_position}", granted.binding, granted.role, granted.resource);
-    finding(&rule, is_it && in_time && !withdrawn, why)
+        told.unwrap_or_else(|| format!("the events do not tell that they held it since position {role_position}"));
+    finding(&rule, holds, why)
 }
 
 fn thresholds(terms: &PromotionTerms, versions: &[Version], events: &[Event]) -> Vec<Finding> {

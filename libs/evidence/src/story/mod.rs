@@ -1,6 +1,7 @@
 //! What happened, as the events alone tell it.
 
 mod findings;
+mod held;
 mod promotion;
 mod run;
 mod signature;

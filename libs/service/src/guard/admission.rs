@@ -86,6 +86,7 @@ impl Admission {
             correlation_id: head.request_id.clone(),
             traceparent: Some(traceparent.to_string()),
             source_address: head.source.clone(),
+            sealed_source: head.sealed_source.clone(),
             decision_id: None,
             policy_position: None,
             break_glass: None,

@@ -17,6 +17,8 @@ pub const PRINCIPAL: &str = "cairn-principal";
 pub const REQUEST_ID: &str = "x-request-id";
 /// Metadata key of the client's address, as the gateway saw it.
 pub const SOURCE: &str = "cairn-source";
+/// Metadata key of the same, sealed for the caller: what is written down of it.
+pub const SEALED_SOURCE: &str = "cairn-sealed-source";
 /// Metadata key of the project a compatibility dialect works in: `projects/{project}`.
 pub const PROJECT: &str = "cairn-project";
 /// Metadata key of the position that a read must have seen.
@@ -28,6 +30,7 @@ pub const CURSOR: &str = "cairn-cursor";
 
 const REQUEST_ID_BYTES_MAX: usize = 128;
 const SOURCE_BYTES_MAX: usize = 64;
+const SEALED_SOURCE_BYTES_MAX: usize = 256;
 
 /// What a call's metadata says of it, before anybody has been identified.
 #[derive(Clone, Debug)]
@@ -36,6 +39,7 @@ pub(crate) struct Head {
     pub request_id: String,
     pub traceparent: Option<Traceparent>,
     pub source: Option<String>,
+    pub sealed_source: Option<String>,
     /// What the process that calls has proven to be. Nothing within one process, and over plain connections.
     pub peer: Option<PeerRoles>,
     pub deadline: Instant,
@@ -56,6 +60,9 @@ impl Head {
                 .map_or_else(|| Uuid::new_v4().to_string(), str::to_owned),
             traceparent: text(TRACEPARENT).and_then(|text| text.parse().ok()),
             source: text(SOURCE).filter(|source| source.len() <= SOURCE_BYTES_MAX).map(str::to_owned).or_else(peer),
+            sealed_source: text(SEALED_SOURCE)
+                .filter(|sealed| sealed.len() <= SEALED_SOURCE_BYTES_MAX)
+                .map(str::to_owned),
             peer: extensions.get::<PeerRoles>().cloned(),
             deadline: Instant::now() + timeout(text("grpc-timeout"), streams_in, limits),
             project: text(PROJECT).map(project).transpose(),

@@ -50,7 +50,7 @@ use crate::{Ctx, Deps, Refusal, Writer};
 
 pub(crate) use self::admission::{denied, reach};
 pub(crate) use self::head::grpc_timeout;
-pub use self::head::{AFTER, CURSOR, POSITION, PRINCIPAL, PROJECT, REQUEST_ID, SOURCE};
+pub use self::head::{AFTER, CURSOR, POSITION, PRINCIPAL, PROJECT, REQUEST_ID, SEALED_SOURCE, SOURCE};
 pub use self::limits::Limits;
 
 /// The address at the other end of a socket, as an extension of its requests.

@@ -11,17 +11,17 @@ use tracing::warn;
 
 use super::record::{event, write};
 use crate::Writer;
-use crate::timestamp;
+use crate::{network_of, timestamp};
 
 /// How long refusals are counted before they are written down.
 const WINDOW: Duration = Duration::from_secs(60);
 
-/// Counts refusals of unknown callers, by address and reason, and writes one event for each window: a stranger cannot
+/// Counts refusals of unknown callers, by network and reason, and writes one event for each window: a stranger cannot
 /// buy a durable write with a request.
 pub(crate) struct Strangers {
     store: Arc<dyn EventStore>,
     clock: Arc<dyn Clock>,
-    /// Addresses and reasons counted apart; beyond it they share one count.
+    /// Networks and reasons counted apart; beyond it they share one count.
     counts_max: usize,
     window: Mutex<Window>,
 }
@@ -38,11 +38,11 @@ impl Strangers {
         Self { store, clock, counts_max, window: Mutex::default() }
     }
 
-    /// Counts one refusal. The first of a window sees to it that the window is written when it ends.
+    /// Counts one refusal, under the network that it comes from. The first of a window sees to it that the window is written when it ends.
     pub fn count(self: &Arc<Self>, source: Option<&str>, reason: &'static str) {
         metrics::counter!("cairn_rpc_strangers_refused_total", "reason" => reason).increment(1);
         let mut window = self.window.lock();
-        window.add(source.unwrap_or_default().to_owned(), reason, 1, self.counts_max);
+        window.add(source.and_then(network_of).unwrap_or_default(), reason, 1, self.counts_max);
         if window.start.is_none() {
             window.start = Some(self.clock.now());
             tokio::spawn(write_later(Arc::downgrade(self)));

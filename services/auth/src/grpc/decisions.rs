@@ -17,6 +17,7 @@ use super::access::{AccessRules, denial, role_name};
 use crate::decided::{self, Decided};
 use crate::desk::rejected;
 use crate::model::{BindingName, HolderName, PrincipalName, Rejection, RoleName};
+use crate::sources;
 
 /// Changes thought through at once.
 const CHANGES_MAX: usize = 100;
@@ -35,9 +36,10 @@ impl AccessRules {
         let id = id_of(name)?;
         let unknown = || rejected(Rejection::DecisionNotFound(id.to_owned()));
         let found = decided::find(&**self.0.commands.store(), id).await.map_err(refuse)?;
-        let decided = found.ok_or_else(unknown)?;
+        let mut decided = found.ok_or_else(unknown)?;
         // What is not the caller's to know looks as if it were not there.
         ctx.require("auth.decisions.explain", &decided.resource).map_err(|_| unknown())?;
+        decided.reveal(&self.0.sources).await.map_err(sources::refusal)?;
         Ok(decided)
     }
 
@@ -91,6 +93,7 @@ impl AccessRules {
             position: decided.recorded.position.to_string(),
             was_allowed: decided.is_allowed,
             agrees: allowed == decided.is_allowed,
+            source_forgotten: decided.is_source_forgotten,
             replayed: Some(proto::CheckPermissionResponse {
                 allowed,
                 denial: denial(judged.denial, false).into(),
@@ -141,7 +144,7 @@ impl AccessRules {
                     break;
                 }
                 looked_at += 1;
-                let Some(decided) = Decided::of(recorded).filter(|decided| under.covers(&decided.resource)) else {
+                let Some(mut decided) = Decided::of(recorded).filter(|decided| under.covers(&decided.resource)) else {
                     continue;
                 };
                 // Many events may stand under one decision.
@@ -149,6 +152,7 @@ impl AccessRules {
                     continue;
                 }
                 examined += 1;
+                decided.reveal(&self.0.sources).await.map_err(sources::refusal)?;
                 let allowed = |world: &World| decided.again(world, now).denial.is_none();
                 let (allowed_today, allowed_after) = (allowed(&today), allowed(&after));
                 if allowed_today != allowed_after {

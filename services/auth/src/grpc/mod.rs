@@ -14,6 +14,7 @@ mod roles;
 mod service_accounts;
 mod sessions;
 mod signing_keys;
+mod source_addresses;
 mod terms;
 mod tokens;
 mod trust_rules;
@@ -36,6 +37,7 @@ use cairn_contract::cairn::auth::v1::role_service_server::RoleServiceServer;
 use cairn_contract::cairn::auth::v1::service_account_service_server::ServiceAccountServiceServer;
 use cairn_contract::cairn::auth::v1::session_service_server::SessionServiceServer;
 use cairn_contract::cairn::auth::v1::signing_key_service_server::SigningKeyServiceServer;
+use cairn_contract::cairn::auth::v1::source_address_service_server::SourceAddressServiceServer;
 use cairn_contract::cairn::auth::v1::token_service_server::TokenServiceServer;
 use cairn_contract::cairn::auth::v1::trust_rule_service_server::TrustRuleServiceServer;
 use cairn_contract::cairn::auth::v1::user_service_server::UserServiceServer;
@@ -58,6 +60,7 @@ pub fn routes(desk: &Arc<Desk>) -> Routes {
         .add_service(OauthServiceServer::new(oauth::Oauth(Arc::clone(desk))))
         .add_service(SessionServiceServer::new(sessions::Sessions(Arc::clone(desk))))
         .add_service(SigningKeyServiceServer::new(signing_keys::SigningKeyDesk(Arc::clone(desk))))
+        .add_service(SourceAddressServiceServer::new(source_addresses::SourceAddresses(Arc::clone(desk))))
         .add_service(TrustRuleServiceServer::new(trust_rules::TrustRules(Arc::clone(desk))))
         .add_service(OauthClientServiceServer::new(oauth_clients::OauthClients(Arc::clone(desk))))
         .add_service(IdentityProviderServiceServer::new(identity_providers::IdentityProviders(Arc::clone(desk))))

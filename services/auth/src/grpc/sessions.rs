@@ -47,7 +47,7 @@ impl Sessions {
     async fn begun(&self, ctx: &Ctx, id: &str, grounds: Grounds) -> Result<(SessionName, Grounds, Position), Status> {
         let desk = &self.0;
         let session = SessionName::of(&grounds.owner, id);
-        let (order, stream) = (sessions::of_owner(ctx, &grounds.owner), stream::<Session>(&session));
+        let (order, stream) = (sessions::of_owner(desk, ctx, &grounds.owner).await, stream::<Session>(&session));
         let command = Command { session: session.clone(), act: Act::Start(grounds.clone()) };
         match desk.commands.execute::<Session>(&order, &stream, Expected::Any, command).await {
             Ok(done) => Ok((session, grounds, done.position)),

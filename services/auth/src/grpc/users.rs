@@ -11,6 +11,7 @@ use crate::model::administrators::{self, Administrators};
 use crate::model::user::{Act, Command};
 use crate::model::{PrincipalName, Rejection, TITLE_CHARS_MAX, Text, User, UserName};
 use crate::people::Person;
+use crate::sources;
 
 pub struct Users(pub Arc<Desk>);
 
@@ -158,6 +159,7 @@ impl UserService for Users {
         let (user, reason): (UserName, _) = (field("name", &request.name)?, text("reason", &request.reason)?);
         self.stand(&ctx, &request.request_id, &request.etag, user.clone(), Act::Delete).await?;
         self.0.people.forget(user.to_string()).await.map_err(refuse)?;
+        self.0.sources.forget(&field("name", &request.name)?).await.map_err(sources::refusal)?;
         // Only now is it true. Whoever repeats a request that came this far gets here again, so it needs no id of its own:
         // that of the request names the deletion.
         let command = Command { user: user.clone(), act: Act::Erase { reason } };

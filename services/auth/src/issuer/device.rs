@@ -203,7 +203,7 @@ pub async fn decide(desk: &Desk, ctx: &Ctx, sent: &Sent, form: &Form) -> Result<
     let login = login(desk, &code);
     let stream = stream::<DeviceLogin>(&login);
     let command = Command { login, decision };
-    let order = acting(ctx, &user);
+    let order = acting(desk, ctx, &user).await;
     match desk.commands.execute::<DeviceLogin>(&order, &stream, Expected::Any, command).await {
         Ok(_) if is_approved => Ok(page::message(200, "Done", "The device is let in. You can close this page.")),
         Ok(_) => Ok(page::message(200, "Refused", "The device is not let in. You can close this page.")),

@@ -88,7 +88,7 @@ async fn by_code(desk: &Desk, ctx: &Ctx, asking: &Asking, form: &Form) -> Outcom
 
 /// Begins the one session that something makes. When it is made a second time, it ends: somebody else has the code.
 pub async fn begin(desk: &Desk, ctx: &Ctx, id: &str, grounds: &Grounds) -> Result<Option<(SessionName, Pair)>, Status> {
-    let order = sessions::of_owner(ctx, &grounds.owner);
+    let order = sessions::of_owner(desk, ctx, &grounds.owner).await;
     let session = SessionName::of(&grounds.owner, id);
     let stream = stream::<Session>(&session);
     let command = Command { session: session.clone(), act: Act::Start(grounds.clone()) };

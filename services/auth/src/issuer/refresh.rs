@@ -69,7 +69,7 @@ pub async fn refresh(
     let command = Command { session: session.clone(), act };
     // A repeat of the very same request is no second use: it is answered as the first was.
     let request = ctx.order(request_id).request;
-    let order = Order { request, ..crate::sessions::of_owner(ctx, &grounds.owner) };
+    let order = Order { request, ..crate::sessions::of_owner(desk, ctx, &grounds.owner).await };
     let done = match desk.commands.execute::<Session>(&order, &stream, Expected::Any, command).await {
         Ok(done) => done,
         Err(CommandFault::Rejected(Rejection::SessionEnded(_) | Rejection::SessionNotFound(_))) => {

@@ -168,7 +168,8 @@ async fn finish_at(
         expire_time: now.after(desk.login.session_life()),
         scopes: vec![],
     };
-    let (session, position) = sessions::start(desk, &acting(ctx, &user), &sessions::fresh_id(), grounds).await?;
+    let (session, position) =
+        sessions::start(desk, &acting(desk, ctx, &user).await, &sessions::fresh_id(), grounds).await?;
     desk.settle(ctx, position).await?;
     info!(%user, %provider, "logged in");
     Ok(Finished { session, return_to: on_its_way.return_to })
@@ -278,8 +279,8 @@ fn hashed(session: &str) -> String {
 }
 
 /// What is stored of what somebody does who is just coming in.
-pub fn acting(ctx: &Ctx, user: &UserName) -> Order {
-    sessions::of_owner(ctx, &PrincipalName::from(user))
+pub async fn acting(desk: &Desk, ctx: &Ctx, user: &UserName) -> Order {
+    sessions::of_owner(desk, ctx, &PrincipalName::from(user)).await
 }
 
 /// Says in the log why a login came to nothing; outside, less.

@@ -89,7 +89,7 @@ async fn link(
             Ok(((), work))
         }
     };
-    let ((), at) = desk.commands.transact(&acting(ctx, user), attempt).await.map_err(refuse)?;
+    let ((), at) = desk.commands.transact(&acting(desk, ctx, user).await, attempt).await.map_err(refuse)?;
     desk.settle(ctx, at).await
 }
 
@@ -111,7 +111,7 @@ async fn describe(desk: &Desk, ctx: &Ctx, user: &UserName, person: &Person) -> R
         return Ok(());
     }
     let command = user::Command { user: user.clone(), act: Act::Describe { fields } };
-    let (order, stream) = (acting(ctx, user), stream::<User>(user));
+    let (order, stream) = (acting(desk, ctx, user).await, stream::<User>(user));
     let done = desk.commands.execute::<User>(&order, &stream, Expected::Any, command).await.map_err(refuse)?;
     keep(desk, user, &after).await?;
     desk.settle(ctx, done.position).await

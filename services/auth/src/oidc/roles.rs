@@ -82,7 +82,7 @@ pub async fn follow(
         };
         let reason = Text::stored(format!("by a group of {provider}"));
         let attempt = |work: Work| stage_grant(work, binding.clone(), terms.clone(), reason.clone(), now);
-        let ((), at) = desk.commands.transact(&acting(ctx, user), attempt).await.map_err(refuse)?;
+        let ((), at) = desk.commands.transact(&acting(desk, ctx, user).await, attempt).await.map_err(refuse)?;
         desk.settle(ctx, at).await?;
     }
     Ok(())
@@ -108,7 +108,7 @@ async fn take(
             Ok(((), work))
         }
     };
-    match desk.commands.transact(&acting(ctx, user), attempt).await {
+    match desk.commands.transact(&acting(desk, ctx, user).await, attempt).await {
         Ok(((), at)) => desk.settle(ctx, at).await,
         Err(CommandFault::Rejected(Rejection::LastAdministrator)) => {
             // Nobody would be left who could set it right.

@@ -26,14 +26,14 @@ async fn the_operators_own_key_lets_an_administrator_in_and_its_use_is_on_record
 #[tokio::test]
 async fn without_one_a_key_is_made_once_shown_once_and_kept_in_a_private_file_s1_40() {
     let ground = Ground::new();
-    let suite = ground.start();
+    let suite = ground.start().await;
     let FirstKey::Made(key) = suite.bootstrap(None, false).await.unwrap() else { panic!("a key is made") };
     let file = ground.key_file();
     assert_eq!(std::fs::read_to_string(&file).unwrap().trim_end(), key);
     assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
     assert_eq!(suite.deps.access.authenticate(&key).unwrap().name, "users/admin");
 
-    let again = ground.start();
+    let again = ground.start().await;
     assert_eq!(again.bootstrap(None, false).await.unwrap(), FirstKey::Unchanged);
     assert_eq!(again.deps.access.authenticate(&key).unwrap().name, "users/admin");
 }
@@ -41,8 +41,8 @@ async fn without_one_a_key_is_made_once_shown_once_and_kept_in_a_private_file_s1
 #[tokio::test]
 async fn starting_again_makes_nothing_twice() {
     let ground = Ground::new();
-    assert_eq!(ground.start().bootstrap(Some(CHOSEN), false).await.unwrap(), FirstKey::Chosen);
-    let again = ground.start();
+    assert_eq!(ground.start().await.bootstrap(Some(CHOSEN), false).await.unwrap(), FirstKey::Chosen);
+    let again = ground.start().await;
     assert_eq!(again.bootstrap(Some(CHOSEN), false).await.unwrap(), FirstKey::Unchanged);
     for kind in ["ProjectCreated", "UserCreated", "RoleGranted", "ApiKeyCreated", "AdministratorAdded"] {
         assert_eq!(again.events(kind).await.len(), 1, "{kind}");
@@ -52,8 +52,8 @@ async fn starting_again_makes_nothing_twice() {
 #[tokio::test]
 async fn another_operators_key_takes_the_place_of_the_one_before() {
     let ground = Ground::new();
-    ground.start().bootstrap(Some(CHOSEN), false).await.unwrap();
-    let again = ground.start();
+    ground.start().await.bootstrap(Some(CHOSEN), false).await.unwrap();
+    let again = ground.start().await;
     assert_eq!(again.bootstrap(Some("another-key-of-theirs"), false).await.unwrap(), FirstKey::Chosen);
     assert!(again.deps.access.authenticate("another-key-of-theirs").is_ok());
     assert_eq!(again.deps.access.authenticate(CHOSEN), Err(AuthenticationFault::Revoked));
@@ -74,7 +74,7 @@ async fn once_somebody_else_administers_a_new_bootstrap_key_is_refused_unless_al
 
 #[tokio::test]
 async fn an_operators_key_that_is_easy_to_guess_or_unfit_for_a_header_is_refused() {
-    let suite = Ground::new().start();
+    let suite = Ground::new().start().await;
     for unfit in ["short", "fifteen-letters", "with spaces in between", "line\nbreaks-in-it-here", &"x".repeat(513)] {
         assert!(matches!(suite.bootstrap(Some(unfit), false).await, Err(BootstrapFault::Unfit)), "{unfit}");
     }

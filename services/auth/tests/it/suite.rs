@@ -12,6 +12,7 @@ use cairn_contract::cairn::auth::v1::organization_service_client::OrganizationSe
 use cairn_contract::cairn::auth::v1::project_service_client::ProjectServiceClient;
 use cairn_contract::cairn::auth::v1::role_service_client::RoleServiceClient;
 use cairn_contract::cairn::auth::v1::service_account_service_client::ServiceAccountServiceClient;
+use cairn_contract::cairn::auth::v1::source_address_service_client::SourceAddressServiceClient;
 use cairn_contract::cairn::auth::v1::token_service_client::TokenServiceClient;
 use cairn_contract::cairn::auth::v1::user_service_client::UserServiceClient;
 use cairn_contract::cairn::auth::v1::{Binding, CreateBindingRequest, CreateProjectRequest, CreateUserRequest, User};
@@ -49,10 +50,11 @@ impl Ground {
     }
 
     /// Starts a process on this ground.
-    pub fn start(&self) -> Suite {
+    pub async fn start(&self) -> Suite {
         let store: Arc<dyn EventStore> = Arc::new(self.store.clone());
         let clock: Arc<dyn Clock> = Arc::new(self.clock.clone());
         let keyring = Arc::new(Keyring::open(&self.folder.path().join("keyring.json")).unwrap());
+        let sealer = cairn_seal::Config::default().start(self.folder.path(), keyring.deployment()).await.unwrap();
         let deps = Deps {
             commands: Commands::new(Arc::clone(&store), Arc::clone(&clock), 1 << 20),
             access: Access::start(Arc::clone(&store), Arc::clone(&clock), keyring, &Config::default()),
@@ -63,7 +65,7 @@ impl Ground {
         };
         let (config, login) = (cairn_auth::Config::default(), cairn_auth::login::Config::default());
         let public = cairn_auth::Public::at("http://127.0.0.1:3001");
-        let mounted = mount(&deps, self.folder.path(), &config, login, public).unwrap();
+        let mounted = mount(&deps, self.folder.path(), &config, login, public, sealer).unwrap();
         let guard = GuardLayer::new(&deps, Limits::default()).unwrap();
         let process = InProcess::new(guard, [mounted.routes]);
         Suite { ground: self.clone(), deps, process }
@@ -77,7 +79,7 @@ impl Ground {
 impl Suite {
     /// A deployment that an operator began with a key of their own.
     pub async fn begun() -> Self {
-        let suite = Ground::new().start();
+        let suite = Ground::new().start().await;
         suite.bootstrap(Some(CHOSEN), false).await.unwrap();
         suite
     }
@@ -149,6 +151,10 @@ impl Suite {
 
     pub fn access(&self) -> AccessServiceClient<InProcess> {
         AccessServiceClient::new(self.process.clone())
+    }
+
+    pub fn addresses(&self) -> SourceAddressServiceClient<InProcess> {
+        SourceAddressServiceClient::new(self.process.clone())
     }
 
     pub fn tokens(&self) -> TokenServiceClient<InProcess> {

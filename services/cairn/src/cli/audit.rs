@@ -6,12 +6,13 @@ use anyhow::Context;
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use super::cloud_events;
 use super::export::Format;
 use super::output::{Column, text};
 use super::session::{Items, Session, given};
+use super::{addresses, cloud_events};
 use super::{log_keys, transparency, verify};
 
+const LIST: &str = "ledger.v1.LedgerService/ListAuditRecords";
 const COLUMNS: &[Column] = &[
     ("TIME", "event_time"),
     ("PRINCIPAL", "principal"),
@@ -51,6 +52,10 @@ pub enum Command {
         /// At most so many.
         #[arg(long, default_value_t = 50)]
         limit: usize,
+        /// Show the addresses that requests came from as well. The log has them sealed: opening them takes
+        /// `auth.addresses.open` and is on record.
+        #[arg(long)]
+        addresses: bool,
     },
     /// Writes every record that fits to standard output, oldest first, up to now. However many there are, few of them
     /// are held in memory.
@@ -154,9 +159,13 @@ impl Filter {
 
 pub async fn run(session: Session, command: Command) -> anyhow::Result<()> {
     match command {
-        Command::List { filter, limit } => {
-            let rpc = "ledger.v1.LedgerService/ListAuditRecords";
-            session.show(rpc, filter.request(), Items::new(COLUMNS), limit).await
+        Command::List { filter, limit, addresses: true } => {
+            let mut found = session.list(LIST, filter.request(), limit).await?;
+            addresses::open(&session, &mut found).await?;
+            session.output.list(&found, &[COLUMNS, &[("ADDRESS", "source_address")]].concat())
+        }
+        Command::List { filter, limit, addresses: false } => {
+            session.show(LIST, filter.request(), Items::new(COLUMNS), limit).await
         }
         Command::Export { filter, format, after } => export(&session, filter.request(), format, after).await,
         Command::Checkpoint { whose, keys } => transparency::checkpoint(&session, &whose, keys).await,

@@ -151,6 +151,9 @@ async fn replay(session: &Session, id: &str, is_today: bool) -> anyhow::Result<(
         line(&format!("  {}: {}", text("decide_time"), word(told["was_allowed"] == true)))?;
         let when = if is_today { "by the roles of today" } else { "again, by the roles of then" };
         line(&format!("  {when}: {}", word(told["replayed"]["allowed"] == true)))?;
+        if told["source_forgotten"] == true {
+            line("  where it came from is forgotten: roles that hold from certain networks alone gave nothing")?;
+        }
         list(session, &told["replayed"]["grants"], "\nRoles looked at:")?;
     }
     if is_same || is_today {

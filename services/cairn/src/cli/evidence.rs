@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use anyhow::Context;
 use cairn_contract::cairn::registry::events::v1::PromotionApproved;
 use cairn_evidence::{Approval, Artifact, Pack, PackFault, Proven, Story};
+use cairn_kernel::Name;
 use clap::Subcommand;
 use indicatif::ProgressBar;
-use prost::Name;
+use prost::Name as _;
 use serde_json::{Value, json};
 
 use super::exit::{Refuted, Unusable};
@@ -16,6 +17,8 @@ use super::output::{Output, line};
 use super::session::Session;
 use super::verify;
 
+/// Groups of one member that are looked through.
+const GROUPS_MAX: usize = 1_000;
 /// Positions proven in one request.
 const PROVEN_MAX: usize = 100_000;
 
@@ -174,22 +177,65 @@ impl Gathered<'_> {
         let is_approval =
             |event: &&Value| event["type"] == PromotionApproved::full_name() && event["data"]["promotion"] == name;
         for approval in told.iter().filter(is_approval) {
-            // How the role was given that the approval counts for, and whether it was withdrawn.
-            self.stream_at(approval["data"]["role_position"].as_str().unwrap_or_default()).await?;
+            self.holding(model, approval).await?;
         }
         Ok(())
     }
 
-    /// The stream of the event at a position.
-    async fn stream_at(&mut self, position: &str) -> anyhow::Result<()> {
-        let before = position.parse::<u64>().unwrap_or_default().saturating_sub(1);
-        let request = json!({"after_position": before.to_string(), "order": "ORDER_OLDEST_FIRST"});
-        for event in self.session.list("ledger.v1.LedgerService/ListEvents", request, 1).await? {
-            if event["position"] == position {
-                self.stream(event["stream"].as_str().unwrap_or_default()).await?;
+    /// How the role came to the approver that their approval counts for, and whether it was taken away.
+    async fn holding(&mut self, model: &str, approval: &Value) -> anyhow::Result<()> {
+        let text = |field: &str| approval["data"][field].as_str().unwrap_or_default().to_owned();
+        let (approver, role) = (text("approver"), text("role"));
+        let since = self.event_at(&text("role_position")).await?;
+        let group = match since["data"]["group"].as_str().or(since["data"]["principal"].as_str()) {
+            Some(holder) if holder != approver => holder,
+            _ => {
+                let resource = since["data"]["resource"].as_str().unwrap_or_default().to_owned();
+                self.stream(since["stream"].as_str().unwrap_or_default()).await?;
+                return self.owner(model, &resource).await;
+            }
+        };
+        let (organization, _) = group.split_once("/groups/").context("the log is not as this program knows it")?;
+        let as_of = approval["position"].as_str().unwrap_or_default();
+        let groups = async |member: &str| {
+            let request = json!({"parent": organization, "member": member, "as_of": as_of});
+            let found = self.session.list("auth.v1.GroupService/ListGroups", request, GROUPS_MAX).await?;
+            anyhow::Ok(found.iter().filter_map(|group| Some(group["name"].as_str()?.to_owned())).collect::<Vec<_>>())
+        };
+        let mut ways = vec![];
+        for inner in groups(&approver).await? {
+            ways.extend(groups(&inner).await?.into_iter().map(|outer| vec![outer, inner.clone()]));
+            ways.push(vec![inner]);
+        }
+        for way in ways {
+            let request = json!({"principal": way[0], "role": role, "as_of": as_of});
+            let given = self.session.list("auth.v1.AccessService/ListBindings", request, self.events_max).await?;
+            for binding in given.iter().filter(|binding| may_cover(&binding["resource"], model)) {
+                let name = binding["name"].as_str().unwrap_or_default();
+                self.stream(&format!("auth.binding-{name}")).await?;
+                self.owner(model, binding["resource"].as_str().unwrap_or_default()).await?;
+                for group in &way {
+                    self.stream(&format!("auth.group-{group}")).await?;
+                }
             }
         }
         Ok(())
+    }
+
+    /// Where something is given on an organization: that the model's project belongs to it.
+    async fn owner(&mut self, model: &str, resource: &str) -> anyhow::Result<()> {
+        if let (true, Some((project, _))) = (resource.starts_with("organizations/"), model.split_once("/models/")) {
+            self.stream(&format!("auth.project-{project}")).await?;
+        }
+        Ok(())
+    }
+
+    async fn event_at(&self, position: &str) -> anyhow::Result<Value> {
+        let before = position.parse::<u64>().unwrap_or_default().saturating_sub(1);
+        let request = json!({"after_position": before.to_string(), "order": "ORDER_OLDEST_FIRST"});
+        let mut found = self.session.list("ledger.v1.LedgerService/ListEvents", request, 1).await?.into_iter();
+        let event = found.next().filter(|event| event["position"] == position);
+        event.with_context(|| format!("the event at position {position} may not be seen, and a role rests on it"))
     }
 
     /// Every stream of a category that tells of a resource, or of what lies below it.
@@ -214,6 +260,14 @@ impl Gathered<'_> {
         );
         Ok(events)
     }
+}
+
+/// Whether what is given on a resource may hold on a model. An organization's does if the project belongs to it.
+fn may_cover(resource: &Value, model: &str) -> bool {
+    let resource = resource.as_str().unwrap_or_default();
+    let covers = |resource: Name, model: Name| resource.covers(&model);
+    resource.starts_with("organizations/")
+        || resource.parse().ok().zip(model.parse().ok()).is_some_and(|(resource, model)| covers(resource, model))
 }
 
 async fn prove(session: &Session, positions: &BTreeSet<u64>) -> anyhow::Result<(String, Vec<Proven>)> {

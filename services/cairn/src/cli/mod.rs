@@ -2,6 +2,7 @@
 //! `evidence verify` goes through the gateway.
 
 mod accounts;
+mod addresses;
 mod artifact_parts;
 mod artifacts;
 mod audit;

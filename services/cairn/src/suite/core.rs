@@ -65,7 +65,7 @@ impl Core {
         let login = loaded.get::<cairn_auth::login::Config>();
         let public = Public::at(login.public_url.as_deref().unwrap_or(http));
         let mounted = vec![
-            cairn_auth::mount(&deps, folder.path(), &loaded.get(), login, public.clone())?,
+            cairn_auth::mount(&deps, folder.path(), &loaded.get(), login, public.clone(), sealer.clone())?,
             cairn_experiments::mount(&deps, experiments, folder.path())?,
             cairn_registry::mount(&deps, registry, folder.path())?,
             cairn_config::mount(&deps, sealer, Arc::clone(&known) as Arc<_>)?,

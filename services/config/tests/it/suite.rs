@@ -59,7 +59,7 @@ impl Ground {
         };
         let public = cairn_auth::Public::at("http://127.0.0.1:3001");
         let (auth, login) = (cairn_auth::Config::default(), cairn_auth::login::Config::default());
-        let auth = cairn_auth::mount(&deps, self.folder(), &auth, login, public).unwrap();
+        let auth = cairn_auth::mount(&deps, self.folder(), &auth, login, public, sealer.clone()).unwrap();
         let config = cairn_config::mount(&deps, sealer, Arc::new(Known)).unwrap();
         let guard = GuardLayer::new(&deps, Limits::default()).unwrap();
         let process = InProcess::new(guard, [auth.routes, config.routes]);

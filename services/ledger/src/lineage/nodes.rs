@@ -180,7 +180,7 @@ pub fn list(connection: &Connection, view: &View, page: &NodesPage) -> Result<(V
         values.push(Value::Text(page.kind.clone()));
     }
     if !page.label.is_empty() {
-        sql.push_str(" AND label = ?");
+        sql.push_str(" AND label <> '' AND label = ?");
         values.push(Value::Text(page.label.clone()));
     }
     // The names of a scope, as stretches of the two columns that hold names.

@@ -121,7 +121,7 @@ async fn refusals_and_recorded_reads_are_records_with_who_and_why() {
     let facts = [&denied[0].principal, &denied[0].action, &denied[0].resource, &denied[0].reason];
     assert_eq!(facts, [GUEST, "ledger.history.read", "projects/a", "ACCESS_DENIED"]);
     let whence = [&denied[0].method, &denied[0].source_address, &denied[0].request_id];
-    assert_eq!(whence, ["/cairn.ledger.v1.LedgerService/ReadResourceHistory", "192.0.2.1", "asked-by-test"]);
+    assert_eq!(whence, ["/cairn.ledger.v1.LedgerService/ReadResourceHistory", "sealed:somewhere", "asked-by-test"]);
     assert_ne!(denied[0].decision_id, "");
 
     let read = ListAuditRecordsRequest { outcome: Outcome::Read.into(), ..Default::default() };

@@ -14,7 +14,7 @@ use cairn_contract::cairn::openlineage::v1::open_lineage_service_client::OpenLin
 use cairn_eventstore::{Commands, EventStore, Memory, NewEvent, Write};
 use cairn_kernel::{Clock, Expected, Metadata, Position, Principal, PrincipalKind, StreamName, SystemClock};
 use cairn_projection::View;
-use cairn_service::guard::{AFTER, GuardLayer, Limits, PRINCIPAL, REQUEST_ID, SOURCE};
+use cairn_service::guard::{AFTER, GuardLayer, Limits, PRINCIPAL, REQUEST_ID, SEALED_SOURCE};
 use cairn_service::{Deps, InProcess};
 use tokio::time::Instant;
 use tonic::Request;
@@ -184,7 +184,7 @@ impl House {
         let metadata = request.metadata_mut();
         metadata.insert(PRINCIPAL, self.access.sign(&principal).unwrap().parse().unwrap());
         metadata.insert(AFTER, self.head().0.into());
-        metadata.insert(SOURCE, "192.0.2.1".parse().unwrap());
+        metadata.insert(SEALED_SOURCE, "sealed:somewhere".parse().unwrap());
         metadata.insert(REQUEST_ID, "asked-by-test".parse().unwrap());
         request
     }

@@ -31,7 +31,7 @@ async fn a_stranger_is_refused_and_only_counted() {
     assert_eq!(events.len(), 1);
     assert!(events[0].stream.as_str().starts_with("ledger.access-deployment/20"), "{}", events[0].stream);
     let refused = StrangersRefused::decode(events[0].payload.clone()).unwrap();
-    assert_eq!((refused.counts[0].source_address.as_str(), refused.counts[0].count), ("10.0.0.7", 5));
+    assert_eq!((refused.counts[0].source_address.as_str(), refused.counts[0].count), ("10.0.0.0", 5));
     assert_eq!(refused.counts[0].reason, "CREDENTIAL_MISSING");
 }
 

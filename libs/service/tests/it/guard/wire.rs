@@ -1,5 +1,6 @@
 use cairn_contract::cairn::ledger::events::v1::AccessDenied;
 use cairn_service::Listening;
+use cairn_service::guard::SEALED_SOURCE;
 use http_body_util::BodyExt;
 use prost::Message;
 use tokio::net::TcpListener;
@@ -40,10 +41,11 @@ async fn the_same_guard_stands_before_a_socket() {
     let answer: Lion = client.unary(allowed, path("GetLion"), codec()).await.unwrap().into_inner();
     assert!(answer.seen.contains(LION) && answer.seen.contains("127.0.0.1"), "{}", answer.seen);
     client.ready().await.unwrap();
-    let denied = zoo.signed("users/visitor", about_leo("meat"));
+    let mut denied = zoo.signed("users/visitor", about_leo("meat"));
+    denied.metadata_mut().insert(SEALED_SOURCE, "sealed:abc".parse().unwrap());
     assert_eq!(client.unary(denied, path("GetLion"), codec()).await.unwrap_err().code(), Code::PermissionDenied);
     let recorded = AccessDenied::decode(zoo.events().await[0].payload.clone()).unwrap();
-    assert_eq!(recorded.call.unwrap().source_address, "127.0.0.1");
+    assert_eq!(recorded.call.unwrap().source_address, "sealed:abc", "what is written down is never the address");
     drop(client);
     stop.cancel();
     server.await.unwrap();
