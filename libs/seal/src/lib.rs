@@ -46,6 +46,7 @@ mod sealed;
 mod sealer;
 mod sensitive;
 mod table;
+mod text;
 mod xaes;
 
 pub use config::{Config, KeeperKind};
@@ -55,3 +56,4 @@ pub use keeper::{Environment, Keeper, Kept, KeyFile, Transit, TransitSettings, W
 pub use sealed::{KeyId, Sealed};
 pub use sealer::{Rewrapped, Sealer, Standing};
 pub use sensitive::Sensitive;
+pub use text::is_sealed;

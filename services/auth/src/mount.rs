@@ -5,6 +5,7 @@ use cairn_outbound::{Outbound, SendFault};
 use cairn_projection::{QueryFault, ReadModel, View};
 use cairn_seal::Sealer;
 use cairn_service::{AsOfReads, Deps, Mounted};
+use tracing::warn;
 
 use crate::config::Config;
 use crate::desk::{Desk, Limits};
@@ -70,13 +71,21 @@ pub fn mount(
         logins_view: logins_view.clone(),
         logins_past,
         providers: Providers::new(outbound, login.provider_timeout(), login.provider_keys_again()),
-        secrets: Secrets::new(&data_folder.join("auth-secrets.json")),
+        secrets: Secrets::new(&data_folder.join("auth-secrets.json"), sealer.clone()),
         sources: Sources::new(sealer),
         public,
         login,
         polls: Polls::default(),
         limits: Limits::of(config),
         turn: tokio::sync::Mutex::new(()),
+    });
+    tokio::spawn({
+        let secrets = desk.secrets.clone();
+        async move {
+            if let Err(fault) = secrets.seal_the_open().await {
+                warn!(%fault, "secrets of identity providers that an earlier build kept could not be sealed");
+            }
+        }
     });
     reactor::start(&desk);
     signing::start(&desk);

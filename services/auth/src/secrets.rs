@@ -5,18 +5,22 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use cairn_kernel::Secret;
+use cairn_kernel::{Name, Secret};
+use cairn_seal::{SealFault, Sealer, is_sealed};
 use parking_lot::Mutex;
 
 /// What others gave us to show who we are: the secrets of our clients at identity providers.
 ///
-/// Kept in one file beside the keys, for its owner alone: in no event and in no view. Cannot be rebuilt; who loses it
+/// Sealed, in one file beside the keys, for its owner alone: in no event and in no view. Cannot be rebuilt; who loses it
 /// sets the secrets again. Read anew each time: another process may have written it.
 #[derive(Clone)]
 pub struct Secrets {
     path: Arc<PathBuf>,
     writing: Arc<Mutex<()>>,
+    sealer: Sealer,
 }
+
+const PURPOSE: &str = "client_secret";
 
 /// Why the secrets cannot be read or kept.
 #[derive(Debug, thiserror::Error)]
@@ -27,27 +31,47 @@ pub enum SecretsFault {
     Malformed(PathBuf),
     #[error("the file of secrets {path} can be read by others (mode {mode:o}): run chmod 600 {path}")]
     Exposed { path: PathBuf, mode: u32 },
+    #[error("a secret cannot be sealed or opened: {0}")]
+    Seal(#[from] SealFault),
+    #[error("a secret is no text")]
+    Damaged,
 }
 
 impl Secrets {
     /// In a file, which is made with the first secret.
-    pub fn new(path: &Path) -> Self {
-        Self { path: Arc::new(path.to_owned()), writing: Arc::default() }
+    pub fn new(path: &Path, sealer: Sealer) -> Self {
+        Self { path: Arc::new(path.to_owned()), writing: Arc::default(), sealer }
     }
 
     /// The secret of a resource.
-    pub fn find(&self, name: &str) -> Result<Option<Secret>, SecretsFault> {
-        Ok(self.read()?.remove(name).map(Secret::from))
+    pub async fn find(&self, name: &Name) -> Result<Option<Secret>, SecretsFault> {
+        let Some(kept) = self.read()?.remove(name.as_str()) else { return Ok(None) };
+        let opened = self.sealer.open_text(name, PURPOSE, &kept).await?;
+        let text = String::from_utf8(opened.expose().to_vec()).map_err(|_| SecretsFault::Damaged)?;
+        Ok(Some(text.into()))
     }
 
     /// Keeps the secret of a resource; the one before is gone.
-    pub fn keep(&self, name: &str, secret: &str) -> Result<(), SecretsFault> {
-        self.change(|secrets| drop(secrets.insert(name.to_owned(), secret.to_owned())))
+    pub async fn keep(&self, name: &Name, secret: &str) -> Result<(), SecretsFault> {
+        let sealed = self.sealer.seal_text(name, PURPOSE, secret).await?;
+        self.change(|secrets| drop(secrets.insert(name.to_string(), sealed)))
+    }
+
+    /// Seals what an earlier build kept as it was.
+    pub async fn seal_the_open(&self) -> Result<(), SecretsFault> {
+        for (name, kept) in self.read()? {
+            if let (false, Ok(name)) = (is_sealed(&kept), name.parse()) {
+                self.keep(&name, &kept).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Forgets the secret of a resource.
-    pub fn forget(&self, name: &str) -> Result<(), SecretsFault> {
-        self.change(|secrets| drop(secrets.remove(name)))
+    pub async fn forget(&self, name: &Name) -> Result<(), SecretsFault> {
+        self.change(|secrets| drop(secrets.remove(name.as_str())))?;
+        // Wherever a copy of the file may lie.
+        self.sealer.forget(name).await.map(drop).map_err(SecretsFault::from)
     }
 
     fn change(&self, change: impl FnOnce(&mut BTreeMap<String, String>)) -> Result<(), SecretsFault> {
@@ -99,19 +123,43 @@ fn write_private(path: &Path, text: &[u8]) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn secrets_are_kept_for_their_owner_alone_and_forgotten_for_good() {
+    async fn sealer(folder: &Path) -> Sealer {
+        cairn_seal::Config::default().start(folder, "test").await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn secrets_are_sealed_for_their_owner_alone_and_forgotten_for_good() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("secrets.json");
-        let secrets = Secrets::new(&path);
-        assert!(secrets.find("identityProviders/a").unwrap().is_none());
-        secrets.keep("identityProviders/a", "hush").unwrap();
-        secrets.keep("identityProviders/b", "other").unwrap();
+        let secrets = Secrets::new(&path, sealer(folder.path()).await);
+        let name = |id: &str| format!("identityProviders/{id}").parse::<Name>().unwrap();
+        assert!(secrets.find(&name("a")).await.unwrap().is_none());
+        secrets.keep(&name("a"), "hush").await.unwrap();
+        secrets.keep(&name("b"), "other").await.unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        assert_eq!(Secrets::new(&path).find("identityProviders/a").unwrap().unwrap().expose(), "hush");
-        secrets.forget("identityProviders/a").unwrap();
         assert!(!fs::read_to_string(&path).unwrap().contains("hush"));
+        let again = Secrets::new(&path, sealer(folder.path()).await);
+        assert_eq!(again.find(&name("a")).await.unwrap().unwrap().expose(), "hush");
+        let copy = fs::read(&path).unwrap();
+        secrets.forget(&name("a")).await.unwrap();
+        assert!(secrets.find(&name("a")).await.unwrap().is_none());
+        fs::write(&path, copy).unwrap();
+        assert!(matches!(secrets.find(&name("a")).await, Err(SecretsFault::Seal(SealFault::Forgotten))));
+        assert_eq!(secrets.find(&name("b")).await.unwrap().unwrap().expose(), "other");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
-        assert!(matches!(secrets.find("identityProviders/b"), Err(SecretsFault::Exposed { .. })));
+        assert!(matches!(secrets.find(&name("b")).await, Err(SecretsFault::Exposed { .. })));
+    }
+
+    #[tokio::test]
+    async fn what_an_earlier_build_kept_as_it_was_is_sealed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secrets.json");
+        write_private(&path, br#"{"identityProviders/a":"hush"}"#).unwrap();
+        let secrets = Secrets::new(&path, sealer(folder.path()).await);
+        let name = "identityProviders/a".parse().unwrap();
+        assert_eq!(secrets.find(&name).await.unwrap().unwrap().expose(), "hush");
+        secrets.seal_the_open().await.unwrap();
+        assert!(!fs::read_to_string(&path).unwrap().contains("hush"));
+        assert_eq!(secrets.find(&name).await.unwrap().unwrap().expose(), "hush");
     }
 }

@@ -3,15 +3,11 @@
 
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cairn_kernel::{Code, Name};
 use cairn_seal::{SealFault, Sealer};
 use cairn_service::{Refusal, refuse};
 use tonic::Status;
 
-/// How a sealed address begins, to tell it from one of the time before they were sealed.
-const MARK: &str = "sealed:";
 const PURPOSE: &str = "source_address";
 /// When to ask again whoever keeps the keys.
 const AGAIN: Duration = Duration::from_secs(5);
@@ -37,15 +33,12 @@ impl Sources {
 
     /// Seals an address for a principal.
     pub async fn seal(&self, principal: &Name, address: &str) -> Result<String, SealFault> {
-        let sealed = self.sealer.seal(principal, PURPOSE, address.to_owned().into()).await?;
-        Ok(format!("{MARK}{}", URL_SAFE_NO_PAD.encode(sealed.as_bytes())))
+        self.sealer.seal_text(principal, PURPOSE, address).await
     }
 
     /// Opens what the log has of an address.
     pub async fn open(&self, principal: &Name, recorded: &str) -> Result<Source, SealFault> {
-        let Some(sealed) = recorded.strip_prefix(MARK) else { return Ok(Source::Known(recorded.to_owned())) };
-        let sealed = URL_SAFE_NO_PAD.decode(sealed).map_err(|_| SealFault::Malformed)?;
-        match self.sealer.open(principal, PURPOSE, &sealed).await {
+        match self.sealer.open_text(principal, PURPOSE, recorded).await {
             Ok(address) => Ok(Source::Known(String::from_utf8_lossy(address.expose()).into_owned())),
             Err(SealFault::Forgotten) => Ok(Source::Forgotten),
             Err(fault) => Err(fault),

@@ -48,8 +48,9 @@ impl IdentityProviders {
         })
     }
 
-    fn keep(&self, name: &IdentityProviderName, secret: &str) -> Result<(), Status> {
-        self.0.secrets.keep(name.as_str(), secret).map_err(|fault| refuse(Refusal::internal(fault)))
+    async fn keep(&self, name: &IdentityProviderName, secret: &str) -> Result<(), Status> {
+        let name = field("name", name.as_str())?;
+        self.0.secrets.keep(&name, secret).await.map_err(|fault| refuse(Refusal::internal(fault)))
     }
 }
 
@@ -71,7 +72,7 @@ impl IdentityProviderService for IdentityProviders {
         let at = self.0.execute::<IdentityProvider>(&ctx, &request.request_id, &stream, "", command).await?;
         // After the event: one that is refused must not replace the secret of who has the name. A repeat keeps it again.
         if !wanted.client_secret.is_empty() {
-            self.keep(&name, &wanted.client_secret)?;
+            self.keep(&name, &wanted.client_secret).await?;
         }
         Ok(ctx.reply(self.show(&self.0.logins, &name).await?, at))
     }
@@ -159,7 +160,7 @@ impl IdentityProviderService for IdentityProviders {
         let stream = stream::<IdentityProvider>(&name);
         let at = self.0.execute::<IdentityProvider>(&ctx, &request.request_id, &stream, &wanted.etag, command).await?;
         if is_secret_changed {
-            self.keep(&name, &wanted.client_secret)?;
+            self.keep(&name, &wanted.client_secret).await?;
         }
         Ok(ctx.reply(self.show(&self.0.logins, &name).await?, at))
     }
@@ -173,7 +174,11 @@ impl IdentityProviderService for IdentityProviders {
         let command = Command { identity_provider: name.clone(), act: Act::Delete };
         let stream = stream::<IdentityProvider>(&name);
         let at = self.0.execute::<IdentityProvider>(&ctx, &request.request_id, &stream, &request.etag, command).await?;
-        self.0.secrets.forget(name.as_str()).map_err(|fault| refuse(Refusal::internal(fault)))?;
+        self.0
+            .secrets
+            .forget(&field("name", &request.name)?)
+            .await
+            .map_err(|fault| refuse(Refusal::internal(fault)))?;
         Ok(ctx.reply(self.show(&self.0.logins, &name).await?, at))
     }
 
@@ -196,7 +201,12 @@ impl IdentityProviderService for IdentityProviders {
                 }
             }
         }
-        let secret = self.0.secrets.find(name.as_str()).map_err(|fault| refuse(Refusal::internal(fault)))?;
+        let secret = self
+            .0
+            .secrets
+            .find(&field("name", &request.name)?)
+            .await
+            .map_err(|fault| refuse(Refusal::internal(fault)))?;
         if has_secret(settings.client_authentication) && secret.is_none() {
             answer.problems.push("no client secret is kept here: set it again".to_owned());
         }

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use cairn_eventstore::Order;
-use cairn_service::{Ctx, Refusal, refuse};
+use cairn_service::{Ctx, Refusal, field, refuse};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tonic::Status;
@@ -200,7 +200,11 @@ async fn show(
     if returned.code.is_empty() {
         return Err(LoginFault::NoCode.into());
     }
-    let secret = desk.secrets.find(provider.as_str()).map_err(|fault| refuse(Refusal::internal(fault)))?;
+    let secret = desk
+        .secrets
+        .find(&field("name", provider.as_str())?)
+        .await
+        .map_err(|fault| refuse(Refusal::internal(fault)))?;
     let redirect_uri = desk.redirect_uri(provider);
     let code = Code { code: &returned.code, redirect_uri: &redirect_uri, verifier: &on_its_way.verifier };
     let exchanged = exchange(&desk.providers, (provider, settings), metadata, secret.as_ref(), &code).await?;
