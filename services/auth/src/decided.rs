@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use cairn_access::guardrail::Known;
 use cairn_access::{Circumstances, Judgement, Reach, World};
 use cairn_contract::cairn::ledger::events::v1::{AccessDenied, Call, CommandRejected, ReadRecorded, RequestRecorded};
 use cairn_contract::cairn::options::v1::Dialect;
@@ -36,6 +37,8 @@ pub struct Decided {
     pub method: String,
     pub request_id: String,
     source_address: Option<String>,
+    /// What the service knew when it asked guardrails; absent: it did not ask.
+    known: Option<Known>,
     pub recorded: Arc<Recorded>,
 }
 
@@ -61,6 +64,7 @@ impl Decided {
             method: String::new(),
             request_id: metadata.request_id,
             source_address: metadata.source_address,
+            known: metadata.guarded.as_deref().map(Known::decode),
             recorded: Arc::clone(recorded),
         };
         decided.read_record()?;
@@ -114,7 +118,7 @@ impl Decided {
     pub fn again(&self, world: &World, now: Time) -> Judgement {
         let judge = |reach| {
             let from = Circumstances::from_source(self.source_address.as_deref());
-            world.judge(&self.principal, (&self.permission, &self.resource), reach, now, from)
+            world.judge(&self.principal, (&self.permission, &self.resource), reach, now, (from, self.known.as_ref()))
         };
         let exact = judge(self.reach);
         match (exact.denial, self.is_allowed) {

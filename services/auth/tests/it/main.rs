@@ -4,6 +4,7 @@
 mod bindings;
 mod break_glass;
 mod first_start;
+mod guardrails;
 mod keys;
 mod organizations;
 mod people;
