@@ -49,6 +49,8 @@ ACTS = {
     "make a service account": ("POST", "organizations/{tenant}/serviceAccounts", {}),
     "see the organization": ("GET", "organizations/{tenant}", None),
     "tag the project": ("POST", "{project}:classify", {"tags": {"tier": "test"}}),
+    "see the guardrails": ("GET", "organizations/{tenant}/guardrails", None),
+    "forbid something": ("POST", "organizations/{tenant}/guardrails", {"guardrail_id": "x"}),
     "delete the organization": ("DELETE", "organizations/{tenant}", None),
     "make an organization": ("POST", "organizations", {}),
 }
@@ -56,6 +58,10 @@ TABLE = {
     "viewer": {"see runs"},
     "editor": {"see runs", "make a run"},
     "manager": {"see runs", "make a run", "retitle the project", "give a role"},
+    "auditor": {"see the organization", "see the guardrails"},
+    "approver": {"see runs"},
+    "operator": {"see runs"},
+    "security-admin": {"see the organization", "see the guardrails", "forbid something"},
     "org-admin": set(ACTS) - {"delete the organization", "make an organization"},
     "admin": set(ACTS) - {"make an organization"},
 }

@@ -149,7 +149,7 @@ async fn account(suite: &Suite, id: &str, role: Option<(&str, &str)>, permission
     made["secret"].as_str().unwrap().to_owned()
 }
 
-/// Eight kinds of callers: nobody, somebody without a role, each role everywhere, a role in one project, and an
+/// Twelve kinds of callers: nobody, somebody without a role, each role everywhere, a role in one project, and an
 /// administrator with a narrowed key.
 async fn callers(suite: &Suite) -> Vec<Caller> {
     let table = declared();
@@ -161,7 +161,8 @@ async fn callers(suite: &Suite) -> Vec<Caller> {
             may: Box::new(|_, _| false),
         },
     ];
-    for name in ["viewer", "editor", "manager", "admin"] {
+    let roles = ["viewer", "editor", "manager", "auditor", "approver", "operator", "security-admin", "admin"];
+    for name in roles {
         let held = table[name].clone();
         callers.push(Caller {
             name,
@@ -192,7 +193,7 @@ async fn callers(suite: &Suite) -> Vec<Caller> {
 async fn every_role_may_do_on_every_route_what_the_table_of_roles_says_s4_89() {
     let suite = Suite::start().await;
     let callers = callers(&suite).await;
-    assert_eq!(callers.len(), 8);
+    assert_eq!(callers.len(), 12);
     let (mut complaints, mut routes) = (vec![], 0);
     for method in Contract::embedded().unwrap().methods().iter().filter(|method| !method.is_public) {
         for binding in &method.bindings {

@@ -12,12 +12,13 @@ use uuid::{NoContext, Timestamp, Uuid};
 use crate::authenticate::Remembered;
 use crate::config::Config;
 use crate::freshness::Freshness;
+use crate::guardrail::{self, Forbidden, Known};
 use crate::key_use::KeyUses;
 use crate::open::developer;
 use crate::replica::{Follower, Replica};
 use crate::table::{self, Question};
 use crate::token::Tokens;
-use crate::{Behind, Circumstances, Decision, Denial, KeyUse, Keyring, Reach, World};
+use crate::{Behind, Circumstances, Decision, Denial, Facts, KeyUse, Keyring, Reach, World};
 
 /// The live replica of auth's events, and everything decided from it.
 pub struct Access {
@@ -115,6 +116,8 @@ impl Access {
     }
 
     /// Decides. Total, no IO.
+    ///
+    /// Guardrails are asked too, unless it takes the service to ask: that one [`Access::decide_knowing`].
     pub fn decide_in(
         &self,
         circumstances: Circumstances,
@@ -125,17 +128,59 @@ impl Access {
     ) -> Decision {
         let world = self.replica.world.load();
         let question = Question { principal, permission, resource, reach, now: self.clock.now(), circumstances };
-        let verdict = if self.is_stale_for(permission) { Err(Denial::Stale) } else { table::decide(&world, &question) };
+        self.answer(&world, &question, |question| guardrail::ask(&world, question, None))
+    }
+
+    /// Decides on a resource itself, for a service that knows what guardrails may ask. Total, no IO.
+    pub fn decide_knowing(
+        &self,
+        circumstances: Circumstances,
+        principal: &Principal,
+        permission: &str,
+        resource: &Name,
+        known: &Known,
+    ) -> Decision {
+        let (world, reach) = (self.replica.world.load(), Reach::Exact);
+        let question = Question { principal, permission, resource, reach, now: self.clock.now(), circumstances };
+        self.answer(&world, &question, |question| guardrail::ask(&world, question, Some(known)))
+    }
+
+    /// Whether somebody holds a right, whatever guardrails say to its use at this moment. Total, no IO.
+    pub fn holds(
+        &self,
+        circumstances: Circumstances,
+        principal: &Principal,
+        permission: &str,
+        resource: &Name,
+    ) -> Decision {
+        let (world, reach) = (self.replica.world.load(), Reach::Exact);
+        let question = Question { principal, permission, resource, reach, now: self.clock.now(), circumstances };
+        self.answer(&world, &question, |_| None)
+    }
+
+    fn answer(
+        &self,
+        world: &World,
+        question: &Question<'_>,
+        forbid: impl FnOnce(&Question<'_>) -> Option<Forbidden>,
+    ) -> Decision {
+        let is_stale = self.is_stale_for(question.permission);
+        let verdict = if is_stale { Err(Denial::Stale) } else { table::decide(world, question) };
+        let forbidden = if verdict.is_ok() { forbid(question) } else { None };
+        let verdict = if forbidden.is_some() { Err(Denial::Guardrail) } else { verdict };
         let denial = verdict.as_ref().err().copied();
         let facts = denial.filter(|denial| *denial != Denial::Stale);
-        let activation = denial.is_none().then(|| table::activation(&world, &question)).flatten();
+        let activation = denial.is_none().then(|| table::activation(world, question)).flatten();
         Decision {
             id: fresh_id(question.now),
             denial,
             activation,
             binding: verdict.ok().flatten(),
             policy: world.policy().0,
-            facts: facts.map(|denial| Box::new(table::facts(&world, &question, denial))),
+            facts: facts.map(|denial| {
+                Box::new(Facts { forbidden: forbidden.clone(), ..table::facts(world, question, denial) })
+            }),
+            forbidden,
         }
     }
 

@@ -11,12 +11,13 @@ use crate::tenancy::{SeparatedRoles, default_organization};
 use crate::{Credential, Digest, Form, Grant, KeyRecord, Role, Roles, Standing};
 
 /// Categories of the streams that access follows.
-pub const CATEGORIES: [&str; 11] = [
+pub const CATEGORIES: [&str; 12] = [
     "auth.organization",
     "auth.project",
     "auth.user",
     "auth.service_account",
     "auth.group",
+    "auth.guardrail",
     "auth.role",
     "auth.key",
     "auth.binding",
@@ -118,6 +119,16 @@ pub enum Change {
     },
     CredentialRevoked {
         id: String,
+    },
+    /// A guardrail of an organization forbids this from now on.
+    GuardrailSet {
+        organization: Name,
+        guardrail: String,
+        policy: String,
+    },
+    GuardrailRemoved {
+        organization: Name,
+        guardrail: String,
     },
     /// Access tokens are signed with another key.
     SigningKeyIs {
@@ -268,6 +279,7 @@ impl Change {
                     key: Some(key_id(&event.api_key)).filter(|key| !key.is_empty()),
                     expire_time: event.expire_time.map(time),
                     is_revoked: false,
+                    login_time: event.auth_time.filter(|_| event.api_key.is_empty()).map(time),
                 };
                 Ok(Self::CredentialGiven { id: key_id(&event.session), credential, now: recorded.time })
             }
@@ -276,12 +288,29 @@ impl Change {
             }
             "TrustRuleCreated" => {
                 let event = decode::<events::TrustRuleCreated>(recorded)?;
-                let credential =
-                    Credential { owner: event.service_account, key: None, expire_time: None, is_revoked: false };
+                let credential = Credential {
+                    owner: event.service_account,
+                    key: None,
+                    expire_time: None,
+                    is_revoked: false,
+                    login_time: None,
+                };
                 Ok(Self::CredentialGiven { id: key_id(&event.trust_rule), credential, now: recorded.time })
             }
             "TrustRuleDeleted" => {
                 Ok(Self::CredentialRevoked { id: key_id(&decode::<events::TrustRuleDeleted>(recorded)?.trust_rule) })
+            }
+            "GuardrailCreated" => {
+                let event = decode::<events::GuardrailCreated>(recorded)?;
+                guardrail(event.guardrail, event.policy, recorded)
+            }
+            "GuardrailRedefined" => {
+                let event = decode::<events::GuardrailRedefined>(recorded)?;
+                guardrail(event.guardrail, event.policy, recorded)
+            }
+            "GuardrailDeleted" => {
+                let guardrail = decode::<events::GuardrailDeleted>(recorded)?.guardrail;
+                Ok(Self::GuardrailRemoved { organization: above(&guardrail, recorded)?, guardrail })
             }
             "SigningKeysRotated" => {
                 Ok(Self::SigningKeyIs { kid: decode::<events::SigningKeysRotated>(recorded)?.current })
@@ -309,6 +338,16 @@ fn opened(project: &str, recorded: &Recorded) -> Result<Change, DecodeFault> {
 
 fn is(principal: String, standing: Standing) -> Change {
     Change::PrincipalIs { principal, standing }
+}
+
+fn guardrail(guardrail: String, policy: String, recorded: &Recorded) -> Result<Change, DecodeFault> {
+    Ok(Change::GuardrailSet { organization: above(&guardrail, recorded)?, guardrail, policy })
+}
+
+/// The organization that something of it is named below.
+fn above(text: &str, recorded: &Recorded) -> Result<Name, DecodeFault> {
+    let parts: Vec<&str> = text.splitn(3, '/').take(2).collect();
+    name(&parts.join("/"), recorded)
 }
 
 fn key_created(event: events::ApiKeyCreated, recorded: &Recorded) -> Result<Change, DecodeFault> {

@@ -81,6 +81,11 @@ impl Condition {
     }
 }
 
+/// The day of the week in UTC, 1 for Monday to 7 for Sunday.
+pub(crate) fn weekday(time: Time) -> i64 {
+    (time.micros().div_euclid(60_000_000 * MINUTES_A_DAY) + FIRST_WEEKDAY).rem_euclid(7) + 1
+}
+
 impl Window {
     /// Whether a moment lies in it. The part after midnight belongs to the day that it began on.
     pub fn holds(&self, now: Time) -> bool {

@@ -1,4 +1,5 @@
 use crate::Grant;
+use crate::guardrail::Forbidden;
 
 /// How much of a resource a permission is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +18,8 @@ pub enum Denial {
     NotGranted,
     /// A binding denies it, whatever gives it.
     Denied,
+    /// A role gives it, and a guardrail of the organization forbids it.
+    Guardrail,
     /// The credential is narrowed to other resources or permissions.
     OutOfScope,
     /// The replica has not heard from auth for too long.
@@ -44,6 +47,8 @@ pub struct Decision {
     pub policy: u64,
     /// What a refusal rests on. `None`: allowed, or refused before anything was looked at.
     pub facts: Option<Box<Facts>>,
+    /// The guardrail that forbids it. Of [`Denial::Guardrail`] alone.
+    pub forbidden: Option<Forbidden>,
 }
 
 /// What a refusal rests on: kept with it, since what is true later may be something else.
@@ -60,6 +65,8 @@ pub struct Facts {
     pub permissions: Vec<String>,
     /// Position of the last access change that was taken into account.
     pub policy: u64,
+    /// The guardrail that forbade it.
+    pub forbidden: Option<Forbidden>,
 }
 
 /// A grant, and what it said to the question.

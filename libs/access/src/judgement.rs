@@ -3,6 +3,7 @@ use cairn_kernel::{Name, Position, Principal, Time};
 
 use crate::access::starting_world;
 use crate::decision::Considered;
+use crate::guardrail::{self, Forbidden, Known};
 use crate::table::{self, Question};
 use crate::{Access, CATEGORIES, Change, Circumstances, Denial, Reach, World};
 
@@ -22,6 +23,8 @@ pub struct Judgement {
     pub grant_count: usize,
     /// Position of the last access change that was taken into account.
     pub policy: u64,
+    /// The guardrail that forbids it.
+    pub forbidden: Option<Forbidden>,
 }
 
 /// Why a world of the past could not be made.
@@ -34,17 +37,19 @@ pub enum WorldFault {
 }
 
 impl World {
-    /// Decides as it is done for a call, at any time. Pure and total.
+    /// Decides as it is done for a call, at any time. `known` is what a service knew that asked guardrails. Pure and total.
     pub fn judge(
         &self,
         principal: &Principal,
         (permission, resource): (&str, &Name),
         reach: Reach,
         now: Time,
-        circumstances: Circumstances,
+        (circumstances, known): (Circumstances, Option<&Known>),
     ) -> Judgement {
         let question = Question { principal, permission, resource, reach, now, circumstances };
         let verdict = table::decide(self, &question);
+        let forbidden = if verdict.is_ok() { guardrail::ask(self, &question, known) } else { None };
+        let verdict = if forbidden.is_some() { Err(Denial::Guardrail) } else { verdict };
         let denial = verdict.as_ref().err().copied();
         let facts = table::facts(self, &question, denial.unwrap_or(Denial::NotGranted));
         Judgement {
@@ -53,6 +58,7 @@ impl World {
             grants: facts.grants,
             grant_count: facts.grant_count,
             policy: facts.policy,
+            forbidden,
         }
     }
 }

@@ -3,6 +3,8 @@ use std::sync::{Arc, LazyLock};
 
 use cairn_contract::Contract;
 
+use crate::specialist::SPECIALISTS;
+
 /// A named set of permissions. Carries no conditions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Role {
@@ -82,6 +84,12 @@ const ORGANIZING: &[&str] = &[
     "auth.breakGlass.activate",
     "auth.breakGlass.end",
     "auth.breakGlass.review",
+    "auth.guardrails.check",
+    "auth.guardrails.create",
+    "auth.guardrails.delete",
+    "auth.guardrails.get",
+    "auth.guardrails.list",
+    "auth.guardrails.update",
     "auth.groups.create",
     "auth.groups.get",
     "auth.groups.list",
@@ -110,7 +118,7 @@ const ORGANIZING: &[&str] = &[
 /// What everybody may see of the ground they stand on.
 ///
 /// A history is told to those who may read the resource itself: the ledger asks for that right too.
-const STANDING: &[&str] =
+pub(crate) const STANDING: &[&str] =
     &["auth.projects.get", "auth.projects.list", "auth.roles.get", "auth.roles.list", "ledger.history.read"];
 
 /// What every user holds on themselves.
@@ -172,22 +180,27 @@ impl Roles {
         let manages = |word: &str| works(word) || MANAGING.contains(&word);
         let rescues = |word: &str| reads(word) || (!governs(word) && !is_sealed_off(word));
         let organizes = |word: &str| manages(word) || ORGANIZING.contains(&word);
+        let mut granted = vec![
+            role("viewer", "sees everything in a project and changes nothing", &reads),
+            role("editor", "does the everyday work in a project", &works),
+            role("manager", "works in a project and decides who else does", &manages),
+        ];
+        granted.extend(SPECIALISTS.iter().map(|specialist| {
+            role(specialist.name, specialist.description, &|word| specialist.holds(word, reads(word)))
+        }));
+        granted.push(role("org-admin", "decides who works in an organization, and where", &organizes));
+        granted.push(role("admin", "may do everything", &|_| true));
         Self {
             words: permissions.clone().map(str::to_owned).collect(),
-            granted: vec![
-                role("viewer", "sees everything in a project and changes nothing", &reads),
-                role("editor", "does the everyday work in a project", &works),
-                role("manager", "works in a project and decides who else does", &manages),
-                role("org-admin", "decides who works in an organization, and where", &organizes),
-                role("admin", "may do everything", &|_| true),
-            ],
+            granted,
             sealed: role("break-glass", "works on anything in an emergency, and on access to it on nothing", &rescues),
             oneself: role("self", "what a user may do about themselves", &|word| ONESELF.contains(&word)),
             itself: role("self", "what a service account may do about itself", &|word| ITSELF.contains(&word)),
         }
     }
 
-    /// Those that can be given, from the least to the most powerful.
+    /// Those that can be given: those of everyday work, each holding more than the one before; those of one duty; those
+    /// that administer. The last may do everything.
     pub fn granted(&self) -> &[Arc<Role>] {
         &self.granted
     }
@@ -243,8 +256,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_role_holds_more_than_the_one_before() {
-        for pair in Roles::built_in().granted().windows(2) {
+    fn each_role_of_work_holds_more_than_the_one_before() {
+        let roles = ["viewer", "editor", "manager", "org-admin", "admin"];
+        let roles = roles.map(|role| Roles::built_in().find(&format!("roles/{role}")).unwrap());
+        for pair in roles.windows(2) {
             assert!(pair[0].permissions.is_subset(&pair[1].permissions), "{} in {}", pair[0].name, pair[1].name);
             assert!(pair[0].permissions.len() < pair[1].permissions.len(), "{} in {}", pair[0].name, pair[1].name);
         }
@@ -260,8 +275,8 @@ mod tests {
 
     #[test]
     fn no_role_of_a_project_reaches_keys_or_people() {
-        for role in ["roles/viewer", "roles/editor", "roles/manager"] {
-            let role = Roles::built_in().find(role).unwrap();
+        for role in ["viewer", "editor", "manager", "approver", "operator"].map(|role| format!("roles/{role}")) {
+            let role = Roles::built_in().find(&role).unwrap();
             let found: Vec<_> =
                 role.permissions().filter(|word| word.contains("apiKeys") || word.contains("users")).collect();
             assert_eq!(found, Vec::<&str>::new(), "{}", role.name);

@@ -156,7 +156,8 @@ mod tests {
     fn world() -> World {
         let mut world = World::default();
         world.apply(Change::PrincipalIs { principal: "users/ada".into(), standing: Standing::Active }, Position(1));
-        let credential = Credential { owner: "users/ada".into(), key: None, expire_time: None, is_revoked: false };
+        let credential =
+            Credential { owner: "users/ada".into(), key: None, expire_time: None, is_revoked: false, login_time: None };
         world.apply(Change::CredentialGiven { id: "ses-1".into(), credential, now: Time::default() }, Position(2));
         world
     }

@@ -79,6 +79,7 @@ pub fn facts(world: &World, question: &Question<'_>, denial: Denial) -> Facts {
         scopes: principal.scopes.clone(),
         permissions: key.map(|key| key.permissions.clone()).unwrap_or_default(),
         policy: world.policy().0,
+        forbidden: None,
     }
 }
 
@@ -254,7 +255,7 @@ impl<'a> Caller<'a> {
 }
 
 /// A resource's name, those of all it lies in, and the root.
-fn ancestors(name: &str) -> impl Iterator<Item = &str> {
+pub(crate) fn ancestors(name: &str) -> impl Iterator<Item = &str> {
     let mut next = Some(name);
     std::iter::from_fn(move || {
         let here = next?;

@@ -5,6 +5,7 @@ use cairn_kernel::{Name, Position, Time};
 
 use crate::grant::Held;
 use crate::groups::{Groups, Membership};
+use crate::guardrail::Guardrails;
 use crate::tenancy::{SeparatedRoles, Tenancy, default_organization};
 use crate::{Change, Circumstances, Digest, Form, Grant, Role};
 
@@ -26,6 +27,8 @@ pub struct World {
     roles: Arc<HashMap<String, Arc<Role>>>,
     /// Bindings that emergencies gave and that were not withdrawn. Few decisions need look for one.
     emergencies: Arc<HashSet<String>>,
+    /// By organization. Most have none.
+    guardrails: Arc<HashMap<Name, Guardrails>>,
     policy: Position,
 }
 
@@ -40,6 +43,8 @@ pub struct Credential {
     /// `None`: it does not end by itself.
     pub expire_time: Option<Time>,
     pub is_revoked: bool,
+    /// When they showed who they are. `None`: they did not, a key was enough.
+    pub login_time: Option<Time>,
 }
 
 impl Credential {
@@ -194,6 +199,17 @@ impl World {
             Change::CredentialRevoked { id } => {
                 if let Some(credential) = Arc::make_mut(&mut self.credentials).get_mut(&id) {
                     credential.is_revoked = true;
+                }
+            }
+            Change::GuardrailSet { organization, guardrail, policy } => {
+                Arc::make_mut(&mut self.guardrails).entry(organization).or_default().set(guardrail, &policy);
+            }
+            Change::GuardrailRemoved { organization, guardrail } => {
+                let all = Arc::make_mut(&mut self.guardrails);
+                let Some(own) = all.get_mut(&organization) else { return };
+                own.remove(&guardrail);
+                if own.is_empty() {
+                    all.remove(&organization);
                 }
             }
             Change::SigningKeyIs { kid } => self.signing_key = Some(kid),
@@ -427,6 +443,16 @@ impl World {
         self.held_by(principal).filter(counts).filter_map(since).collect()
     }
 
+    /// The guardrails of an organization, if it has any.
+    pub(crate) fn guardrails(&self, organization: &Name) -> Option<&Guardrails> {
+        if self.guardrails.is_empty() { None } else { self.guardrails.get(organization) }
+    }
+
+    /// How many guardrails an organization has beside one, and how many bytes their policies have.
+    pub fn guardrails_beside(&self, organization: &Name, guardrail: &str) -> (usize, usize) {
+        self.guardrails(organization).map_or((0, 0), |own| own.beside(guardrail))
+    }
+
     /// Whether any emergency was declared that nobody has ended.
     pub(crate) fn has_emergencies(&self) -> bool {
         !self.emergencies.is_empty()
@@ -453,34 +479,4 @@ impl World {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::Roles;
-
-    const ADA: &str = "users/ada";
-
-    fn given(world: &mut World, binding: &str, role: &str, resource: &str, at: u64) {
-        let role = Roles::built_in().find(role).cloned();
-        let grant = Grant { binding: binding.into(), role, resource: resource.parse().unwrap(), ..Grant::default() };
-        world.apply(Change::Granted { principal: ADA.into(), grant }, Position(at));
-    }
-
-    #[test]
-    fn a_role_is_held_since_its_binding_was_given_and_no_longer_than_that() {
-        let mut world = World::default();
-        world.apply(Change::PrincipalIs { principal: ADA.into(), standing: Standing::Active }, Position(1));
-        given(&mut world, "bindings/1", "roles/manager", "projects/p", 5);
-        given(&mut world, "bindings/2", "roles/viewer", "projects/q", 6);
-        let model: Name = "projects/p/models/m".parse().unwrap();
-        let held = |world: &World| world.held(ADA, &model, Time::default());
-        assert_eq!(held(&world), [("roles/manager".to_owned(), Position(5))]);
-        // Lost and given again, it is held since then only.
-        let (principal, resource) = (ADA.to_owned(), "projects/p".parse().unwrap());
-        world.apply(Change::Withdrawn { principal, resource, binding: "bindings/1".into() }, Position(7));
-        assert_eq!(held(&world), []);
-        given(&mut world, "bindings/3", "roles/manager", "projects/p", 9);
-        assert_eq!(held(&world), [("roles/manager".to_owned(), Position(9))]);
-        world.apply(Change::PrincipalIs { principal: ADA.into(), standing: Standing::Disabled }, Position(10));
-        assert_eq!(held(&world), []);
-    }
-}
+mod spec;

@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use prost_reflect::DescriptorPool;
 
+use crate::cairn::options::v1::Guarded;
 use crate::{DESCRIPTORS, EventFault, EventType, Method, Reason, writes};
 
 /// Every method of every service, with what the contract says of it.
@@ -14,6 +15,7 @@ pub struct Contract {
     by_path: HashMap<String, usize>,
     events: BTreeMap<String, EventType>,
     reasons: Vec<Reason>,
+    guarded: HashMap<String, Guarded>,
 }
 
 /// A right, as the contract names it.
@@ -59,12 +61,13 @@ impl Contract {
         if faults.is_empty() {
             writes::check_all_are_written(&methods, &events, &mut faults);
         }
+        let guarded = guarded(&methods, &mut faults);
         if !faults.is_empty() {
             return Err(Violations(faults));
         }
         let by_path = methods.iter().enumerate().map(|(at, method)| (method.path.clone(), at)).collect();
         let reasons = Reason::all(&pool);
-        Ok(Self { pool, methods, by_path, events, reasons })
+        Ok(Self { pool, methods, by_path, events, reasons, guarded })
     }
 
     /// All methods, in the order of their files.
@@ -84,6 +87,16 @@ impl Contract {
             by_word.entry(&method.permission).or_default().push(method);
         }
         by_word.into_iter().map(|(word, methods)| Permission { word, methods }).collect()
+    }
+
+    /// Who asks guardrails before a right is used.
+    pub fn guarded(&self, permission: &str) -> Guarded {
+        self.guarded.get(permission).copied().unwrap_or(Guarded::Unspecified)
+    }
+
+    /// The rights that guardrails are asked about, in alphabetical order.
+    pub fn guarded_permissions(&self) -> BTreeMap<&str, Guarded> {
+        self.guarded.iter().map(|(word, guarded)| (word.as_str(), *guarded)).collect()
     }
 
     /// Every kind of event, in alphabetical order.
@@ -115,4 +128,22 @@ impl Contract {
     pub fn pool(&self) -> &DescriptorPool {
         &self.pool
     }
+}
+
+/// Who asks guardrails before each right that they are asked about. A right says it, not a method: what was decided is
+/// decided again from the right alone.
+fn guarded(methods: &[Method], faults: &mut Vec<String>) -> HashMap<String, Guarded> {
+    let mut guarded = HashMap::new();
+    for method in methods.iter().filter(|method| method.guarded != Guarded::Unspecified) {
+        let before = guarded.insert(method.permission.clone(), method.guarded);
+        if before.is_some_and(|before| before != method.guarded) {
+            faults.push(format!("{}: is guarded otherwise than others that take {}", method.path, method.permission));
+        }
+    }
+    for method in methods.iter().filter(|method| method.guarded == Guarded::Unspecified) {
+        if guarded.get(&method.permission) == Some(&Guarded::AtDoor) {
+            faults.push(format!("{}: is not guarded, but others that take {} are", method.path, method.permission));
+        }
+    }
+    guarded
 }

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use prost_reflect::{Kind, MessageDescriptor, MethodDescriptor};
 use prost_types::method_options::IdempotencyLevel;
 
-use crate::cairn::options::v1::{Access, Audit, Cursor, Dialect, Success, Unwritten};
+use crate::cairn::options::v1::{Access, Audit, Cursor, Dialect, Guarded, Success, Unwritten};
 use crate::google::api::{HttpRule, http_rule::Pattern};
 use crate::options::{Declared, enum_option, message_option};
 use crate::redact::holds_sensitive;
@@ -38,6 +38,8 @@ pub struct Method {
     pub is_filtered: bool,
     /// How much of its caller's allowance a call takes. At least 1.
     pub cost: u32,
+    /// Who asks guardrails before it.
+    pub guarded: Guarded,
     /// Whether it changes nothing (`idempotency_level = NO_SIDE_EFFECTS`).
     pub is_read: bool,
     /// Whether its request has a field that nobody may read in a log (`debug_redact`).
@@ -124,6 +126,10 @@ impl Method {
         if !access.public && access.resource.is_empty() {
             fault("has a permission but no resource");
         }
+        let guarded = Guarded::try_from(access.guarded).unwrap_or(Guarded::Unspecified);
+        if guarded != Guarded::Unspecified && (access.public || is_read(descriptor) && access.filtered) {
+            fault("is guarded, but public or a list");
+        }
         let success = enum_option(pool, descriptor, "cairn.options.v1.success").unwrap_or(Success::Unspecified);
         if success == Success::Created && !has_name(descriptor) {
             fault("is told as created, but its answer has no name that says where");
@@ -170,6 +176,7 @@ impl Method {
             is_public: access.public,
             is_filtered: access.filtered,
             cost: access.cost.max(1),
+            guarded,
             is_read: is_read(descriptor),
             takes_sensitive: holds_sensitive(&descriptor.input()),
             events,

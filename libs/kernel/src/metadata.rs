@@ -45,6 +45,9 @@ pub struct Metadata {
     /// The last access change that the decision took into account: its position in the log.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub policy_position: Option<u64>,
+    /// What was known when guardrails were asked by the service itself: JSON, as `libs/access` writes it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub guarded: Option<String>,
     /// The emergency during which it was done: the resource name of a break-glass activation that holds where it was done.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub break_glass: Option<String>,

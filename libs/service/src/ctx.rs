@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use cairn_access::guardrail::Known;
 use cairn_access::{Access, Circumstances, Decision, Facts, Reach};
 use cairn_contract::Method;
 use cairn_eventstore::{Order, RequestKey};
@@ -41,6 +42,8 @@ pub(crate) struct Inner {
     pub access: Arc<Access>,
     /// The last refusal of access in this call, and what it rests on.
     pub refused: Mutex<Option<(String, Box<Facts>)>>,
+    /// What the service knew when it asked guardrails. `None`: it has not asked.
+    pub known: Mutex<Option<String>>,
 }
 
 impl Inner {
@@ -157,16 +160,37 @@ impl Ctx {
 
     /// Asks for a further permission, on a resource only the service knows.
     pub fn require(&self, permission: &str, resource: &Name) -> Result<(), Status> {
-        let decision = self.allows(permission, resource);
+        let Inner { access, principal, .. } = &*self.inner;
+        let from = self.inner.circumstances();
+        let decision = access.decide_in(from, principal, permission, resource, Reach::Exact);
         let Some(denial) = decision.denial else { return Ok(()) };
         self.inner.note(&decision);
         Err(refuse(denied(denial, &decision, permission, resource, &self.inner.principal)))
     }
 
-    /// Whether the caller holds a further permission, for what does not fail without it.
+    /// Asks whether the caller may use a right, and the guardrails of the organization that the resource belongs to, with
+    /// what only the service knows. For methods that the contract marks as guarded by their service: before anything of
+    /// them is stored, and before [`Ctx::order`], which keeps what was known.
+    pub fn guard(&self, permission: &str, resource: &Name, known: &Known) -> Result<(), Status> {
+        let Inner { access, principal, .. } = &*self.inner;
+        // Whatever comes of it keeps it, so that the decision can be taken again.
+        *self.inner.known.lock() = Some(known.encode());
+        let decision = access.decide_knowing(self.inner.circumstances(), principal, permission, resource, known);
+        let Some(denial) = decision.denial else { return Ok(()) };
+        self.inner.note(&decision);
+        Err(refuse(denied(denial, &decision, permission, resource, principal)))
+    }
+
+    /// Whether the service has asked guardrails.
+    pub(crate) fn is_guarded(&self) -> bool {
+        self.inner.known.lock().is_some()
+    }
+
+    /// Whether the caller holds a further permission, for what does not fail without it. Not whether guardrails let them
+    /// use it at this moment.
     pub fn allows(&self, permission: &str, resource: &Name) -> Decision {
         let Inner { access, principal, .. } = &*self.inner;
-        access.decide_in(self.inner.circumstances(), principal, permission, resource, Reach::Exact)
+        access.holds(self.inner.circumstances(), principal, permission, resource)
     }
 
     /// The prefixes at or below `under` that the caller may see: what a list puts into its query.
@@ -202,6 +226,7 @@ impl Ctx {
             source_address: inner.recorded_source(),
             decision_id: inner.decision_id.clone(),
             policy_position: inner.policy_position,
+            guarded: inner.known.lock().clone(),
             break_glass: inner.break_glass.clone(),
             credential: inner.principal.credential.clone(),
             scopes: inner.principal.scopes.clone(),

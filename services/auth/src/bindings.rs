@@ -1,6 +1,7 @@
 //! Giving and taking roles: a binding, the principal it is about, and the count of administrators, in one append.
 
 use cairn_access::World;
+use cairn_access::guardrail::Known;
 use cairn_eventstore::{CommandFault, Work};
 use cairn_kernel::{Expected, Name, Position, Time};
 use cairn_service::{Ctx, Refusal, refuse};
@@ -29,6 +30,8 @@ pub async fn grant(
 ) -> Result<(BindingName, Position), Status> {
     let _turn = desk.turn(ctx).await?;
     let world = desk.access.world();
+    // The contract may name less than what it is given on.
+    ctx.guard(&ctx.method().permission, &terms.resource, &Known::default())?;
     require_there(&world, &terms.resource)?;
     match &terms.object {
         Object::Role(role) => {

@@ -19,6 +19,10 @@ cairn_kernel::settings! {
         groups_of_member_max: usize = 100;
         /// Most roles that one organization makes for itself.
         roles_max: usize = 200;
+        /// Most guardrails of one organization.
+        guardrails_max: usize = 100;
+        /// Most bytes that the policies of one organization's guardrails have together.
+        guardrails_bytes_max: usize = 65_536;
         /// How long somebody who declares an emergency waits before they may take the break-glass role without a second
         /// person, in milliseconds. Watch `cairn_auth_break_glass_total` meanwhile.
         break_glass_delay_ms: u64 = 600_000;
@@ -36,6 +40,8 @@ fn problems(config: &Config) -> Vec<String> {
         ("group_members_max", config.group_members_max),
         ("groups_of_member_max", config.groups_of_member_max),
         ("roles_max", config.roles_max),
+        ("guardrails_max", config.guardrails_max),
+        ("guardrails_bytes_max", config.guardrails_bytes_max),
     ] {
         if value == 0 {
             problems.push(format!("{key} must be at least 1"));

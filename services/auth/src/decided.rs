@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use cairn_access::guardrail::Known;
 use cairn_access::{Circumstances, Judgement, Reach, World};
 use cairn_contract::cairn::ledger::events::v1::{AccessDenied, Call, CommandRejected, ReadRecorded, RequestRecorded};
 use cairn_contract::cairn::options::v1::Dialect;
@@ -42,6 +43,8 @@ pub struct Decided {
     source_address: Option<String>,
     /// Whoever decided knew an address that nobody knows any more.
     pub is_source_forgotten: bool,
+    /// What the service knew when it asked guardrails; absent: it did not ask.
+    known: Option<Known>,
     pub recorded: Arc<Recorded>,
 }
 
@@ -68,6 +71,7 @@ impl Decided {
             request_id: metadata.request_id,
             source_address: metadata.source_address,
             is_source_forgotten: false,
+            known: metadata.guarded.as_deref().map(Known::decode),
             recorded: Arc::clone(recorded),
         };
         decided.read_record()?;
@@ -133,7 +137,7 @@ impl Decided {
     pub fn again(&self, world: &World, now: Time) -> Judgement {
         let judge = |reach| {
             let from = Circumstances::from_source(self.source_address.as_deref());
-            world.judge(&self.principal, (&self.permission, &self.resource), reach, now, from)
+            world.judge(&self.principal, (&self.permission, &self.resource), reach, now, (from, self.known.as_ref()))
         };
         let exact = judge(self.reach);
         match (exact.denial, self.is_allowed) {

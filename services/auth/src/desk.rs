@@ -60,14 +60,23 @@ pub struct Limits {
     pub group_members_max: usize,
     pub groups_of_member_max: usize,
     pub roles_max: usize,
+    pub guardrails_max: usize,
+    pub guardrails_bytes_max: usize,
     pub break_glass_delay: Duration,
 }
 
 impl Limits {
     pub fn of(config: &Config) -> Self {
-        let Config { bindings_max, groups_max, group_members_max, groups_of_member_max, roles_max, .. } = *config;
-        let break_glass_delay = Duration::from_millis(config.break_glass_delay_ms);
-        Self { bindings_max, groups_max, group_members_max, groups_of_member_max, roles_max, break_glass_delay }
+        Self {
+            bindings_max: config.bindings_max,
+            groups_max: config.groups_max,
+            group_members_max: config.group_members_max,
+            groups_of_member_max: config.groups_of_member_max,
+            roles_max: config.roles_max,
+            guardrails_max: config.guardrails_max,
+            guardrails_bytes_max: config.guardrails_bytes_max,
+            break_glass_delay: Duration::from_millis(config.break_glass_delay_ms),
+        }
     }
 }
 

@@ -11,8 +11,8 @@ use prost::Message;
 
 use crate::key_use;
 use crate::model::{
-    Binding, BreakGlass, Group, Key, Organization, Project, Role, ServiceAccount, User, binding, break_glass, group,
-    key, organization, project, role, service_account, user,
+    Binding, BreakGlass, Group, Guardrail, Key, Organization, Project, Role, ServiceAccount, User, binding,
+    break_glass, group, guardrail, key, organization, project, role, service_account, user,
 };
 use crate::stored;
 
@@ -20,8 +20,8 @@ use crate::stored;
 pub struct Directory;
 
 impl Projection for Directory {
-    const NAME: &'static str = "auth.directory.v2";
-    const PAST: Option<&'static str> = Some("auth.directory.v2.past");
+    const NAME: &'static str = "auth.directory.v3";
+    const PAST: Option<&'static str> = Some("auth.directory.v3.past");
     const SCHEMA: &'static str = include_str!("schema.sql");
 
     fn filter(&self) -> Filter {
@@ -32,6 +32,7 @@ impl Projection for Directory {
             ServiceAccount::CATEGORY,
             Group::CATEGORY,
             Role::CATEGORY,
+            Guardrail::CATEGORY,
             Key::CATEGORY,
             key_use::CATEGORY,
             Binding::CATEGORY,
@@ -45,6 +46,7 @@ impl Projection for Directory {
             match recorded.stream.category() {
                 Organization::CATEGORY => apply_organization(tx, recorded, Organization::decode(kind, payload)?)?,
                 Group::CATEGORY => apply_group(tx, recorded, Group::decode(kind, payload)?)?,
+                Guardrail::CATEGORY => apply_guardrail(tx, recorded, &Guardrail::decode(kind, payload)?)?,
                 Role::CATEGORY => apply_role(tx, recorded, Role::decode(kind, payload)?)?,
                 Project::CATEGORY => apply_project(tx, recorded, Project::decode(kind, payload)?)?,
                 User::CATEGORY => apply_user(tx, recorded, User::decode(kind, payload)?)?,
@@ -303,6 +305,25 @@ fn apply_role(tx: &Transaction<'_>, recorded: &Recorded, event: role::Event) -> 
         }
     }
     touch(tx, "roles", name, recorded)
+}
+
+fn apply_guardrail(tx: &Transaction<'_>, recorded: &Recorded, event: &guardrail::Event) -> Result<(), ProjectionFault> {
+    let name = event.guardrail.as_str();
+    let now = recorded.time.micros();
+    match &event.change {
+        guardrail::Change::Created(_) => {
+            let sql = "INSERT OR REPLACE INTO guardrails (name, definition, create_time) VALUES (?1, ?2, ?3)";
+            tx.prepare_cached(sql)?.execute(params![name, &*recorded.payload, now])?;
+        }
+        guardrail::Change::Redefined(_) => {
+            let sql = "UPDATE guardrails SET definition = ?2 WHERE name = ?1";
+            tx.prepare_cached(sql)?.execute(params![name, &*recorded.payload])?;
+        }
+        guardrail::Change::Deleted => {
+            tx.prepare_cached("UPDATE guardrails SET delete_time = ?2 WHERE name = ?1")?.execute(params![name, now])?;
+        }
+    }
+    touch(tx, "guardrails", name, recorded)
 }
 
 fn apply_break_glass(

@@ -76,6 +76,16 @@ CREATE TABLE roles (
     revision    INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
 
+CREATE TABLE guardrails (
+    name        TEXT PRIMARY KEY,
+    -- What it is, as its event has it.
+    definition  BLOB NOT NULL,
+    create_time INTEGER NOT NULL,
+    delete_time INTEGER,
+    update_time INTEGER NOT NULL DEFAULT 0,
+    revision    INTEGER NOT NULL DEFAULT 0
+) WITHOUT ROWID;
+
 -- Scopes and permissions are one per line.
 CREATE TABLE keys (
     name                        TEXT PRIMARY KEY,

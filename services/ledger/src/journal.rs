@@ -303,6 +303,7 @@ mod tests {
             source_address: Some("192.0.2.1".into()),
             decision_id: Some("e".into()),
             policy_position: Some(7),
+            guarded: Some("{}".into()),
             break_glass: Some("organizations/o/breakGlassActivations/a".into()),
             credential: Some("k".into()),
             scopes: vec!["projects/p".into()],

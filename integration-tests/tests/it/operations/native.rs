@@ -69,6 +69,12 @@ pub async fn organizations(caller: &Caller<'_>) {
     caller.call("auth.RoleService/UpdateRole", &[&role, "?update_mask=permissions"], words).await;
     caller.call("auth.RoleService/DeleteRole", &[&role], Value::Null).await;
 
+    let guardrail = json!({"guardrail_id": "keep", "guardrail": {"template": "approver-not-author"}});
+    let guardrail = caller.make("auth.GuardrailService/CreateGuardrail", &[&organization], guardrail).await;
+    let two = json!({"template": "approvals"});
+    caller.call("auth.GuardrailService/UpdateGuardrail", &[&guardrail, "?update_mask=template"], two).await;
+    caller.call("auth.GuardrailService/DeleteGuardrail", &[&guardrail], Value::Null).await;
+
     let group = json!({"group_id": "ml", "group": {"display_name": "ML"}});
     let group = caller.make("auth.GroupService/CreateGroup", &[&organization], group).await;
     let external = json!({"external_id": "4711"});

@@ -1,8 +1,10 @@
-//! The table against a plain reading of the rules, which looks at everything and finds nothing quickly: random worlds and
-//! requests, decided by both.
+//! The table against a plain reading of the rules, which looks at everything and finds nothing quickly, and against
+//! Cedar: random worlds and requests, decided by each.
 //!
 //! `CAIRN_ORACLE_REQUESTS=1000000` asks as much as a release is to be held to, and `CAIRN_ORACLE_SEED` repeats what a failure
 //! tells.
+
+mod cedar;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -360,7 +362,10 @@ impl Asked {
 
     fn by_table(&self, world: &World, resource: &Name) -> bool {
         let circumstances = Circumstances::from_source(self.source);
-        world.judge(&self.principal, (self.word, resource), Reach::Exact, self.now(), circumstances).denial.is_none()
+        world
+            .judge(&self.principal, (self.word, resource), Reach::Exact, self.now(), (circumstances, None))
+            .denial
+            .is_none()
     }
 }
 
@@ -403,6 +408,34 @@ fn the_table_decides_as_the_rules_read_over_random_worlds_s4_132() {
         }
         asked += REQUESTS_PER_WORLD.min(requests - asked);
         worlds += 1;
+    }
+    assert!(allowed * 30 > asked && allowed * 2 < asked, "{allowed} of {asked} are allowed: that shows little");
+}
+
+/// Requests that Cedar is asked when nobody says how many: it takes its time.
+const CEDAR_REQUESTS: u64 = 6_000;
+
+#[test]
+fn the_table_decides_as_cedar_does_over_random_worlds_s4_132() {
+    let requests = usize::try_from(setting("CAIRN_ORACLE_REQUESTS", CEDAR_REQUESTS)).unwrap();
+    let seed = setting("CAIRN_ORACLE_SEED", 12);
+    let mut chance = Chance(seed);
+    let (mut asked, mut allowed) = (0, 0);
+    while asked < requests {
+        let story = Story::tell(&mut chance);
+        let (world, cedar) = (story.world(), cedar::Town::of(&story));
+        for _ in 0..REQUESTS_PER_WORLD.min(requests - asked) {
+            let question = Asked::tell(&mut chance);
+            let expected = cedar.allows(&question);
+            let Asked { principal, word, resource, source, .. } = &question;
+            let told = format!(
+                "seed {seed}, request {asked}: {principal:?} {word} on {resource} from {source:?} at {}",
+                question.now()
+            );
+            assert_eq!(question.by_table(&world, &resource.parse().unwrap()), expected, "{told}\n{story:#?}");
+            allowed += usize::from(expected);
+            asked += 1;
+        }
     }
     assert!(allowed * 30 > asked && allowed * 2 < asked, "{allowed} of {asked} are allowed: that shows little");
 }

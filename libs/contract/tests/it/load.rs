@@ -76,6 +76,30 @@ fn access_must_be_complete_and_of_one_mind() {
 }
 
 #[test]
+fn methods_that_share_a_right_are_guarded_alike() {
+    let method = |name: &str, guarded: &str| {
+        format!(
+            "// Does it.\nrpc {name}(Lion) returns (Lion) {{
+               option idempotency_level = NO_SIDE_EFFECTS;
+               option (google.api.http) = {{ post: '/api/v1/{{name=lions/*}}:{name}' body: '*' }};
+               option (cairn.options.v1.access) = {{
+                 permission: 'zoo.lions.free' resource: '{{name}}' audit: AUDIT_NONE {guarded} }}; }}\n"
+        )
+    };
+    let (door, service) = ("guarded: GUARDED_AT_DOOR", "guarded: GUARDED_BY_SERVICE");
+    let both = |one: &str, other: &str| load(&with_method(&(method("Free", one) + &method("Release", other))));
+    for (one, other, expected) in [
+        (door, service, "/cairn.zoo.v1.ZooService/Release: is guarded otherwise than others that take zoo.lions.free"),
+        (door, "", "/cairn.zoo.v1.ZooService/Release: is not guarded, but others that take zoo.lions.free are"),
+    ] {
+        assert_eq!(both(one, other).expect_err("it loaded").0, [expected]);
+    }
+    for (one, other) in [(door, door), (service, service), (service, "")] {
+        assert_eq!(both(one, other).unwrap().guarded_permissions().len(), 1);
+    }
+}
+
+#[test]
 fn a_stream_is_taken_up_again_only_where_its_fields_can_hold_a_place() {
     let method = |answer: &str, cursor: &str| {
         format!(

@@ -94,6 +94,7 @@ impl Admission {
             after: None,
             access: Arc::clone(&self.access),
             refused: Mutex::default(),
+            known: Mutex::default(),
         };
         let mut message = Bytes::new();
         match self.examine(&mut inner, head, parts, body, &mut message).await {
@@ -207,6 +208,19 @@ pub(crate) fn denied(
         Denial::ProjectUnknown => {
             let message = format!("there is no project {}", project());
             Refusal::new(Code::NotFound, "PROJECT_NOT_FOUND", message).with("project", project())
+        }
+        // Whoever holds the right may know what keeps them from using it.
+        Denial::Guardrail => {
+            let Some(forbidden) = &decision.forbidden else { return Refusal::internal("nothing forbids") };
+            let why = match &forbidden.fault {
+                None => "forbids it".to_owned(),
+                Some(fault) => format!("cannot be evaluated: {fault}"),
+            };
+            let message = format!("{permission} on {resource} is refused: {} {why}", forbidden.guardrail);
+            Refusal::new(Code::PermissionDenied, "GUARDRAIL_FORBIDS", message)
+                .with("permission", permission)
+                .with("resource", resource)
+                .with("guardrail", &forbidden.guardrail)
         }
         Denial::NotGranted | Denial::Denied | Denial::OutOfScope => {
             let message = format!("{permission} on {resource} is not allowed (or it might not exist)");

@@ -24,7 +24,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use cairn_access::Access;
-use cairn_contract::cairn::options::v1::Process;
+use cairn_contract::cairn::options::v1::{Guarded, Process};
 use cairn_contract::{Contract, Method, Violations};
 use cairn_eventstore::{AppendFault, EventStore};
 use cairn_kernel::{Clock, Code};
@@ -206,6 +206,14 @@ impl Shared {
             };
             let mut answer = outcome::translated(answer);
             let mut outcome = Outcome::of(&answer);
+            // INVARIANT: nothing that the contract wants guarded by its service happens unasked.
+            debug_assert!(
+                !outcome.is_ok()
+                    || method.guarded != Guarded::ByService
+                    || seen.as_ref().is_some_and(|(ctx, _)| ctx.is_guarded()),
+                "{} did not ask guardrails",
+                method.path
+            );
             if let Some((ctx, message)) = &seen
                 && let Err(fault) = self.record(ctx, message, &outcome).await
             {

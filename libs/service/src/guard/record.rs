@@ -90,7 +90,7 @@ pub(crate) fn json(input: &MessageDescriptor, message: &[u8]) -> Option<String> 
 
 /// The right was missing, whether the guard or the service found out.
 fn is_denial(outcome: &Outcome) -> bool {
-    outcome.reason == "ACCESS_DENIED"
+    matches!(outcome.reason.as_str(), "ACCESS_DENIED" | "GUARDRAIL_FORBIDS")
         || (outcome.code == Code::Unauthenticated && outcome.reason == "CREDENTIAL_REVOKED")
 }
 
@@ -127,11 +127,13 @@ fn facts(ctx: &Ctx, decision_id: &str) -> Option<AccessFacts> {
     let denial = match facts.denial {
         Denial::NotGranted => access_facts::Denial::NotGranted,
         Denial::Denied => access_facts::Denial::Denied,
+        Denial::Guardrail => access_facts::Denial::Guardrail,
         Denial::OutOfScope => access_facts::Denial::OutOfScope,
         Denial::PrincipalDisabled => access_facts::Denial::PrincipalDisabled,
         // Told as what they are, and recorded as that.
         Denial::Stale | Denial::ProjectDeleted | Denial::ProjectUnknown => access_facts::Denial::Unspecified,
     };
+    let forbidden = facts.forbidden.clone();
     let grants = facts.grants.iter().map(|considered| access_facts::Grant {
         binding: considered.grant.binding.clone(),
         role: considered.grant.role_name().to_owned(),
@@ -151,6 +153,8 @@ fn facts(ctx: &Ctx, decision_id: &str) -> Option<AccessFacts> {
         scopes: facts.scopes.clone(),
         permissions: facts.permissions.clone(),
         policy_position: facts.policy,
+        guardrail_fault: forbidden.as_ref().and_then(|forbidden| forbidden.fault.clone()).unwrap_or_default(),
+        guardrail: forbidden.map(|forbidden| forbidden.guardrail).unwrap_or_default(),
     })
 }
 

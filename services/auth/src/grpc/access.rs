@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
-use cairn_access::{Circumstances, Denial, Grant, Reach, Role, Roles};
+use cairn_access::guardrail::{Forbidden, Known, Moving};
+use cairn_access::{Circumstances, Denial, Grant, Role, Roles};
 use cairn_contract::cairn::auth::v1 as proto;
 use cairn_contract::cairn::auth::v1::access_service_server::AccessService;
 use cairn_contract::cairn::ledger::events::v1::{AccessDenied, access_facts};
@@ -49,8 +50,7 @@ impl AccessService for AccessRules {
         let parent = &request.parent;
         let organization = if parent.is_empty() { None } else { Some(field::<OrganizationName>("parent", parent)?) };
         let page = Page::read("roles", &[parent], request.page_size, &request.page_token)?;
-        // Those that are built in come from the least to the most powerful, so a page goes on after a place rather than
-        // after a name.
+        // Those that are built in come in an order of their own, so a page goes on after a place rather than after a name.
         let built_in = Roles::built_in().granted();
         let start = match page.after.as_str() {
             "" => 0,
@@ -155,11 +155,15 @@ impl AccessService for AccessRules {
             (address, _) => Some(address),
         };
         let from = Circumstances::from_source(from);
-        let decision = self.0.access.decide_in(from, &principal, &request.permission, &resource, Reach::Exact);
+        let known = Known { moving: request.moving.map(moving).transpose()? };
+        let decision = self.0.access.decide_knowing(from, &principal, &request.permission, &resource, &known);
         let is_closed = world.is_closed(&request.permission, &resource);
         let judged = world.consider(&principal, (&request.permission, &resource), now, from, GRANTS_MAX);
         let grants = judged.iter().map(decisions::grant);
+        let (guardrail, guardrail_fault) = forbidding(decision.forbidden.as_ref());
         Ok(Response::new(proto::CheckPermissionResponse {
+            guardrail,
+            guardrail_fault,
             allowed: decision.is_allowed(),
             denial: denial(decision.denial, is_closed).into(),
             binding: decision.binding.unwrap_or_default(),
@@ -250,6 +254,7 @@ pub(super) fn denial(denial: Option<Denial>, is_closed: bool) -> proto::check_pe
         Some(Denial::NotGranted) if is_closed => Told::ProjectClosed,
         Some(Denial::NotGranted) => Told::NotGranted,
         Some(Denial::Denied) => Told::Denied,
+        Some(Denial::Guardrail) => Told::Guardrail,
         Some(Denial::OutOfScope) => Told::OutOfScope,
         Some(Denial::PrincipalDisabled) => Told::PrincipalDisabled,
         Some(Denial::Stale) => Told::Stale,
@@ -265,6 +270,7 @@ fn explanation(denied: AccessDenied, recorded: &Recorded) -> proto::ExplainDecis
         access_facts::Denial::Unspecified => Told::Unspecified,
         access_facts::Denial::NotGranted => Told::NotGranted,
         access_facts::Denial::Denied => Told::Denied,
+        access_facts::Denial::Guardrail => Told::Guardrail,
         access_facts::Denial::OutOfScope => Told::OutOfScope,
         access_facts::Denial::PrincipalDisabled => Told::PrincipalDisabled,
     };
@@ -296,6 +302,27 @@ fn explanation(denied: AccessDenied, recorded: &Recorded) -> proto::ExplainDecis
         permissions: facts.permissions,
         policy_position: facts.policy_position.to_string(),
         position: recorded.position.to_string(),
+        guardrail: facts.guardrail,
+        guardrail_fault: facts.guardrail_fault,
         ..Default::default()
     }
+}
+
+/// Which guardrail forbids, and why it cannot be evaluated.
+pub(super) fn forbidding(forbidden: Option<&Forbidden>) -> (String, String) {
+    let Some(Forbidden { guardrail, fault }) = forbidden else { return Default::default() };
+    (guardrail.clone(), fault.clone().unwrap_or_default())
+}
+
+/// What somebody says would come into use.
+fn moving(asked: proto::Moving) -> Result<Moving, Status> {
+    let approvals_required = u32::try_from(asked.approvals_required)
+        .map_err(|_| refuse(Refusal::invalid("moving.approvals_required", "must not be negative")))?;
+    Ok(Moving {
+        stages: asked.stages.into_iter().collect(),
+        aliases: asked.aliases.into_iter().collect(),
+        authors: asked.authors.into_iter().collect(),
+        approvers: asked.approvers.into_iter().collect(),
+        approvals_required,
+    })
 }

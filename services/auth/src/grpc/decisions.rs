@@ -13,10 +13,11 @@ use cairn_kernel::{AsOf, Name, Position, Time};
 use cairn_service::{Ctx, Refusal, field, refuse, timestamp};
 use tonic::Status;
 
-use super::access::{AccessRules, denial, role_name};
+use super::access::{AccessRules, denial, forbidding, role_name};
+use super::guardrails;
 use crate::decided::{self, Decided};
 use crate::desk::rejected;
-use crate::model::{BindingName, HolderName, PrincipalName, Rejection, RoleName};
+use crate::model::{BindingName, GuardrailName, HolderName, OrganizationName, PrincipalName, Rejection, RoleName};
 use crate::sources;
 
 /// Changes thought through at once.
@@ -84,6 +85,7 @@ impl AccessRules {
             Rules::Then | Rules::Unspecified => self.then(&decided).await?,
         };
         let allowed = judged.denial.is_none();
+        let (guardrail, guardrail_fault) = forbidding(judged.forbidden.as_ref());
         Ok(proto::ReplayDecisionResponse {
             name: format!("decisions/{}", decided.id),
             principal: decided.principal.name.clone(),
@@ -100,6 +102,8 @@ impl AccessRules {
                 binding: judged.binding.unwrap_or_default(),
                 grants: judged.grants.iter().map(grant).collect(),
                 policy_position: judged.policy.to_string(),
+                guardrail,
+                guardrail_fault,
             }),
         })
     }
@@ -132,6 +136,10 @@ impl AccessRules {
                 (from, self.decided_before(from).await?)
             }
         };
+        // A change of roles is held against what holds today; what is forbidden at certain times, against when it was asked.
+        let is_guarded =
+            request.changes.iter().any(|change| matches!(change.change, Some(Asked::Guard(_) | Asked::Unguard(_))));
+        let at = |decided: &Decided| if is_guarded { decided.time } else { now };
         let (mut flips, mut examined, mut looked_at) = (vec![], 0, 0);
         let mut is_end = false;
         while !is_end && flips.len() < flips_max && looked_at < EXAMINED_MAX {
@@ -153,7 +161,7 @@ impl AccessRules {
                 }
                 examined += 1;
                 decided.reveal(&self.0.sources).await.map_err(sources::refusal)?;
-                let allowed = |world: &World| decided.again(world, now).denial.is_none();
+                let allowed = |world: &World| decided.again(world, at(&decided)).denial.is_none();
                 let (allowed_today, allowed_after) = (allowed(&today), allowed(&after));
                 if allowed_today != allowed_after {
                     flips.push(Flip {
@@ -204,6 +212,11 @@ impl AccessRules {
                 Some(Asked::Withdraw(binding)) => self.withdrawn(&field("changes.withdraw", binding)?).await?,
                 Some(Asked::Disable(principal)) => stands(principal, Standing::Disabled)?,
                 Some(Asked::Enable(principal)) => stands(principal, Standing::Active)?,
+                Some(Asked::Guard(asked)) => guarded(asked, at)?,
+                Some(Asked::Unguard(name)) => {
+                    let name: GuardrailName = field("changes.unguard", name)?;
+                    Change::GuardrailRemoved { organization: name.organization().name(), guardrail: name.to_string() }
+                }
                 None => return Err(refuse(Refusal::invalid("changes", format!("the {}. says no change", at + 1)))),
             };
             world.apply(change, policy);
@@ -242,6 +255,17 @@ fn granted(asked: &proto::access_change::Grant, at: usize) -> Result<Change, Sta
         ..Grant::default()
     };
     Ok(Change::Granted { principal: principal.to_string(), grant })
+}
+
+fn guarded(asked: &proto::access_change::Guard, at: usize) -> Result<Change, Status> {
+    let organization: OrganizationName = field("changes.guard.organization", &asked.organization)?;
+    let made = guardrails::source(asked.policy.clone(), asked.template.clone(), asked.parameters.clone());
+    let source = made.map_err(|(_, problems)| rejected(Rejection::GuardrailInvalid(problems)))?;
+    Ok(Change::GuardrailSet {
+        guardrail: format!("{organization}/guardrails/~preview-{at}"),
+        organization: organization.name(),
+        policy: source.policy,
+    })
 }
 
 fn stands(principal: &str, standing: Standing) -> Result<Change, Status> {

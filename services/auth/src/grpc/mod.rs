@@ -5,6 +5,7 @@ mod api_keys;
 mod break_glass;
 mod decisions;
 mod groups;
+mod guardrails;
 mod identity_providers;
 mod oauth;
 mod oauth_clients;
@@ -28,6 +29,7 @@ use cairn_contract::cairn::auth::v1::access_service_server::AccessServiceServer;
 use cairn_contract::cairn::auth::v1::api_key_service_server::ApiKeyServiceServer;
 use cairn_contract::cairn::auth::v1::break_glass_service_server::BreakGlassServiceServer;
 use cairn_contract::cairn::auth::v1::group_service_server::GroupServiceServer;
+use cairn_contract::cairn::auth::v1::guardrail_service_server::GuardrailServiceServer;
 use cairn_contract::cairn::auth::v1::identity_provider_service_server::IdentityProviderServiceServer;
 use cairn_contract::cairn::auth::v1::oauth_client_service_server::OauthClientServiceServer;
 use cairn_contract::cairn::auth::v1::oauth_service_server::OauthServiceServer;
@@ -51,6 +53,7 @@ pub fn routes(desk: &Arc<Desk>) -> Routes {
         .add_service(OrganizationServiceServer::new(organizations::Organizations(Arc::clone(desk))))
         .add_service(BreakGlassServiceServer::new(break_glass::Emergencies(Arc::clone(desk))))
         .add_service(GroupServiceServer::new(groups::Groups(Arc::clone(desk))))
+        .add_service(GuardrailServiceServer::new(guardrails::Guardrails(Arc::clone(desk))))
         .add_service(RoleServiceServer::new(roles::OwnRoles(Arc::clone(desk))))
         .add_service(UserServiceServer::new(users::Users(Arc::clone(desk))))
         .add_service(ServiceAccountServiceServer::new(service_accounts::ServiceAccounts(Arc::clone(desk))))

@@ -6,6 +6,7 @@ pub mod break_glass;
 pub mod condition;
 pub mod device_login;
 pub mod group;
+pub mod guardrail;
 pub mod identity;
 pub mod identity_provider;
 pub mod key;
@@ -29,13 +30,15 @@ pub use break_glass::BreakGlass;
 pub use condition::Condition;
 pub use device_login::DeviceLogin;
 pub use group::Group;
+pub use guardrail::Guardrail;
 pub use identity::Identity;
 pub use identity_provider::IdentityProvider;
 pub use key::Key;
 pub use login_name::{IdentityProviderName, OauthClientName, SessionName, TrustRuleName};
 pub use name::{
-    ActivationName, BindingName, GroupName, HolderName, KeyName, OrganizationName, PROSE_CHARS_MAX, PrincipalName,
-    ProjectName, REASON_CHARS_MAX, RoleName, ServiceAccountName, Slug, TITLE_CHARS_MAX, TagText, Text, UserName,
+    ActivationName, BindingName, GroupName, GuardrailName, HolderName, KeyName, OrganizationName, PROSE_CHARS_MAX,
+    PrincipalName, ProjectName, REASON_CHARS_MAX, RoleName, ServiceAccountName, Slug, TITLE_CHARS_MAX, TagText, Text,
+    UserName,
 };
 pub use oauth_client::OauthClient;
 pub use organization::Organization;

@@ -59,6 +59,10 @@ newtype!(
     RoleName, "role name", |text| has_shape(text, &["roles/*", "organizations/*/roles/*"])
 );
 newtype!(
+    /// `organizations/{organization}/guardrails/{guardrail}`
+    GuardrailName, "guardrail name", |text| has_shape(text, &["organizations/*/guardrails/*"])
+);
+newtype!(
     /// The key or the value of a tag: 1 to 63 letters, digits, dashes, dots and underscores.
     TagText, "tag", |text| {
         (1..=63).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
@@ -120,6 +124,13 @@ impl ActivationName {
     /// Its id.
     pub fn id(&self) -> &str {
         self.as_str().rsplit('/').next().unwrap_or_default()
+    }
+}
+
+impl GuardrailName {
+    /// The organization that it belongs to.
+    pub fn organization(&self) -> OrganizationName {
+        above(self.as_str())
     }
 }
 

@@ -1,7 +1,7 @@
 use cairn_kernel::{Code, Description, Fault, Name, Time};
 
 use super::{
-    ActivationName, BindingName, GroupName, HolderName, IdentityProviderName, KeyName, OauthClientName,
+    ActivationName, BindingName, GroupName, GuardrailName, HolderName, IdentityProviderName, KeyName, OauthClientName,
     OrganizationName, ProjectName, RoleName, ServiceAccountName, SessionName, TrustRuleName, UserName, break_glass,
 };
 
@@ -103,6 +103,14 @@ pub enum Rejection {
     RoleDeleted(RoleName),
     #[error("{role} is in use: {count} bindings, {binding} among them")]
     RoleInUse { role: RoleName, binding: String, count: usize },
+    #[error("there is no guardrail {0}")]
+    GuardrailNotFound(GuardrailName),
+    #[error("{0} is taken, now or by a deleted guardrail")]
+    GuardrailExists(GuardrailName),
+    #[error("{0} is deleted, for ever")]
+    GuardrailDeleted(GuardrailName),
+    #[error("it cannot be a guardrail: {}", .0.join("; "))]
+    GuardrailInvalid(Vec<String>),
     #[error("there is no break-glass activation {0}")]
     BreakGlassNotFound(ActivationName),
     #[error("{activation} is {state}")]
@@ -195,6 +203,12 @@ impl Fault for Rejection {
                 let values =
                     vec![("role", role.to_string()), ("binding", binding.clone()), ("count", count.to_string())];
                 (FailedPrecondition, "ROLE_IN_USE", values)
+            }
+            Self::GuardrailNotFound(name) => (NotFound, "GUARDRAIL_NOT_FOUND", with("guardrail", name)),
+            Self::GuardrailExists(name) => (AlreadyExists, "GUARDRAIL_EXISTS", with("guardrail", name)),
+            Self::GuardrailDeleted(name) => (FailedPrecondition, "GUARDRAIL_DELETED", with("guardrail", name)),
+            Self::GuardrailInvalid(problems) => {
+                (InvalidArgument, "GUARDRAIL_INVALID", with("problems", &problems.join("; ")))
             }
             Self::BreakGlassNotFound(name) => (NotFound, "BREAK_GLASS_NOT_FOUND", with("activation", name)),
             Self::BreakGlassState { activation, state } => {

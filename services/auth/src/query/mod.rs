@@ -3,6 +3,7 @@
 mod bindings;
 mod break_glass;
 mod groups;
+mod guardrails;
 mod keys;
 mod organizations;
 mod projects;

@@ -6,6 +6,7 @@ pub(crate) mod binding;
 mod break_glass;
 mod device_login;
 mod group;
+mod guardrail;
 mod identity;
 mod identity_provider;
 mod key;

@@ -5,6 +5,7 @@ mod addresses;
 mod bindings;
 mod break_glass;
 mod first_start;
+mod guardrails;
 mod keys;
 mod organizations;
 mod people;

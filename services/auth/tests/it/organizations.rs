@@ -282,7 +282,7 @@ async fn a_role_is_made_of_what_one_holds_means_what_it_says_and_goes_when_nobod
         }
     }
     assert_eq!(names.last(), Some(&role.name));
-    assert_eq!(names.len(), 6, "{names:?}");
+    assert_eq!(names.len(), 10, "{names:?}");
 
     let withdraw = proto::DeleteBindingRequest { name: binding.name, ..Default::default() };
     suite.access().delete_binding(suite.by_user(&acme, withdraw)).await.unwrap();

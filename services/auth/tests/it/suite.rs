@@ -8,6 +8,7 @@ use cairn_contract::cairn::auth::v1::access_service_client::AccessServiceClient;
 use cairn_contract::cairn::auth::v1::api_key_service_client::ApiKeyServiceClient;
 use cairn_contract::cairn::auth::v1::break_glass_service_client::BreakGlassServiceClient;
 use cairn_contract::cairn::auth::v1::group_service_client::GroupServiceClient;
+use cairn_contract::cairn::auth::v1::guardrail_service_client::GuardrailServiceClient;
 use cairn_contract::cairn::auth::v1::organization_service_client::OrganizationServiceClient;
 use cairn_contract::cairn::auth::v1::project_service_client::ProjectServiceClient;
 use cairn_contract::cairn::auth::v1::role_service_client::RoleServiceClient;
@@ -133,6 +134,10 @@ impl Suite {
         GroupServiceClient::new(self.process.clone())
     }
 
+    pub fn guardrails(&self) -> GuardrailServiceClient<InProcess> {
+        GuardrailServiceClient::new(self.process.clone())
+    }
+
     pub fn roles(&self) -> RoleServiceClient<InProcess> {
         RoleServiceClient::new(self.process.clone())
     }
@@ -211,4 +216,9 @@ impl Suite {
 /// Why a call was refused.
 pub fn reason(status: &Status) -> String {
     status.get_details_error_info().map(|info| info.reason).unwrap_or_default()
+}
+
+/// What else the caller was told.
+pub fn values(status: &Status) -> std::collections::HashMap<String, String> {
+    status.get_details_error_info().map(|info| info.metadata).unwrap_or_default()
 }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::exit::Refuted;
 use super::output::{Column, line};
 use super::session::{Session, given};
+use super::{guardrails, organizations};
 
 const ACCESS: &str = "auth.v1.AccessService";
 
@@ -46,6 +47,8 @@ pub enum Command {
         /// The address that it would come from.
         #[arg(long)]
         from: Option<String>,
+        #[command(flatten)]
+        moving: Moving,
     },
     /// Shows what a decision rests on: the question, the roles that were looked at, and the state of the rules.
     Explain {
@@ -65,6 +68,38 @@ pub enum Command {
     Preview(Preview),
 }
 
+/// What would come into use, for guardrails.
+#[derive(Debug, clap::Args)]
+pub struct Moving {
+    /// A stage that a version would move into. Any number of times.
+    #[arg(long = "stage", value_name = "STAGE")]
+    stages: Vec<String>,
+    /// An alias that would be moved or taken away. Any number of times.
+    #[arg(long = "alias", value_name = "ALIAS")]
+    aliases: Vec<String>,
+    /// Who asked for it, or registered the version. Any number of times.
+    #[arg(long = "author", value_name = "PRINCIPAL")]
+    authors: Vec<String>,
+    /// Who has approved it. Any number of times.
+    #[arg(long = "approver", value_name = "PRINCIPAL")]
+    approvers: Vec<String>,
+    /// How many must approve before it moves.
+    #[arg(long = "approvals-required", value_name = "COUNT")]
+    approvals_required: Option<u32>,
+}
+
+impl Moving {
+    /// As the contract has it; nothing if nothing was said.
+    fn fields(&self) -> Option<Value> {
+        let lists = [&self.stages, &self.aliases, &self.authors, &self.approvers];
+        let is_said = lists.iter().any(|list| !list.is_empty()) || self.approvals_required.is_some();
+        is_said.then(|| {
+            json!({"stages": self.stages, "aliases": self.aliases, "authors": self.authors,
+                   "approvers": self.approvers, "approvals_required": self.approvals_required.unwrap_or_default()})
+        })
+    }
+}
+
 #[derive(Debug, clap::Args)]
 pub struct Preview {
     /// Somebody is given a role: `users/u-1=editor@projects/fraud`. Any number of times.
@@ -79,6 +114,13 @@ pub struct Preview {
     /// Somebody is enabled. Any number of times.
     #[arg(long = "enable", value_name = "PRINCIPAL")]
     enabled: Vec<String>,
+    /// An organization forbids something, by a template that comes with Cairn: `acme=source-network,networks=10.0.0.0/8`,
+    /// or by a policy in a file: `acme=@freeze.cedar`. Any number of times.
+    #[arg(long = "guard", value_name = "ORGANIZATION=WHAT")]
+    guarded: Vec<String>,
+    /// A guardrail is removed: its name. Any number of times.
+    #[arg(long = "unguard", value_name = "GUARDRAIL")]
+    unguarded: Vec<String>,
     /// Only requests on this resource and below it.
     #[arg(long)]
     resource: Option<String>,
@@ -95,9 +137,9 @@ pub struct Preview {
 
 pub async fn run(session: Session, command: Command) -> anyhow::Result<()> {
     match command {
-        Command::Check { permission, resource, principal, from } => {
+        Command::Check { permission, resource, principal, from, moving } => {
             let question = json!({"permission": permission, "resource": resource, "principal": principal,
-                                  "source_address": from});
+                                  "source_address": from, "moving": moving.fields()});
             check(&session, given(question)).await
         }
         Command::Explain { id } => explain(&session, &id).await,
@@ -120,6 +162,10 @@ async fn check(session: &Session, question: Value) -> anyhow::Result<()> {
     let by = told["binding"].as_str().filter(|binding| !binding.is_empty());
     let why = by.map(|binding| format!("by {binding}")).or(why.filter(|_| word == "refused")).unwrap_or_default();
     line(format!("{word} {}", why.replace('_', " ")).trim_end())?;
+    if let Some(guardrail) = told["guardrail"].as_str().filter(|guardrail| !guardrail.is_empty()) {
+        let fault = told["guardrail_fault"].as_str().filter(|fault| !fault.is_empty());
+        line(&format!("by {guardrail}{}", fault.map(|fault| format!(": {fault}")).unwrap_or_default()))?;
+    }
     list(session, &told["grants"], "\nRoles looked at:")
 }
 
@@ -150,7 +196,9 @@ async fn replay(session: &Session, id: &str, is_today: bool) -> anyhow::Result<(
         line(&format!("{} {} on {}", text("principal"), text("permission"), text("resource")))?;
         line(&format!("  {}: {}", text("decide_time"), word(told["was_allowed"] == true)))?;
         let when = if is_today { "by the roles of today" } else { "again, by the roles of then" };
-        line(&format!("  {when}: {}", word(told["replayed"]["allowed"] == true)))?;
+        let by = told["replayed"]["guardrail"].as_str().filter(|guardrail| !guardrail.is_empty());
+        let by = by.map(|guardrail| format!(" by {guardrail}")).unwrap_or_default();
+        line(&format!("  {when}: {}{by}", word(told["replayed"]["allowed"] == true)))?;
         if told["source_forgotten"] == true {
             line("  where it came from is forgotten: roles that hold from certain networks alone gave nothing")?;
         }
@@ -175,6 +223,10 @@ async fn previewed(session: &Session, preview: &Preview) -> anyhow::Result<()> {
     for (change, names) in named {
         changes.extend(names.iter().map(|name| json!({change: name})));
     }
+    for text in &preview.guarded {
+        changes.push(json!({"guard": guard(text)?}));
+    }
+    changes.extend(preview.unguarded.iter().map(|name| json!({"unguard": name})));
     let request = given(json!({
         "changes": changes, "resource": preview.resource, "start_time": preview.since, "end_time": preview.until,
     }));
@@ -204,6 +256,28 @@ async fn previewed(session: &Session, preview: &Preview) -> anyhow::Result<()> {
     };
     session.output.list(&flips.iter().map(said).collect::<Vec<_>>(), FLIPS)?;
     line(&format!("\n{} of {examined} requests would be answered otherwise", flips.len()))
+}
+
+/// What an organization would forbid.
+fn guard(text: &str) -> anyhow::Result<Value> {
+    let wrong = || format!("--guard {text}: write ORGANIZATION=TEMPLATE,PARAMETER=VALUE or ORGANIZATION=@FILE");
+    let (organization, what) = text.split_once('=').with_context(wrong)?;
+    let organization = organizations::name(organization);
+    if let Some(file) = what.strip_prefix('@') {
+        let policy = std::fs::read_to_string(file).with_context(|| format!("cannot read {file}"))?;
+        return Ok(json!({"organization": organization, "policy": policy}));
+    }
+    // Values may hold commas: what has no equals sign goes on with the one before.
+    let mut parts: Vec<String> = vec![];
+    for part in what.split(',') {
+        match parts.last_mut() {
+            Some(last) if !part.contains('=') && last.contains('=') => *last = format!("{last},{part}"),
+            _ => parts.push(part.to_owned()),
+        }
+    }
+    let (template, parameters) = parts.split_first().with_context(wrong)?;
+    let parameters = guardrails::parameters(parameters)?;
+    Ok(json!({"organization": organization, "template": template, "parameters": parameters}))
 }
 
 fn list(session: &Session, grants: &Value, heading: &str) -> anyhow::Result<()> {

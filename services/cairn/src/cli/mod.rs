@@ -21,6 +21,7 @@ mod exit;
 mod experiments;
 mod export;
 mod groups;
+mod guardrails;
 mod hooks;
 mod hub;
 mod identity_providers;
@@ -124,6 +125,8 @@ enum Command {
     Users(accounts::Command),
     /// Groups of people and programs, who are given roles together.
     Groups(groups::Command),
+    /// What an organization forbids, whatever roles give.
+    Guardrails(guardrails::Command),
     /// Programs with an identity of their own.
     #[command(subcommand, visible_alias = "sa")]
     ServiceAccounts(accounts::Command),
@@ -233,6 +236,7 @@ async fn run(engines: &Engines, cli: Cli) -> anyhow::Result<()> {
         Command::Import(command) => import::run(cli.connection.open()?, command).await,
         Command::Orgs(command) => organizations::run(cli.connection.open()?, command).await,
         Command::Groups(command) => groups::run(cli.connection.open()?, command).await,
+        Command::Guardrails(command) => guardrails::run(cli.connection.open()?, command).await,
         Command::Secrets(command) => secrets::run(cli.connection.open()?, command).await,
         Command::Projects(command) => projects::run(cli.connection.open()?, command).await,
         Command::Users(command) => accounts::run(cli.connection.open()?, accounts::USERS, command).await,

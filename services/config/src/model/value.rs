@@ -44,7 +44,9 @@ fn collect<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
 }
 
 impl From<Value> for Json {
-    fn from(value: Value) -> Self {
+    fn from(mut value: Value) -> Self {
+        // Maps keep their order, or not, as whatever else is in the program has it.
+        value.sort_all_objects();
         let text = value.to_string().into();
         Self { value: Arc::new(value), text }
     }

@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use cairn_contract::cairn::registry::v1 as proto;
 use cairn_contract::cairn::registry::v1::registered_model_service_server::RegisteredModelService;
 use cairn_service::{Ctx, Reply, field, refuse};
@@ -5,9 +7,9 @@ use tonic::{Request, Response, async_trait};
 
 use super::parse::{changes, description, etag, invalid, mask, page_size, search, stage, tags, terms, visible};
 use super::{Grpc, answer};
-use crate::app::{Call, ModelChange, NewModel, Resolve};
+use crate::app::{Call, ModelChange, NewModel, Resolve, Way};
 use crate::model::entry::LATEST;
-use crate::model::{ModelName, Number, ProjectName};
+use crate::model::{Alias, ModelName, Move, Number, ProjectName, Target};
 use crate::query::ModelSearch;
 use crate::search::{model_filter, model_order};
 
@@ -127,8 +129,11 @@ impl RegisteredModelService for Grpc {
     async fn set_model_alias(&self, request: Request<proto::SetModelAliasRequest>) -> Reply<proto::RegisteredModel> {
         let (ctx, request) = Ctx::accept(request)?;
         let name: ModelName = field("name", &request.name)?;
-        let alias = field("alias", &request.alias)?;
+        let alias: Alias = field("alias", &request.alias)?;
         let expected = etag(&request.etag)?;
+        let moves = [Move { version: Number(request.version), target: Target::Alias(alias.clone()) }];
+        let asked = (ctx.method().permission.as_str(), name.name());
+        self.app.guard_moves(&ctx, asked, &name, Way::ByHand, &moves).await?;
         let call = Call::of(&ctx, &request.request_id);
         let made = self.app.set_alias(&call, &name, expected, &alias, Number(request.version)).await.map_err(refuse)?;
         Ok(ctx.reply(answer::model(made.value), made.position))
@@ -140,8 +145,11 @@ impl RegisteredModelService for Grpc {
     ) -> Reply<proto::RegisteredModel> {
         let (ctx, request) = Ctx::accept(request)?;
         let name: ModelName = field("name", &request.name)?;
-        let alias = field("alias", &request.alias)?;
+        let alias: Alias = field("alias", &request.alias)?;
         let expected = etag(&request.etag)?;
+        let asked = (ctx.method().permission.as_str(), name.name());
+        let targets = [Target::Alias(alias.clone())];
+        self.app.guard_targets(&ctx, asked, &name, Way::ByHand, (BTreeSet::new(), &targets)).await?;
         let call = Call::of(&ctx, &request.request_id);
         let made = self.app.remove_alias(&call, &name, expected, &alias).await.map_err(refuse)?;
         Ok(ctx.reply(answer::model(made.value), made.position))

@@ -6,7 +6,7 @@ use tonic::{Request, Response, async_trait};
 
 use super::parse::{chars, invalid, moves, page_size};
 use super::{Grpc, answer};
-use crate::app::Call;
+use crate::app::{Call, Way};
 use crate::model::entry::COMMENT_CHARS_MAX;
 use crate::model::{Approver, ModelName, PromotionName};
 use crate::query::PromotionState;
@@ -19,6 +19,8 @@ impl PromotionService for Grpc {
         let model: ModelName = field("parent", &request.parent)?;
         chars("comment", &request.comment, COMMENT_CHARS_MAX)?;
         let moves = moves(request.moves)?;
+        let asked = (ctx.method().permission.as_str(), model.name());
+        self.app.guard_moves(&ctx, asked, &model, Way::Promotion, &moves).await?;
         let call = Call::of(&ctx, &request.request_id);
         let made = self.app.request_promotion(&call, &model, moves, &request.comment).await.map_err(refuse)?;
         Ok(ctx.reply(answer::promotion(made.value), made.position))
@@ -54,6 +56,7 @@ impl PromotionService for Grpc {
         let (ctx, request) = Ctx::accept(request)?;
         let name: PromotionName = field("name", &request.name)?;
         chars("comment", &request.comment, COMMENT_CHARS_MAX)?;
+        self.app.guard_promotion(&ctx, &name).await?;
         let principal = ctx.principal();
         let held = self.access.world().held(&principal.name, name.parent().name(), self.app.clock().now());
         let approver =
@@ -84,6 +87,7 @@ impl PromotionService for Grpc {
     async fn complete_promotion(&self, request: Request<proto::CompletePromotionRequest>) -> Reply<proto::Promotion> {
         let (ctx, request) = Ctx::accept(request)?;
         let name: PromotionName = field("name", &request.name)?;
+        self.app.guard_promotion(&ctx, &name).await?;
         let call = Call::of(&ctx, &request.request_id);
         let made = self.app.complete_promotion(&call, &name).await.map_err(refuse)?;
         Ok(ctx.reply(answer::promotion(made.value), made.position))
@@ -97,6 +101,8 @@ impl PromotionService for Grpc {
         }
         chars("justification", &request.justification, COMMENT_CHARS_MAX)?;
         let moves = moves(request.moves)?;
+        let asked = (ctx.method().permission.as_str(), model.name());
+        self.app.guard_moves(&ctx, asked, &model, Way::Bypass, &moves).await?;
         let call = Call::of(&ctx, &request.request_id);
         let moved = self.app.bypass_promotion(&call, &model, moves.clone(), &request.justification).await;
         let answer = proto::PromotionBypass {

@@ -8,10 +8,10 @@ use tonic::{Request, Response, Status, async_trait};
 
 use super::parse::{changes, description, etag, facts, invalid, mask, page_size, search, stage, tags, terms, visible};
 use super::{Grpc, answer};
-use crate::app::{Call, NewVersion, Source};
+use crate::app::{Call, NewVersion, Source, Way};
 use crate::files::place;
 use crate::model::version::Facts;
-use crate::model::{ModelName, ProjectName, VersionName};
+use crate::model::{ModelName, Move, ProjectName, Target, VersionName};
 use crate::query::VersionSearch;
 use crate::search::{version_filter, version_order};
 use crate::stored::artifacts::encode_artifact;
@@ -130,6 +130,9 @@ impl ModelVersionService for Grpc {
         if archive_existing && !to.is_active() {
             return Err(invalid("archive_existing_versions", "goes with staging and production only"));
         }
+        let (model, moves) = (name.parent(), [Move { version: name.number(), target: Target::Stage(to) }]);
+        let asked = (ctx.method().permission.as_str(), name.name());
+        self.app.guard_moves(&ctx, asked, &model, Way::ByHand, &moves).await?;
         let call = Call::of(&ctx, &request.request_id);
         let made = self.app.transition(&call, &name, expected, to, archive_existing).await.map_err(refuse)?;
         Ok(ctx.reply(answer::version(made.value), made.position))

@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use cairn_kernel::{Expected, Position};
 use cairn_service::{Refusal, Reply};
 use proto::mlflow_registered_model_service_server::MlflowRegisteredModelService;
@@ -9,9 +11,9 @@ use super::fault::{ErrorCode, invalid, translated};
 use super::required::{alias, model_name, new_alias, page_size, tag, tag_key, tags};
 use super::versions::gone;
 use super::{Mlflow, proto};
-use crate::app::{Call, Made, ModelChange, NewModel, Resolve};
+use crate::app::{Call, Made, ModelChange, NewModel, Resolve, Way};
 use crate::model::entry::{LATEST, tag as tag_names};
-use crate::model::{ModelName, Stage};
+use crate::model::{ModelName, Move, Stage, Target};
 use crate::query::{ModelRecord, ModelSearch, VersionRecord};
 use crate::search::{SearchFault, model_filter, model_order};
 
@@ -175,6 +177,9 @@ impl MlflowRegisteredModelService for Mlflow {
         let (of, _) = caller.version(&self.app, &request.name, &request.version).await?;
         // The alias is the model's, whatever version it is to point at.
         let name = of.parent();
+        let (ctx, moves) = (caller.ctx(), [Move { version: of.number(), target: Target::Alias(alias.clone()) }]);
+        let asked = (ctx.method().permission.as_str(), name.name());
+        self.app.guard_moves(ctx, asked, &name, Way::ByHand, &moves).await?;
         let call = caller.allow(name.name())?;
         let made = match self.app.set_alias(&call, &name, Expected::Any, &alias, of.number()).await {
             Err(refusal) if refusal.reason == "MODEL_VERSION_NOT_FOUND" => return Err(gone(&request.name, &of)),
@@ -188,8 +193,13 @@ impl MlflowRegisteredModelService for Mlflow {
         request: Request<proto::DeleteRegisteredModelAliasRequest>,
     ) -> Reply<proto::DeleteRegisteredModelAliasResponse> {
         let (caller, request) = Caller::accept(request)?;
-        let (name, call) = caller.model(&self.app, &request.name).await?;
+        let (name, _) = caller.model(&self.app, &request.name).await?;
         let text = alias(&request.alias)?;
+        let (ctx, targets) = (caller.ctx(), text.parse().ok().map(Target::Alias));
+        let asked = (ctx.method().permission.as_str(), name.name());
+        let nothing = BTreeSet::new();
+        self.app.guard_targets(ctx, asked, &name, Way::ByHand, (nothing, targets.as_slice())).await?;
+        let call = caller.allow(name.name())?;
         // What cannot be set is not there either.
         let position = match text.parse() {
             Ok(alias) => {

@@ -11,7 +11,7 @@ use super::fault::{ErrorCode, invalid, translated};
 use super::models::{said, stage};
 use super::required::{page_size, required, tag, tag_key, tags};
 use super::{Mlflow, proto};
-use crate::app::{Call, NewVersion, Source};
+use crate::app::{Call, NewVersion, Source, Way};
 use crate::grpc::versions::readable;
 use crate::model::entry::tag as tag_names;
 use crate::model::version::Facts;
@@ -79,10 +79,14 @@ impl MlflowModelVersionService for Mlflow {
                  Valid stages are Staging, Production"
             )));
         }
-        let (name, call) = caller.version(&self.app, &request.name, &request.version).await?;
+        let (name, _) = caller.version(&self.app, &request.name, &request.version).await?;
+        let (ctx, moves) = (caller.ctx(), [Move { version: name.number(), target: Target::Stage(to) }]);
+        let asked = (ctx.method().permission.as_str(), name.name());
+        self.app.guard_moves(ctx, asked, &name.parent(), Way::ByHand, &moves).await?;
+        let call = caller.allow(name.name())?;
         let made = match self.app.transition(&call, &name, Expected::Any, to, archive_existing).await {
             Err(refusal) if refusal.reason == "TARGET_PROTECTED" => {
-                return Err(self.asked(&caller, &call, &name, to, refusal).await?);
+                return Err(self.asked(&caller, &name, to, refusal).await?);
             }
             outcome => outcome.map_err(|refusal| lost(refusal, &request.name, &name))?,
         };
@@ -195,21 +199,16 @@ impl Mlflow {
     }
 
     /// What a client is told whose move only a promotion makes: that one waits now, and who must act.
-    async fn asked(
-        &self,
-        caller: &Caller,
-        call: &Call,
-        name: &VersionName,
-        to: Stage,
-        refusal: Refusal,
-    ) -> Result<Status, Status> {
+    async fn asked(&self, caller: &Caller, name: &VersionName, to: Stage, refusal: Refusal) -> Result<Status, Status> {
         let model = name.parent();
         if caller.ctx().require(ASK, model.name()).is_err() {
             return Ok(translated(refusal));
         }
         let moves = vec![Move { version: name.number(), target: Target::Stage(to) }];
+        self.app.guard_moves(caller.ctx(), (ASK, model.name()), &model, Way::Promotion, &moves).await?;
         let comment = "asked for by an MLflow client";
-        let made = self.app.request_promotion(call, &model, moves, comment).await.map_err(translated)?;
+        let call = caller.allow(name.name())?;
+        let made = self.app.request_promotion(&call, &model, moves, comment).await.map_err(translated)?;
         let target = refusal.metadata.iter().find(|(key, _)| *key == "target").map_or("it", |(_, target)| target);
         Ok(ErrorCode::PermissionDenied.says(format!(
             "{target} of {model} is protected, so only a promotion moves it. {} was opened: somebody else must approve it.",

@@ -7,7 +7,7 @@ use super::{Alias, Stage};
 /// How long a promotion waits, unless its policy says otherwise.
 pub const LIFETIME: Duration = Duration::from_hours(7 * 24);
 /// Whose approval counts, unless the policy says otherwise.
-pub const APPROVERS: [&str; 2] = ["roles/admin", "roles/manager"];
+pub const APPROVERS: [&str; 3] = ["roles/admin", "roles/approver", "roles/manager"];
 
 /// What promotions need.
 #[derive(Clone, Debug, PartialEq)]

@@ -224,7 +224,7 @@ async fn a_channel_of_slack_is_told_in_slacks_shape_once_s3_64() {
     assert_eq!(body["text"], text);
     assert_eq!(body["blocks"][0], json!({"type": "section", "text": {"type": "mrkdwn", "text": text}}));
     assert_eq!(body["blocks"][1]["type"], "context");
-    assert_eq!(body.as_object().unwrap().keys().collect::<Vec<_>>(), ["blocks", "text"]);
+    assert_eq!(body.as_object().unwrap().len(), 2, "{body}");
     assert_eq!(heard.header("webhook-signature"), "");
     service.delivered("channel", 1).await;
     assert!(sink.is_quiet());

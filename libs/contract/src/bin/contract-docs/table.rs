@@ -1,6 +1,6 @@
 use std::fmt::Write;
 
-use cairn_contract::cairn::options::v1::Audit;
+use cairn_contract::cairn::options::v1::{Audit, Guarded};
 use cairn_contract::{Binding, Contract, Method};
 
 /// One line for each way to reach each method: the route table that nobody writes and everybody reviews.
@@ -36,6 +36,7 @@ fn row(method: &Method, binding: &Binding) -> [String; 7] {
     let notes = [
         (method.is_read, "read"),
         (method.is_filtered, "filtered"),
+        (method.guarded != Guarded::Unspecified, "guarded"),
         (method.descriptor.is_client_streaming(), "upload"),
         (method.descriptor.is_server_streaming(), "stream"),
         (method.deprecation.is_some(), "deprecated"),

@@ -40,7 +40,9 @@ pub fn pairs(list: &Value, chars_max: usize, of: &str, report: &Report) -> Map<S
 }
 
 /// The same entries in requests that are small enough. The first is never missing.
-pub fn chunks(entries: Map<String, Value>) -> Vec<Map<String, Value>> {
+pub fn chunks(mut entries: Map<String, Value>) -> Vec<Map<String, Value>> {
+    // The same entries fall into the same requests, in whatever order they came.
+    entries.sort_keys();
     let mut chunks = vec![Map::new()];
     let mut bytes = 0;
     for (key, value) in entries {

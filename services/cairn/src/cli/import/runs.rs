@@ -88,6 +88,7 @@ impl Import {
 
     /// Sends a batch under the digest of what it holds: sent again, it changes nothing. Gives whether it was new.
     async fn batch(&self, run: &str, mut content: Value, label: &str) -> anyhow::Result<bool> {
+        content.sort_all_objects();
         let digest = Digest::of(content.to_string().as_bytes());
         content["name"] = json!(run);
         content["batch_id"] = json!(format!("import-{digest}"));

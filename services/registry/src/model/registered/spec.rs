@@ -279,7 +279,7 @@ fn nobody_approves_their_own_wish_nor_by_a_role_they_were_given_later_or_do_not_
     };
     refused(manager(ADA, 1), Rejection::Own("1".into()));
     refused(manager(BOB, 51), Rejection::RoleTooRecent { principal: BOB.into(), role: "roles/manager".into() });
-    let roles = vec!["roles/admin".to_owned(), "roles/manager".to_owned()];
+    let roles = ["roles/admin", "roles/approver", "roles/manager"].map(str::to_owned).to_vec();
     let editor = Approver { held: vec![("roles/editor".into(), Position(1))], ..manager(BOB, 1) };
     refused(editor, Rejection::RoleMissing { principal: BOB.into(), roles });
     let program = Approver { is_person: false, ..manager("serviceAccounts/ci", 1) };
