@@ -11,6 +11,7 @@ mod oauth_clients;
 mod organizations;
 mod projects;
 mod roles;
+mod scim;
 mod service_accounts;
 mod sessions;
 mod signing_keys;
@@ -39,6 +40,7 @@ use cairn_contract::cairn::auth::v1::signing_key_service_server::SigningKeyServi
 use cairn_contract::cairn::auth::v1::token_service_server::TokenServiceServer;
 use cairn_contract::cairn::auth::v1::trust_rule_service_server::TrustRuleServiceServer;
 use cairn_contract::cairn::auth::v1::user_service_server::UserServiceServer;
+use cairn_contract::cairn::scim::v1::scim_service_server::ScimServiceServer;
 use tonic::service::Routes;
 
 use crate::desk::Desk;
@@ -56,6 +58,7 @@ pub fn routes(desk: &Arc<Desk>) -> Routes {
         .add_service(AccessServiceServer::new(access::AccessRules(Arc::clone(desk))))
         .add_service(TokenServiceServer::new(tokens::TokenDesk(Arc::clone(desk))))
         .add_service(OauthServiceServer::new(oauth::Oauth(Arc::clone(desk))))
+        .add_service(ScimServiceServer::new(scim::Scim(Arc::clone(desk))))
         .add_service(SessionServiceServer::new(sessions::Sessions(Arc::clone(desk))))
         .add_service(SigningKeyServiceServer::new(signing_keys::SigningKeyDesk(Arc::clone(desk))))
         .add_service(TrustRuleServiceServer::new(trust_rules::TrustRules(Arc::clone(desk))))
