@@ -64,7 +64,7 @@ def test_a_secret_is_written_read_by_version_and_destroyed_s4_131(vault, admin):
     # It is a secret like any other, and each reading is on record.
     native = admin.get("projects/vaulted/secrets/warehouse").json()
     assert (native["last_version"], native["latest_version"]) == (3, 2)
-    read = admin.get("audit", params={"filter": 'resource = "projects/vaulted/secrets/warehouse"'}).json()
+    read = admin.get("audit", params={"resource": "projects/vaulted/secrets/warehouse"}).json()
     assert any(record["outcome"] == "OUTCOME_READ" for record in read["audit_records"]), read
     kv.delete_metadata_and_all_versions("warehouse")
     with pytest.raises(hvac.exceptions.InvalidPath):

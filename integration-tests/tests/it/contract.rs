@@ -26,6 +26,8 @@ pub fn path(binding: &Binding) -> String {
             Segment::One | Segment::Rest if before == "projects" => path.push_str("default"),
             Segment::One => path.push_str("x1"),
             Segment::Rest if before == "organizations" => path.push_str("x1"),
+            // Vault's path of a secret, which is its id here.
+            Segment::Rest if path.starts_with("/v1/secret/") => path.push_str("x1"),
             Segment::Rest => path.push_str("projects/default"),
         }
     }

@@ -8,7 +8,7 @@ use cairn_service::{Ctx, Page, Refusal, Reply, field, refuse};
 use tonic::{Request, Response, Status};
 
 use crate::desk::{Desk, Reading, given, made_id, masked, rejected, require_open, stream, text};
-use crate::members::require_admissible;
+use crate::members::{require_admissible, require_fit};
 use crate::model::group::{About, Act, Command};
 use crate::model::{Group, GroupName, HolderName, OrganizationName, Rejection, Slug};
 use crate::query::GroupFilter;
@@ -24,13 +24,14 @@ impl Groups {
         found.ok_or_else(|| rejected(Rejection::GroupNotFound(name.clone())))
     }
 
-    /// Makes a group in an organization that is open and has room for it.
+    /// Makes a group, in an organization that is open and has room for it.
     pub(super) async fn make(
         &self,
         ctx: &Ctx,
         order: &Order,
         group: &GroupName,
         about: About,
+        members: Vec<HolderName>,
     ) -> Result<Position, Status> {
         let organization = group.organization();
         let _turn = self.0.turn(ctx).await?;
@@ -39,12 +40,19 @@ impl Groups {
             let holder = organization.to_string();
             return Err(rejected(Rejection::Full { holder, what: "groups", limit }));
         }
-        let command = Command { group: group.clone(), act: Act::Create { about } };
+        require_fit(&self.0, group, &members)?;
+        let mut acts = vec![Act::Create { about }];
+        if !members.is_empty() {
+            acts.push(Act::Add { members, members_max: self.0.limits.group_members_max });
+        }
         let attempt = |mut work: Work| {
-            let (organization, command) = (organization.clone(), command.clone());
+            let (organization, acts) = (organization.clone(), acts.clone());
             async move {
                 require_open(&mut work, &organization).await?;
-                work.decide::<Group>(&stream::<Group>(&command.group), Expected::Any, command.clone()).await?;
+                for act in acts {
+                    let command = Command { group: group.clone(), act };
+                    work.decide::<Group>(&stream::<Group>(group), Expected::Any, command).await?;
+                }
                 Ok(((), work))
             }
         };
@@ -77,7 +85,7 @@ impl GroupService for Groups {
             description: text("group.description", &given.description)?,
             external_id: text("group.external_id", &given.external_id)?,
         };
-        let at = self.make(&ctx, &order, &group, about).await?;
+        let at = self.make(&ctx, &order, &group, about, vec![]).await?;
         Ok(ctx.reply(self.show(&self.0.present(), &group).await?, at))
     }
 

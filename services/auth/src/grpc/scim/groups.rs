@@ -83,7 +83,7 @@ impl Directory {
 
     pub async fn create(&self, request: Request<proto::CreateGroupRequest>) -> Reply<HttpBody> {
         let (ctx, request) = Ctx::accept(request)?;
-        let (desk, base) = (&self.0, Base::of(&self.0.public, &request.organization));
+        let base = Base::of(&self.0.public, &request.organization);
         let team = Team::of(&resource(&TEAM, &body(request.resource)?)?)?;
         let members = self.holders(&base, &team)?;
         let order = ctx.order("");
@@ -96,20 +96,7 @@ impl Directory {
             external_id: text("externalId", &team.external_id)?,
             ..About::default()
         };
-        let groups = Groups(Arc::clone(desk));
-        let mut at = groups.make(&ctx, &order, &group, about).await?;
-        if !members.is_empty() {
-            let added = self.decide(&ctx, &group, "", Change { add: members, ..Change::default() }).await;
-            match added {
-                Ok(then) => at = then,
-                Err(status) => {
-                    // Whom it could not hold, it was made for: without them it is none.
-                    let undo = Command { group: group.clone(), act: Act::Delete };
-                    desk.execute::<Group>(&ctx, "", &stream::<Group>(&group), "", undo).await?;
-                    return Err(status);
-                }
-            }
-        }
+        let at = Groups(Arc::clone(&self.0)).make(&ctx, &order, &group, about, members).await?;
         let selection = Selection::read(&request.attributes, &request.excluded_attributes);
         Ok(self.show(&ctx, &base, &group, &selection).await?.created().stored(at).reply(&ctx))
     }
@@ -216,7 +203,8 @@ impl Directory {
         let before: BTreeSet<HolderName> =
             members.iter().filter(|member| is_seen(member)).map(HolderName::stored).collect();
         let change = Change {
-            about: Some((team.display_name, team.external_id)),
+            display_name: team.display_name,
+            external_id: team.external_id,
             add: wanted.difference(&before).cloned().collect(),
             remove: before.difference(&wanted).cloned().collect(),
         };
@@ -233,16 +221,13 @@ impl Directory {
     async fn decide(&self, ctx: &Ctx, group: &GroupName, etag: &str, change: Change) -> Result<Position, Status> {
         let desk = &self.0;
         let expected = expected(etag)?;
-        let mut acts = vec![];
-        if let Some((display_name, external_id)) = &change.about {
-            acts.push(Act::Describe {
-                display_name: Some(text("displayName", display_name)?),
-                description: None,
-                external_id: Some(text("externalId", external_id)?),
-            });
-        }
+        let describe = Act::Describe {
+            display_name: Some(text("displayName", &change.display_name)?),
+            description: None,
+            external_id: Some(text("externalId", &change.external_id)?),
+        };
         // Room is made before it is taken.
-        acts.push(Act::Remove { members: change.remove });
+        let mut acts = vec![describe, Act::Remove { members: change.remove }];
         let _turn = match change.add.is_empty() {
             true => None,
             false => Some(desk.turn(ctx).await?),
@@ -268,10 +253,10 @@ impl Directory {
 }
 
 /// What becomes another in a group.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Change {
-    /// What it is called, here and by its directory.
-    about: Option<(String, String)>,
+    display_name: String,
+    external_id: String,
     add: Vec<HolderName>,
     remove: Vec<HolderName>,
 }
