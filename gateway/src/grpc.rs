@@ -2,8 +2,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use cairn_contract::cairn::options::v1::Dialect;
 use cairn_contract::Contract;
+use cairn_contract::cairn::options::v1::Dialect;
 use cairn_kernel::Code;
 use cairn_service::allowance::{self, Standing};
 use cairn_service::guard::{self, Peer};

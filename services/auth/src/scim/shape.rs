@@ -24,10 +24,10 @@ pub fn resource(shape: &'static Shape, sent: &Value) -> Result<Value, Fault> {
     let mut kept = Map::new();
     for (name, value) in sent {
         let Some(attribute) = shape.attribute(name).filter(|attribute| is_written(attribute)) else { continue };
-        if let Some(value) = fitted(attribute, value)? {
-            if kept.insert(attribute.name.to_owned(), value).is_some() {
-                return Err(Fault::Syntax(format!("{} is there twice", attribute.name)));
-            }
+        if let Some(value) = fitted(attribute, value)?
+            && kept.insert(attribute.name.to_owned(), value).is_some()
+        {
+            return Err(Fault::Syntax(format!("{} is there twice", attribute.name)));
         }
     }
     let kept = Value::Object(kept);
