@@ -1,3 +1,6 @@
+use cairn_service::field;
+use tonic::Status;
+
 use crate::model::OrganizationName;
 use crate::public::Public;
 
@@ -12,12 +15,11 @@ const DEFAULT: &str = "organizations/default";
 
 impl Base {
     /// Of the organization in the path; empty: the default one, which has the shorter address.
-    pub fn of(public: &Public, organization: &str) -> Self {
+    pub fn of(public: &Public, organization: &str) -> Result<Self, Status> {
         let root = public.path("/scim/v2");
-        match organization {
-            "" => Self { url: root, organization: OrganizationName::stored(DEFAULT) },
-            named => Self { url: format!("{root}/{named}"), organization: OrganizationName::stored(named) },
-        }
+        let url = if organization.is_empty() { root } else { format!("{root}/{organization}") };
+        let organization = if organization.is_empty() { DEFAULT } else { organization };
+        Ok(Self { url, organization: field("organization", organization)? })
     }
 
     pub fn at(&self, path: &str) -> String {

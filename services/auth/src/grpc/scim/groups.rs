@@ -83,7 +83,7 @@ impl Directory {
 
     pub async fn create(&self, request: Request<proto::CreateGroupRequest>) -> Reply<HttpBody> {
         let (ctx, request) = Ctx::accept(request)?;
-        let base = Base::of(&self.0.public, &request.organization);
+        let base = Base::of(&self.0.public, &request.organization)?;
         let team = Team::of(&resource(&TEAM, &body(request.resource)?)?)?;
         let members = self.holders(&base, &team)?;
         let order = ctx.order("");
@@ -104,7 +104,7 @@ impl Directory {
     pub async fn get(&self, request: Request<proto::GetGroupRequest>) -> Reply<HttpBody> {
         let seen = seen(request.metadata());
         let (ctx, request) = Ctx::accept(request)?;
-        let base = Base::of(&self.0.public, &request.organization);
+        let base = Base::of(&self.0.public, &request.organization)?;
         self.0.reading(&ctx, "").await?;
         let selection = Selection::read(&request.attributes, &request.excluded_attributes);
         let group = name(&base, &request.group)?;
@@ -154,7 +154,7 @@ impl Directory {
 
     pub async fn replace(&self, request: Request<proto::ReplaceGroupRequest>) -> Reply<HttpBody> {
         let (ctx, request) = Ctx::accept(request)?;
-        let base = Base::of(&self.0.public, &request.organization);
+        let base = Base::of(&self.0.public, &request.organization)?;
         let group = name(&base, &request.group)?;
         let after = resource(&TEAM, &body(request.resource)?)?;
         let at = self.change(&ctx, &base, &group, &request.etag, |_| Ok(after)).await?;
@@ -164,7 +164,7 @@ impl Directory {
 
     pub async fn patch(&self, request: Request<proto::PatchGroupRequest>) -> Reply<HttpBody> {
         let (ctx, request) = Ctx::accept(request)?;
-        let base = Base::of(&self.0.public, &request.organization);
+        let base = Base::of(&self.0.public, &request.organization)?;
         let group = name(&base, &request.group)?;
         let operations = body(request.operations)?;
         let patch = |before: &Value| patched(&TEAM, before, &operations);
@@ -175,7 +175,7 @@ impl Directory {
 
     pub async fn delete(&self, request: Request<proto::DeleteGroupRequest>) -> Reply<HttpBody> {
         let (ctx, request) = Ctx::accept(request)?;
-        let base = Base::of(&self.0.public, &request.organization);
+        let base = Base::of(&self.0.public, &request.organization)?;
         let group = name(&base, &request.group)?;
         self.row(&group).await?;
         let command = Command { group: group.clone(), act: Act::Delete };

@@ -21,7 +21,7 @@ use crate::scim::{Answer, Asked, Base, PERSON, TEAM, Words, config, resource_typ
 pub struct Scim(pub Arc<Desk>);
 
 impl Scim {
-    fn base(&self, organization: &str) -> Base {
+    fn base(&self, organization: &str) -> Result<Base, Status> {
         Base::of(&self.0.public, organization)
     }
 
@@ -75,27 +75,27 @@ impl ScimService for Scim {
         request: Request<proto::FetchServiceProviderConfigRequest>,
     ) -> Reply<HttpBody> {
         let (ctx, request) = Ctx::accept(request)?;
-        Ok(Answer::of(&config(&self.base(&request.organization))).reply(&ctx))
+        Ok(Answer::of(&config(&self.base(&request.organization)?)).reply(&ctx))
     }
 
     async fn list_resource_types(&self, request: Request<proto::ListResourceTypesRequest>) -> Reply<HttpBody> {
         let (ctx, request) = Ctx::accept(request)?;
-        Ok(all(resource_types(&self.base(&request.organization))).reply(&ctx))
+        Ok(all(resource_types(&self.base(&request.organization)?)).reply(&ctx))
     }
 
     async fn get_resource_type(&self, request: Request<proto::GetResourceTypeRequest>) -> Reply<HttpBody> {
         let (ctx, request) = Ctx::accept(request)?;
-        Ok(one(resource_types(&self.base(&request.organization)), &request.resource_type)?.reply(&ctx))
+        Ok(one(resource_types(&self.base(&request.organization)?), &request.resource_type)?.reply(&ctx))
     }
 
     async fn list_schemas(&self, request: Request<proto::ListSchemasRequest>) -> Reply<HttpBody> {
         let (ctx, request) = Ctx::accept(request)?;
-        Ok(all(schemas(&self.base(&request.organization))).reply(&ctx))
+        Ok(all(schemas(&self.base(&request.organization)?)).reply(&ctx))
     }
 
     async fn get_schema(&self, request: Request<proto::GetSchemaRequest>) -> Reply<HttpBody> {
         let (ctx, request) = Ctx::accept(request)?;
-        Ok(one(schemas(&self.base(&request.organization)), &request.schema)?.reply(&ctx))
+        Ok(one(schemas(&self.base(&request.organization)?), &request.schema)?.reply(&ctx))
     }
 
     async fn create_user(&self, request: Request<proto::CreateUserRequest>) -> Reply<HttpBody> {
@@ -108,7 +108,7 @@ impl ScimService for Scim {
 
     async fn list_users(&self, request: Request<proto::ListUsersRequest>) -> Reply<HttpBody> {
         let (ctx, request) = Ctx::accept(request)?;
-        let base = self.base(&request.organization);
+        let base = self.base(&request.organization)?;
         let asked = words!(request).read(&PERSON)?;
         let (found, total) = self.users().list(&ctx, &base, &asked).await?;
         Ok(page(&asked, found, total).reply(&ctx))
@@ -136,7 +136,7 @@ impl ScimService for Scim {
 
     async fn list_groups(&self, request: Request<proto::ListGroupsRequest>) -> Reply<HttpBody> {
         let (ctx, request) = Ctx::accept(request)?;
-        let base = self.base(&request.organization);
+        let base = self.base(&request.organization)?;
         let asked = words!(request).read(&TEAM)?;
         let (found, total) = self.groups().list(&ctx, &base, &asked).await?;
         Ok(page(&asked, found, total).reply(&ctx))
@@ -157,7 +157,7 @@ impl ScimService for Scim {
     /// People come first. A filter takes what it can be read for: one about attributes of people takes no groups.
     async fn search_all(&self, request: Request<proto::SearchAllRequest>) -> Reply<HttpBody> {
         let (ctx, request) = Ctx::accept(request)?;
-        let (base, words) = (self.base(&request.organization), Words::of_search(request.search)?);
+        let (base, words) = (self.base(&request.organization)?, Words::of_search(request.search)?);
         let (people, teams) = (words.read(&PERSON), words.read(&TEAM));
         let asked = people.as_ref().or(teams.as_ref()).map_err(|fault| Status::from(fault.clone()))?.clone();
         let (mut found, mut total) = (vec![], 0);

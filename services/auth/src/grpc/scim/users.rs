@@ -79,7 +79,7 @@ impl Directory {
 
     pub async fn create(&self, request: Request<proto::CreateUserRequest>) -> Reply<HttpBody> {
         let (ctx, request) = Ctx::accept(request)?;
-        let (desk, base) = (&self.0, Base::of(&self.0.public, &request.organization));
+        let (desk, base) = (&self.0, Base::of(&self.0.public, &request.organization)?);
         let resource = resource(&PERSON, &body(request.resource)?)?;
         let known = Known::of(&resource)?;
         let is_out = is_active(&resource) == Some(false);
@@ -119,7 +119,7 @@ impl Directory {
     pub async fn get(&self, request: Request<proto::GetUserRequest>) -> Reply<HttpBody> {
         let seen = seen(request.metadata());
         let (ctx, request) = Ctx::accept(request)?;
-        let base = Base::of(&self.0.public, &request.organization);
+        let base = Base::of(&self.0.public, &request.organization)?;
         self.0.reading(&ctx, "").await?;
         let selection = Selection::read(&request.attributes, &request.excluded_attributes);
         Ok(self.show(&base, &name(&request.user)?, &selection).await?.unless_seen(seen.as_deref()).reply(&ctx))
@@ -177,7 +177,7 @@ impl Directory {
 
     pub async fn replace(&self, request: Request<proto::ReplaceUserRequest>) -> Reply<HttpBody> {
         let (ctx, request) = Ctx::accept(request)?;
-        let (base, user) = (Base::of(&self.0.public, &request.organization), name(&request.user)?);
+        let (base, user) = (Base::of(&self.0.public, &request.organization)?, name(&request.user)?);
         let after = resource(&PERSON, &body(request.resource)?)?;
         let selection = Selection::read(&request.attributes, &request.excluded_attributes);
         let at = self.change(&ctx, &base, &user, &request.etag, |_| Ok(after)).await?;
@@ -186,7 +186,7 @@ impl Directory {
 
     pub async fn patch(&self, request: Request<proto::PatchUserRequest>) -> Reply<HttpBody> {
         let (ctx, request) = Ctx::accept(request)?;
-        let (base, user) = (Base::of(&self.0.public, &request.organization), name(&request.user)?);
+        let (base, user) = (Base::of(&self.0.public, &request.organization)?, name(&request.user)?);
         let operations = body(request.operations)?;
         let selection = Selection::read(&request.attributes, &request.excluded_attributes);
         let patch = |before: &Value| patched(&PERSON, before, &operations);
