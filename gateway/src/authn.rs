@@ -3,6 +3,7 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use cairn_access::{Access, AuthenticationFault};
+use cairn_contract::cairn::options::v1::Dialect;
 use cairn_kernel::{Code, Principal};
 use cairn_service::Refusal;
 use http::{HeaderMap, header};
@@ -44,8 +45,8 @@ impl Authenticator {
     /// ours, because a browser sends it whoever asks. One that does not hold is nobody's: it may be an old one.
     ///
     /// Nothing is remembered here, so that a revocation works as soon as the replica has heard of it.
-    pub fn identify(&self, headers: &HeaderMap, is_read: bool) -> Result<Option<Known>, Refusal> {
-        let principal = match (self.access.everybody(), credential(headers)?) {
+    pub fn identify(&self, headers: &HeaderMap, dialect: Dialect, is_read: bool) -> Result<Option<Known>, Refusal> {
+        let principal = match (self.access.everybody(), credential(headers, dialect)?) {
             (Some(everybody), _) => everybody,
             (None, Some(credential)) => self.access.authenticate(&credential)?,
             (None, None) => match self.of_cookie(headers) {
@@ -88,15 +89,17 @@ fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
 const CREDENTIAL_LEN_MAX: usize = 8 << 10;
 
 /// The one credential of a request. Two different ones are refused: which of them counts would be a guess.
-fn credential(headers: &HeaderMap) -> Result<Option<String>, AuthenticationFault> {
+fn credential(headers: &HeaderMap, dialect: Dialect) -> Result<Option<String>, AuthenticationFault> {
     let mut found: Option<String> = None;
     let authorizations = headers.get_all(header::AUTHORIZATION).iter().map(|value| {
         let value = value.to_str().map_err(|_| AuthenticationFault::Invalid)?;
         authorization(value).ok_or(AuthenticationFault::Invalid)
     });
+    let theirs = (dialect == Dialect::Vault).then(|| headers.get_all("x-vault-token").iter());
     let keys = headers
         .get_all("x-api-key")
         .iter()
+        .chain(theirs.into_iter().flatten())
         .map(|value| value.to_str().map(str::to_owned).map_err(|_| AuthenticationFault::Invalid));
     for credential in authorizations.chain(keys) {
         let credential = credential?;
@@ -133,7 +136,15 @@ mod tests {
     fn found(pairs: &[(&'static str, &str)]) -> Result<Option<String>, AuthenticationFault> {
         let headers =
             pairs.iter().map(|(name, value)| (http::HeaderName::from_static(name), value.parse().unwrap())).collect();
-        credential(&headers)
+        credential(&headers, Dialect::Cairn)
+    }
+
+    #[test]
+    fn a_token_for_vault_counts_where_vault_is_spoken() {
+        let headers: HeaderMap =
+            [(http::HeaderName::from_static("x-vault-token"), "k".parse().unwrap())].into_iter().collect();
+        assert_eq!(credential(&headers, Dialect::Vault), Ok(Some("k".into())));
+        assert_eq!(credential(&headers, Dialect::Cairn), Ok(None));
     }
 
     #[test]

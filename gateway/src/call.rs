@@ -118,8 +118,7 @@ impl Plan {
         Self {
             input,
             output,
-            // OAuth's parameters that nobody knows are ignored (RFC 6749, section 3.1).
-            accent: if is_mlflow || method.dialect == Dialect::Oauth { Accent::Lenient } else { Accent::Strict },
+            accent: if is_lenient(method.dialect) { Accent::Lenient } else { Accent::Strict },
             longs: if is_mlflow { Longs::Numbers } else { Longs::Strings },
             etag: find("etag").or_else(|| inner.and_then(|path| find(&path))),
             request_id: find("request_id"),
@@ -275,6 +274,12 @@ impl Plan {
     pub fn output<'p>(&self, plans: &'p Plans) -> &'p Message {
         plans.message(self.output)
     }
+}
+
+/// Whether what nobody knows is ignored: parameters of OAuth (RFC 6749, section 3.1), and what clients of other products
+/// send to servers of every version.
+fn is_lenient(dialect: Dialect) -> bool {
+    matches!(dialect, Dialect::Mlflow | Dialect::Oauth | Dialect::Scim | Dialect::Vault)
 }
 
 /// The header by which readers of server-sent events say where they were cut off.

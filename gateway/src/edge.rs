@@ -285,7 +285,12 @@ impl Edge {
 
 /// The dialect of a path without a route, so that its clients understand the refusal.
 fn dialect_of(path: &str) -> Dialect {
-    if path.contains("/mlflow") { Dialect::Mlflow } else { Dialect::Cairn }
+    match path {
+        path if path.contains("/mlflow") => Dialect::Mlflow,
+        path if path.starts_with("/scim/") => Dialect::Scim,
+        path if path.starts_with("/v1/") => Dialect::Vault,
+        _ => Dialect::Cairn,
+    }
 }
 
 async fn within<T>(timeout: Duration, work: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {

@@ -62,7 +62,7 @@ impl Edge {
         // Who calls in the ways of OAuth is for the service to find out: its credentials are of other kinds.
         let identified = match route.method.dialect {
             Dialect::Oauth => Ok(None),
-            _ => self.authenticator.identify(&parts.headers, route.method.is_read),
+            dialect => self.authenticator.identify(&parts.headers, dialect, route.method.is_read),
         };
         let known = match identified {
             Ok(known) => known,
@@ -78,11 +78,15 @@ impl Edge {
             Some(known) => self.rates().caller(&known.principal, &route.method.path).await?,
             None => self.rates().stranger(source).await?,
         });
-        let header = parts.headers.get("x-mlflow-workspace").and_then(|value| value.to_str().ok());
+        let header = match route.method.dialect {
+            Dialect::Vault => "x-vault-namespace",
+            _ => "x-mlflow-workspace",
+        };
+        let header = parts.headers.get(header).and_then(|value| value.to_str().ok());
         let named = prefix.as_deref().or(header).filter(|project| !project.is_empty());
         let project = match route.method.dialect {
             Dialect::Mlflow => Some(format!("projects/{}", named.unwrap_or("default"))),
-            Dialect::OpenLineage => Some(match named {
+            Dialect::OpenLineage | Dialect::Vault => Some(match named {
                 Some(project) => format!("projects/{project}"),
                 None => own_project(known.as_ref()).unwrap_or_else(|| "projects/default".to_owned()),
             }),
@@ -109,7 +113,7 @@ impl Edge {
         let below = path.strip_prefix("/projects/").and_then(|rest| rest.find('/').map(|at| rest.split_at(at)));
         match (&found, below) {
             (Found::Nothing, Some((project, path))) => match self.router.find(verb, path) {
-                Found::Route(route, bound) if route.method.dialect != Dialect::Cairn => {
+                Found::Route(route, bound) if !matches!(route.method.dialect, Dialect::Cairn | Dialect::Scim) => {
                     (Found::Route(route, bound), Some(project.to_owned()))
                 }
                 Found::OtherVerbs(verbs) => (Found::OtherVerbs(verbs), None),

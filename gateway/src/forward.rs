@@ -66,6 +66,11 @@ pub fn keep(metadata: &MetadataMap, headers: &mut HeaderMap) {
             headers.insert(name, value);
         }
     }
+    // What everybody may know, others may keep for a while.
+    let kept = metadata.get(raw::key(&header::CACHE_CONTROL)).and_then(|value| value.to_str().ok());
+    if let Some(Ok(value)) = kept.map(HeaderValue::from_str) {
+        headers.insert(header::CACHE_CONTROL, value);
+    }
     keep_limits(metadata, headers);
 }
 

@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use cairn_contract::Contract;
+use cairn_contract::cairn::options::v1::Dialect;
 use cairn_kernel::Code;
 use cairn_service::allowance::{self, Standing};
 use cairn_service::guard::{self, Peer};
@@ -106,7 +107,7 @@ impl Passage {
         let is_health = path.starts_with("/grpc.health.v1.Health/");
         let peer = request.extensions().get::<Peer>().map(|peer| peer.0);
         let source = caller::source(peer, request.headers(), edge.config.forwarded_hops);
-        let known = match edge.authenticator.identify(request.headers(), false) {
+        let known = match edge.authenticator.identify(request.headers(), Dialect::Cairn, false) {
             Ok(known) => known,
             Err(refusal) => {
                 counted.take(edge.rates().stranger(source).await)?;

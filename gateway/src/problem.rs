@@ -31,9 +31,14 @@ pub enum Form {
     Mlflow,
     /// RFC 6749, section 5.2.
     Oauth,
+    /// RFC 7644, section 3.12.
+    Scim,
+    /// As HashiCorp Vault does.
+    Vault,
 }
 
 const PROBLEM_DETAILS: &str = "application/problem+json";
+const SCIM: &str = "application/scim+json";
 
 impl Form {
     /// The form of a dialect, and of ours the one that the caller accepts.
@@ -41,6 +46,8 @@ impl Form {
         match dialect {
             Dialect::Mlflow => Self::Mlflow,
             Dialect::Oauth => Self::Oauth,
+            Dialect::Scim => Self::Scim,
+            Dialect::Vault => Self::Vault,
             _ if accepts_details => Self::Details,
             _ => Self::Aip,
         }
@@ -87,13 +94,25 @@ impl Problem {
         let body = match form {
             Form::Mlflow => self.mlflow(trace),
             Form::Oauth => self.oauth(trace),
+            Form::Scim => self.scim(trace),
+            Form::Vault => self.vault(),
             Form::Details => self.problem_details(trace),
             Form::Aip => self.json(trace),
         };
         let mut response = Response::new(Body::from(body.to_string()));
-        *response.status_mut() = if form == Form::Mlflow { self.mlflow_code().1 } else { self.http };
+        *response.status_mut() = match (form, self.code) {
+            (Form::Mlflow, _) => self.mlflow_code().1,
+            // Vault has one word for who may not and who is not known, and another for what was not as it was seen.
+            (Form::Vault, Code::Unauthenticated) => StatusCode::FORBIDDEN,
+            (Form::Vault, Code::Aborted | Code::AlreadyExists) => StatusCode::BAD_REQUEST,
+            _ => self.http,
+        };
         let headers = response.headers_mut();
-        let content_type = if form == Form::Details { PROBLEM_DETAILS } else { "application/json" };
+        let content_type = match form {
+            Form::Details => PROBLEM_DETAILS,
+            Form::Scim => SCIM,
+            Form::Aip | Form::Mlflow | Form::Oauth | Form::Vault => "application/json",
+        };
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
         if let Some(delay) = self.retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(whole_seconds(delay)));
@@ -131,6 +150,28 @@ impl Problem {
             "error": error, "error_description": self.message, "reason": self.reason,
             "request_id": trace.request_id,
         })
+    }
+
+    /// What kind of problem it is in the words of SCIM, the service says beside; that something is taken, the code does.
+    fn scim(&self, trace: &Trace) -> Value {
+        let said = self.details.error_info().and_then(|info| info.metadata.get("scim_type"));
+        let kind = said.map(String::as_str).or((self.code == Code::AlreadyExists).then_some("uniqueness"));
+        let mut error = json!({
+            "schemas": ["urn:ietf:params:scim:api:messages:2.0:Error"],
+            "status": self.http.as_u16().to_string(),
+            "detail": format!("{} ({}, request {})", self.message, self.reason, trace.request_id),
+        });
+        if let Some(kind) = kind {
+            error["scimType"] = kind.into();
+        }
+        error
+    }
+
+    /// A list of texts. Where something that is asked for is not there, Vault's own clients expect an empty one.
+    fn vault(&self) -> Value {
+        let is_absent = self.code == Code::NotFound && self.reason != "ROUTE_NOT_FOUND";
+        let errors = if is_absent { vec![] } else { vec![format!("{}: {}", self.reason, self.message)] };
+        json!({ "errors": errors })
     }
 
     /// RFC 9457, with what it has no word of its own for beside it.

@@ -75,7 +75,9 @@ def test_a_genuine_client_logs_somebody_in_and_reads_who_it_is_s4_138(house):
     assert document == requests.get(f"{house.suite.url}/.well-known/oauth-authorization-server", timeout=30).json()
     session = client(house)
     token = fetched(house, session)
-    keys = KeySet.import_key_set(requests.get(document["jwks_uri"], timeout=30).json())
+    published = requests.get(document["jwks_uri"], timeout=30)
+    assert published.headers["cache-control"] == "public, max-age=300", "verifiers may keep them for five minutes"
+    keys = KeySet.import_key_set(published.json())
     claims = jwt.decode(token["id_token"], keys, algorithms=document["id_token_signing_alg_values_supported"]).claims
     jwt.JWTClaimsRegistry(iss={"essential": True, "value": document["issuer"]}, aud={"essential": True, "value": "app"},
                           nonce={"essential": True, "value": "n-1"}, exp={"essential": True}).validate(claims)

@@ -10,6 +10,7 @@ mod fuzz;
 mod history;
 mod operations;
 mod outage;
+mod secrets;
 mod suite;
 mod tidy;
 mod verbs;

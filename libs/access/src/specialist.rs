@@ -27,6 +27,7 @@ pub(crate) const SPECIALISTS: &[Specialist] = &[
         description: "reads what was done, who may do what, and what is configured: never data, never a secret",
         reads: &["config.", "registry.policies.", "registry.promotions.", "registry.hooks.", "registry.deliveries."],
         words: &[
+            "auth.addresses.open",
             "auth.apiKeys.get",
             "auth.apiKeys.list",
             "auth.bindings.get",
@@ -74,6 +75,7 @@ pub(crate) const SPECIALISTS: &[Specialist] = &[
         description: "looks after keys, logins, trust, denials and erasure: never data",
         reads: &[],
         words: &[
+            "auth.addresses.open",
             "auth.apiKeys.get",
             "auth.apiKeys.list",
             "auth.apiKeys.revoke",

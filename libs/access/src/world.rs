@@ -124,7 +124,7 @@ impl World {
             }
             Change::ProjectClosed { project } => drop(self.projects.insert(project, false)),
             Change::ProjectTagged { project, tags } => Arc::make_mut(&mut self.tenancy).tag(project, tags),
-            Change::PrincipalIs { principal, standing } => drop(self.principals.insert(principal, standing)),
+            Change::PrincipalIs { principal, standing } => self.stand(principal, standing),
             Change::AccountCreated { account, organization } => {
                 self.principals.insert(account.to_string(), Standing::Active);
                 if let Some(organization) = organization {
@@ -215,6 +215,17 @@ impl World {
             Change::SigningKeyIs { kid } => self.signing_key = Some(kid),
             Change::Nothing => {}
         }
+    }
+
+    /// Lets somebody in or shuts them out. Who is shut out is logged out for good; keys, and rules that workloads are
+    /// trusted by, which do not end by themselves, are held as before when they are let in again.
+    fn stand(&mut self, principal: String, standing: Standing) {
+        let is_session = |held: &Credential| held.owner == principal && held.expire_time.is_some();
+        if standing != Standing::Active && self.credentials.values().any(is_session) {
+            let all = Arc::make_mut(&mut self.credentials).values_mut();
+            all.filter(|held| is_session(held)).for_each(|session| session.is_revoked = true);
+        }
+        self.principals.insert(principal, standing);
     }
 
     /// Says what an organization's role means from now on, to everybody who was given it. Roles change seldom, and

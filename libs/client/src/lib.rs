@@ -36,6 +36,7 @@ mod fault;
 mod pages;
 mod query;
 mod route;
+mod secrets;
 
 pub use call::{Client, Lines, Renew};
 pub use fault::Fault;

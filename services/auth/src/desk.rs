@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use cairn_access::{Access, ApiKey, AuthenticationFault};
 use cairn_eventstore::{CommandFault, Commands, Order, Stored, Work};
-use cairn_kernel::{Aggregate, Clock, Expected, Name, Position, Revision, StreamName, Time};
+use cairn_kernel::{Aggregate, Clock, Code, Expected, Name, Position, Revision, StreamName, Time};
 use cairn_projection::View;
 use cairn_service::{AsOfReads, Ctx, Refusal, refuse};
 use prost_types::FieldMask;
@@ -252,6 +252,7 @@ impl From<PeopleFault> for Refusal {
     fn from(fault: PeopleFault) -> Self {
         match fault {
             PeopleFault::EmailTaken => Self::of(&Rejection::EmailTaken),
+            PeopleFault::UserNameTaken => Self::new(Code::AlreadyExists, "SCIM_USER_NAME_TAKEN", fault.to_string()),
             PeopleFault::Sql(_) | PeopleFault::File(_) | PeopleFault::Stopping => Self::internal(fault),
         }
     }

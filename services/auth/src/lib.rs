@@ -25,6 +25,7 @@ mod projection;
 mod public;
 mod query;
 mod reactor;
+mod scim;
 mod secrets;
 mod sessions;
 mod signing;

@@ -19,6 +19,12 @@ pub fn require_admissible(desk: &Desk, ctx: &Ctx, group: &GroupName, members: &[
         return Ok(()); // The group itself says that it is not there.
     }
     require_all_held(ctx, &world, &holder)?;
+    require_fit(desk, group, members)
+}
+
+/// Refuses members for what they are, whoever puts them in: also into a group that is about to be made.
+pub fn require_fit(desk: &Desk, group: &GroupName, members: &[HolderName]) -> Result<(), Status> {
+    let world = desk.access.world();
     let is_nested = world.groups_around(group.as_str()).next().is_some();
     let gained = duties::holdings(&world, group.as_str(), desk.now());
     let limit = desk.limits.groups_of_member_max;

@@ -1,3 +1,5 @@
+mod entry;
+
 use std::collections::HashMap;
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
@@ -6,6 +8,17 @@ use std::sync::Arc;
 
 use cairn_projection::rusqlite::{self, Connection, ErrorCode, OptionalExtension, params};
 use tokio::task::spawn_blocking;
+
+pub use entry::Entry;
+
+/// Longest mail address (RFC 5321).
+pub const ADDRESS_CHARS_MAX: usize = 254;
+
+/// Whether a text looks like a mail address.
+pub fn is_address(text: &str) -> bool {
+    let parts = text.split_once('@').is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty());
+    parts && !text.contains(char::is_whitespace)
+}
 
 /// Who the users are: the one thing auth keeps that is not in the log, because it must be possible to forget it.
 ///
@@ -28,6 +41,8 @@ pub struct Person {
 pub enum PeopleFault {
     #[error("another user has this mail address")]
     EmailTaken,
+    #[error("another user has this userName")]
+    UserNameTaken,
     #[error("the table of people cannot be used: {0}")]
     Sql(#[from] rusqlite::Error),
     #[error("the file of the table of people cannot be made: {0}")]
@@ -56,6 +71,7 @@ impl People {
         OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
         let connection = Connection::open(path)?;
         connection.execute_batch(SCHEMA)?;
+        connection.execute_batch(entry::SCHEMA)?;
         Ok(Self { connection: Arc::new(parking_lot::Mutex::new(connection)) })
     }
 
@@ -105,8 +121,13 @@ impl People {
 
     /// Forgets a user. Repeating it changes nothing.
     pub async fn forget(&self, user: String) -> Result<(), PeopleFault> {
-        self.run(move |connection| Ok(connection.execute("DELETE FROM people WHERE user = ?1", [user]).map(|_| ())?))
-            .await
+        self.run(move |connection| {
+            let change = connection.unchecked_transaction()?;
+            change.execute("DELETE FROM people WHERE user = ?1", [&user])?;
+            entry::forget(&change, &user)?;
+            Ok(change.commit()?)
+        })
+        .await
     }
 
     async fn run<T: Send + 'static>(

@@ -13,6 +13,7 @@ mod query;
 mod reactor;
 mod settings;
 mod stored;
+mod vault;
 
 pub use mount::{MountFault, mount};
 pub use settings::{Replica, Settings, follow};

@@ -9,6 +9,8 @@ mod login;
 mod mlflow;
 mod native;
 mod provider;
+mod scim;
+mod vault;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -86,10 +88,12 @@ async fn every_operation_writes_the_events_that_its_line_names_and_no_other_s3_5
     native::identities(&caller).await;
     login::all(&caller).await;
     native::organizations(&caller).await;
+    scim::all(&caller).await;
     native::experiments(&caller).await;
     native::registry(&caller).await;
     native::ledger(&caller).await;
     configuration::configuration(&caller).await;
+    vault::all(&caller).await;
     mlflow::experiments(&caller).await;
     mlflow::registry(&caller).await;
     let called = caller.called();

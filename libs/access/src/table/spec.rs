@@ -2,7 +2,7 @@ use cairn_kernel::{Name, Position, Principal, PrincipalKind, Time};
 use proptest::prelude::*;
 
 use super::{Question, decide, visible};
-use crate::{Change, Circumstances, Denial, Digest, Form, Grant, KeyRecord, Reach, Roles, Standing, World};
+use crate::{Change, Circumstances, Credential, Denial, Digest, Form, Grant, KeyRecord, Reach, Roles, Standing, World};
 
 const NOW: Time = Time::from_micros(1_800_000_000_000_000);
 const READ: &str = "experiments.runs.get";
@@ -138,6 +138,21 @@ fn a_role_ends_with_its_time_and_with_its_withdrawal() {
     let gone =
         Change::Withdrawn { principal: "users/ada".into(), resource: name("projects/fraud"), binding: "b".into() };
     assert_eq!(ask(&after(later, [gone]), &user("ada"), READ, "projects/fraud"), Err(Denial::NotGranted));
+}
+
+#[test]
+fn who_was_disabled_and_is_let_in_again_logs_in_anew() {
+    let given = |id: &str, expire_time: Option<Time>| {
+        let credential = Credential { owner: "users/ada".into(), key: None, expire_time, is_revoked: false };
+        Change::CredentialGiven { id: id.into(), credential, now: NOW }
+    };
+    let end = NOW.after(std::time::Duration::from_secs(60));
+    let before = after(world(&[]), vec![given("session", Some(end)), given("rule", None)]);
+    let holds = |world: &World, id: &str| world.holding(id, "users/ada", NOW).is_some();
+    assert!(holds(&before, "session") && holds(&before, "rule"));
+    let is = |standing: Standing| Change::PrincipalIs { principal: "users/ada".into(), standing };
+    let again = after(before, vec![is(Standing::Disabled), is(Standing::Active)]);
+    assert!(!holds(&again, "session") && holds(&again, "rule"));
 }
 
 #[test]

@@ -37,7 +37,9 @@ fn the_description_has_one_operation_for_each_way_to_reach_each_method() {
     let mut declared = vec![];
     for method in Contract::embedded().unwrap().methods() {
         let path = method.path.trim_start_matches('/');
-        declared.extend(method.bindings.iter().map(|binding| (binding.verb.clone(), path.to_owned())));
+        // OpenAPI knows the verbs of HTTP alone. Vault's `LIST` has a `GET` beside it.
+        let bindings = method.bindings.iter().filter(|binding| binding.verb != "LIST");
+        declared.extend(bindings.map(|binding| (binding.verb.clone(), path.to_owned())));
     }
     described.sort();
     declared.sort();

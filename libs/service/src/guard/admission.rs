@@ -170,9 +170,10 @@ pub(crate) fn forward(mut parts: Parts, ctx: &Ctx, body: Body, is_inflated: bool
     Request::from_parts(parts, body)
 }
 
-/// How much of its resource a method asks for.
+/// How much of its resource a method asks for. Where the path names a project and no more, the service asks for the rest.
 pub(crate) fn reach(method: &Method) -> Reach {
-    if method.is_filtered || method.dialect != Dialect::Cairn { Reach::Somewhere } else { Reach::Exact }
+    let is_exact = matches!(method.dialect, Dialect::Cairn | Dialect::Scim);
+    if method.is_filtered || !is_exact { Reach::Somewhere } else { Reach::Exact }
 }
 
 fn resource(method: &Method, message: &[u8], ambient: Option<&Name>) -> Result<Name, Refusal> {

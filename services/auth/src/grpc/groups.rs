@@ -2,13 +2,13 @@ use std::sync::Arc;
 
 use cairn_contract::cairn::auth::v1 as proto;
 use cairn_contract::cairn::auth::v1::group_service_server::GroupService;
-use cairn_eventstore::Work;
-use cairn_kernel::Expected;
+use cairn_eventstore::{Order, Work};
+use cairn_kernel::{Expected, Position};
 use cairn_service::{Ctx, Page, Refusal, Reply, field, refuse};
 use tonic::{Request, Response, Status};
 
 use crate::desk::{Desk, Reading, given, made_id, masked, rejected, require_open, stream, text};
-use crate::members::require_admissible;
+use crate::members::{require_admissible, require_fit};
 use crate::model::group::{About, Act, Command};
 use crate::model::{Group, GroupName, HolderName, OrganizationName, Rejection, Slug};
 use crate::query::GroupFilter;
@@ -22,6 +22,43 @@ impl Groups {
     async fn show(&self, reading: &Reading, name: &GroupName) -> Result<proto::Group, Status> {
         let found = reading.query.group(name.as_str()).await.map_err(refuse)?;
         found.ok_or_else(|| rejected(Rejection::GroupNotFound(name.clone())))
+    }
+
+    /// Makes a group, in an organization that is open and has room for it.
+    pub(super) async fn make(
+        &self,
+        ctx: &Ctx,
+        order: &Order,
+        group: &GroupName,
+        about: About,
+        members: Vec<HolderName>,
+    ) -> Result<Position, Status> {
+        let organization = group.organization();
+        let _turn = self.0.turn(ctx).await?;
+        let (world, limit) = (self.0.access.world(), self.0.limits.groups_max);
+        if !world.has_group(group.as_str()) && world.group_count(&organization.name()) >= limit {
+            let holder = organization.to_string();
+            return Err(rejected(Rejection::Full { holder, what: "groups", limit }));
+        }
+        require_fit(&self.0, group, &members)?;
+        let mut acts = vec![Act::Create { about }];
+        if !members.is_empty() {
+            acts.push(Act::Add { members, members_max: self.0.limits.group_members_max });
+        }
+        let attempt = |mut work: Work| {
+            let (organization, acts) = (organization.clone(), acts.clone());
+            async move {
+                require_open(&mut work, &organization).await?;
+                for act in acts {
+                    let command = Command { group: group.clone(), act };
+                    work.decide::<Group>(&stream::<Group>(group), Expected::Any, command).await?;
+                }
+                Ok(((), work))
+            }
+        };
+        let ((), at) = self.0.commands.transact(order, attempt).await.map_err(refuse)?;
+        self.0.settle(ctx, at).await?;
+        Ok(at)
     }
 
     async fn act(&self, ctx: &Ctx, request_id: &str, etag: &str, group: GroupName, act: Act) -> Reply<proto::Group> {
@@ -48,23 +85,7 @@ impl GroupService for Groups {
             description: text("group.description", &given.description)?,
             external_id: text("group.external_id", &given.external_id)?,
         };
-        let _turn = self.0.turn(&ctx).await?;
-        let (world, limit) = (self.0.access.world(), self.0.limits.groups_max);
-        if !world.has_group(group.as_str()) && world.group_count(&organization.name()) >= limit {
-            let holder = organization.to_string();
-            return Err(rejected(Rejection::Full { holder, what: "groups", limit }));
-        }
-        let command = Command { group: group.clone(), act: Act::Create { about } };
-        let attempt = |mut work: Work| {
-            let (organization, command) = (organization.clone(), command.clone());
-            async move {
-                require_open(&mut work, &organization).await?;
-                work.decide::<Group>(&stream::<Group>(&command.group), Expected::Any, command.clone()).await?;
-                Ok(((), work))
-            }
-        };
-        let ((), at) = self.0.commands.transact(&order, attempt).await.map_err(refuse)?;
-        self.0.settle(&ctx, at).await?;
+        let at = self.make(&ctx, &order, &group, about, vec![]).await?;
         Ok(ctx.reply(self.show(&self.0.present(), &group).await?, at))
     }
 

@@ -12,6 +12,7 @@ mod oauth_clients;
 mod organizations;
 mod projects;
 mod roles;
+mod scim;
 mod service_accounts;
 mod sessions;
 mod signing_keys;
@@ -43,6 +44,7 @@ use cairn_contract::cairn::auth::v1::source_address_service_server::SourceAddres
 use cairn_contract::cairn::auth::v1::token_service_server::TokenServiceServer;
 use cairn_contract::cairn::auth::v1::trust_rule_service_server::TrustRuleServiceServer;
 use cairn_contract::cairn::auth::v1::user_service_server::UserServiceServer;
+use cairn_contract::cairn::scim::v1::scim_service_server::ScimServiceServer;
 use tonic::service::Routes;
 
 use crate::desk::Desk;
@@ -61,6 +63,7 @@ pub fn routes(desk: &Arc<Desk>) -> Routes {
         .add_service(AccessServiceServer::new(access::AccessRules(Arc::clone(desk))))
         .add_service(TokenServiceServer::new(tokens::TokenDesk(Arc::clone(desk))))
         .add_service(OauthServiceServer::new(oauth::Oauth(Arc::clone(desk))))
+        .add_service(ScimServiceServer::new(scim::Scim(Arc::clone(desk))))
         .add_service(SessionServiceServer::new(sessions::Sessions(Arc::clone(desk))))
         .add_service(SigningKeyServiceServer::new(signing_keys::SigningKeyDesk(Arc::clone(desk))))
         .add_service(SourceAddressServiceServer::new(source_addresses::SourceAddresses(Arc::clone(desk))))

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use cairn_access::ApiKey;
+use cairn_access::{ApiKey, JWKS_MAX_AGE};
 use cairn_contract::cairn::auth::v1 as proto;
 use cairn_contract::cairn::auth::v1::token_service_server::TokenService;
 use cairn_kernel::Name;
@@ -53,6 +53,12 @@ impl TokenService for TokenDesk {
             r#use: "sig".into(),
             alg: "EdDSA".into(),
         });
-        Ok(Response::new(proto::FetchJwksResponse { keys: keys.collect() }))
+        let mut response = Response::new(proto::FetchJwksResponse { keys: keys.collect() });
+        // The next key is published for longer than this before anything is signed with it.
+        let life = format!("public, max-age={}", JWKS_MAX_AGE.as_secs());
+        if let Ok(life) = life.parse() {
+            response.metadata_mut().insert("cairn-http-cache-control", life);
+        }
+        Ok(response)
     }
 }

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use cairn_contract::cairn::auth::v1 as proto;
 use cairn_contract::cairn::auth::v1::user_service_server::UserService;
-use cairn_kernel::{Expected, Name};
+use cairn_kernel::{Expected, Name, Position};
 use cairn_service::{Ctx, Page, Reply, field, refuse};
 use tonic::{Request, Response, Status};
 
@@ -10,13 +10,10 @@ use crate::desk::{Desk, Reading, expected, given, made_id, masked, rejected, str
 use crate::model::administrators::{self, Administrators};
 use crate::model::user::{Act, Command};
 use crate::model::{PrincipalName, Rejection, TITLE_CHARS_MAX, Text, User, UserName};
-use crate::people::Person;
+use crate::people::{ADDRESS_CHARS_MAX, Person, is_address};
 use crate::sources;
 
 pub struct Users(pub Arc<Desk>);
-
-/// Longest mail address (RFC 5321).
-const EMAIL_CHARS_MAX: usize = 254;
 
 impl Users {
     async fn show(&self, reading: &Reading, name: &UserName) -> Result<proto::User, Status> {
@@ -29,7 +26,20 @@ impl Users {
 
     /// A change of whether a user is let in, which may be the last administrator.
     async fn stand(&self, ctx: &Ctx, request_id: &str, etag: &str, user: UserName, act: Act) -> Reply<proto::User> {
-        let principal = PrincipalName::from(&user);
+        let at = self.change_standing(ctx, request_id, etag, &user, act).await?;
+        Ok(ctx.reply(self.show(&self.0.present(), &user).await?, at))
+    }
+
+    /// The same, told by where it is stored.
+    pub(super) async fn change_standing(
+        &self,
+        ctx: &Ctx,
+        request_id: &str,
+        etag: &str,
+        user: &UserName,
+        act: Act,
+    ) -> Result<Position, Status> {
+        let principal = PrincipalName::from(user);
         let count = match act {
             Act::Enable => administrators::Command::Resume { principal },
             _ => administrators::Command::Suspend { principal },
@@ -46,7 +56,7 @@ impl Users {
         };
         let ((), at) = self.0.commands.transact(&ctx.order(request_id), attempt).await.map_err(refuse)?;
         self.0.settle(ctx, at).await?;
-        Ok(ctx.reply(self.show(&self.0.present(), &user).await?, at))
+        Ok(at)
     }
 }
 
@@ -170,10 +180,8 @@ impl UserService for Users {
 
 fn person(user: &proto::User) -> Result<Person, Status> {
     let display_name: Text<TITLE_CHARS_MAX> = text("display_name", &user.display_name)?;
-    let email: Text<EMAIL_CHARS_MAX> = text("email", &user.email)?;
-    let is_address =
-        email.as_str().split_once('@').is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty());
-    if !email.as_str().is_empty() && (!is_address || email.as_str().contains(char::is_whitespace)) {
+    let email: Text<ADDRESS_CHARS_MAX> = text("email", &user.email)?;
+    if !email.as_str().is_empty() && !is_address(email.as_str()) {
         return Err(refuse(cairn_service::Refusal::invalid("email", "is not a mail address")));
     }
     Ok(Person { display_name: display_name.as_str().to_owned(), email: email.as_str().to_owned() })

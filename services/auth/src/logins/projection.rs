@@ -8,19 +8,29 @@ use cairn_projection::{Projection, ProjectionFault};
 use prost::Message;
 
 use crate::model::session::{Change, Event};
-use crate::model::{IdentityProvider, OauthClient, Session, TrustRule, identity_provider, oauth_client, trust_rule};
+use crate::model::{
+    IdentityProvider, OauthClient, ServiceAccount, Session, TrustRule, User, identity_provider, oauth_client,
+    service_account, trust_rule, user,
+};
 use crate::stored::{read, settings};
 
 /// Writes the tables. Nothing here says who a person is, and no secret of a provider comes here.
 pub struct Logins;
 
 impl Projection for Logins {
-    const NAME: &'static str = "auth.logins.v1";
-    const PAST: Option<&'static str> = Some("auth.logins.v1.past");
+    const NAME: &'static str = "auth.logins.v2";
+    const PAST: Option<&'static str> = Some("auth.logins.v2.past");
     const SCHEMA: &'static str = include_str!("schema.sql");
 
     fn filter(&self) -> Filter {
-        Filter::categories([IdentityProvider::CATEGORY, Session::CATEGORY, OauthClient::CATEGORY, TrustRule::CATEGORY])
+        Filter::categories([
+            IdentityProvider::CATEGORY,
+            Session::CATEGORY,
+            OauthClient::CATEGORY,
+            TrustRule::CATEGORY,
+            User::CATEGORY,
+            ServiceAccount::CATEGORY,
+        ])
     }
 
     fn apply(&self, tx: &Transaction<'_>, events: &[Arc<Recorded>]) -> Result<(), ProjectionFault> {
@@ -33,11 +43,31 @@ impl Projection for Logins {
                 Session::CATEGORY => apply_session(tx, recorded, Session::decode(kind, payload)?)?,
                 TrustRule::CATEGORY => apply_rule(tx, recorded, TrustRule::decode(kind, payload)?)?,
                 OauthClient::CATEGORY => apply_client(tx, recorded, OauthClient::decode(kind, payload)?)?,
+                User::CATEGORY => {
+                    let event = User::decode(kind, payload)?;
+                    if matches!(event.change, user::Change::Disabled { .. } | user::Change::Deleted) {
+                        end_sessions(tx, recorded, event.user.as_str())?;
+                    }
+                }
+                ServiceAccount::CATEGORY => {
+                    let event = ServiceAccount::decode(kind, payload)?;
+                    use service_account::Change;
+                    if matches!(event.change, Change::Disabled { .. } | Change::Deleted) {
+                        end_sessions(tx, recorded, event.service_account.as_str())?;
+                    }
+                }
                 _ => {}
             }
         }
         Ok(())
     }
+}
+
+/// Whoever is shut out is logged out.
+fn end_sessions(tx: &Transaction<'_>, recorded: &Recorded, owner: &str) -> Result<(), ProjectionFault> {
+    let sql = "UPDATE sessions SET revoke_time = ?2 WHERE owner = ?1 AND revoke_time IS NULL";
+    tx.prepare_cached(sql)?.execute(params![owner, recorded.time.micros()])?;
+    Ok(())
 }
 
 fn revision(recorded: &Recorded) -> i64 {

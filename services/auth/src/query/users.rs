@@ -1,10 +1,10 @@
 use cairn_contract::cairn::auth::v1::{User, user::State};
 use cairn_kernel::Name;
 use cairn_projection::QueryFault;
-use cairn_projection::rusqlite::{Error, Row};
+use cairn_projection::rusqlite::{Connection, Error, Row, named_params};
 use cairn_service::Page;
 
-use super::{Query, moment, state_of, word_of};
+use super::{Query, VISIBLE, Visible, json, moment, state_of, word_of};
 
 const TABLE: &str = "users";
 const COLUMNS: &str = "name, revision, state, create_time, update_time";
@@ -18,6 +18,34 @@ impl Query {
     /// A page of the users that lie at or below `visible`: those in one state, or all but the deleted.
     pub async fn users(&self, visible: &[Name], page: &Page, state: State) -> Result<Vec<User>, QueryFault> {
         self.principals(TABLE, COLUMNS, (visible, page, word_of(state.as_str_name())), None, read).await
+    }
+
+    /// Users that lie at or below `visible` and are not deleted, at most so many: of those that are named, or of all.
+    pub async fn some_users(
+        &self,
+        visible: &[Name],
+        among: Option<Vec<String>>,
+        limit: usize,
+    ) -> Result<Vec<User>, QueryFault> {
+        let visible = Visible::of(visible);
+        let query = move |connection: &Connection| {
+            let named = match among {
+                Some(_) => "name IN (SELECT value FROM json_each(:among))",
+                None => ":among IS NULL",
+            };
+            let sql = format!(
+                "SELECT {COLUMNS} FROM {TABLE} WHERE {named} AND state <> 'deleted' AND {VISIBLE} \
+                 ORDER BY name LIMIT :rows"
+            );
+            let among = among.map(|names| json(&names.iter().map(String::as_str).collect::<Vec<_>>()));
+            let rows = i64::try_from(limit).unwrap_or(i64::MAX);
+            let mut select = connection.prepare_cached(&sql)?;
+            let parameters = named_params! {
+                ":among": among, ":rows": rows, ":is_all": visible.is_all, ":prefixes": visible.prefixes,
+            };
+            select.query_map(parameters, read)?.collect()
+        };
+        self.model.query(query).await
     }
 }
 

@@ -166,7 +166,22 @@ impl Secrets {
         let (ctx, request) = Ctx::accept(request)?;
         let VersionName { secret, number } = field("name", &request.name)?;
         text("reason", &request.reason)?;
-        let query = self.0.reading(&ctx, "").await?;
+        let (version, opened) = self.open(&ctx, &secret, number).await?;
+        let value =
+            std::str::from_utf8(opened.expose()).map_err(|_| refuse(Refusal::internal("a value is no text")))?;
+        let answer = proto::AccessSecretVersionResponse { name: secret.version(version), value: value.to_owned() };
+        Ok(Response::new(answer))
+    }
+
+    /// The value of a version, and its number. `None`: of the newest that is enabled.
+    pub(super) async fn open(
+        &self,
+        ctx: &Ctx,
+        secret: &SecretName,
+        number: Option<u32>,
+    ) -> Result<(u32, Sensitive), Status> {
+        let query = self.0.reading(ctx, "").await?;
+        let secret = secret.clone();
         let found = query.secret(&secret).await.map_err(refuse)?.filter(|found| !found.deleted);
         let found = found.ok_or_else(|| rejected(Rejection::SecretNotFound(secret.clone())));
         // A version of a deleted secret is told as destroyed, which it is.
@@ -193,10 +208,7 @@ impl Secrets {
             Err(SealFault::Forgotten) => return Err(rejected(Rejection::VersionDestroyed { secret, version })),
             opened => opened.map_err(|fault| refuse(seal_refusal(fault)))?,
         };
-        let value =
-            std::str::from_utf8(opened.expose()).map_err(|_| refuse(Refusal::internal("a value is no text")))?;
-        let answer = proto::AccessSecretVersionResponse { name: secret.version(version), value: value.to_owned() };
-        Ok(Response::new(answer))
+        Ok((version, opened))
     }
 }
 

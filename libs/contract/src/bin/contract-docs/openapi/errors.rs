@@ -47,12 +47,14 @@ pub fn answer(method: &Method, status: u16) -> Value {
     let name = match method.dialect {
         Dialect::Mlflow => "MlflowError",
         Dialect::Oauth => "OauthError",
+        Dialect::Scim => "ScimError",
+        Dialect::Vault => "VaultError",
         _ => "Error",
     };
     json!({ "$ref": format!("#/components/responses/{name}{status}") })
 }
 
-/// What failed calls answer: by status, in our own words, in MLflow's and in OAuth's.
+/// What failed calls answer: by status, in our own words, in MLflow's, and in those of OAuth, SCIM and Vault.
 pub fn answers() -> Value {
     let ours = json!({
         "application/json": { "schema": reference("Error") },
@@ -64,8 +66,17 @@ pub fn answers() -> Value {
         "application/json": { "schema": reference("OauthError") },
         "text/html": { "schema": { "type": "string" } },
     });
+    let scim = json!({ "application/scim+json": { "schema": reference("ScimError") } });
+    let vault = json!({ "application/json": { "schema": reference("VaultError") } });
     let mut answers = Map::new();
-    for (name, content, absent) in [("Error", &ours, 501), ("MlflowError", &mlflow, 412), ("OauthError", &oauth, 501)] {
+    let forms = [
+        ("Error", &ours, 501),
+        ("MlflowError", &mlflow, 412),
+        ("OauthError", &oauth, 501),
+        ("ScimError", &scim, 501),
+        ("VaultError", &vault, 501),
+    ];
+    for (name, content, absent) in forms {
         for (status, description) in STATUSES.iter().filter(|(status, _)| *status != absent) {
             answers.insert(format!("{name}{status}"), json!({ "description": description, "content": content }));
         }
@@ -155,5 +166,30 @@ pub fn oauth() -> Value {
             "error": { "type": "string", "examples": ["invalid_request"] },
             "error_description": { "type": "string" },
         },
+    })
+}
+
+/// What a failed call answers a directory: RFC 7644, section 3.12.
+pub fn scim() -> Value {
+    json!({
+        "type": "object",
+        "description": "Why a call failed, as SCIM says it (RFC 7644, section 3.12).",
+        "required": ["schemas", "status"],
+        "properties": {
+            "schemas": { "type": "array", "items": { "type": "string" } },
+            "status": { "type": "string", "examples": ["404"] },
+            "scimType": { "type": "string", "examples": ["invalidFilter"] },
+            "detail": { "type": "string" },
+        },
+    })
+}
+
+/// What a failed call answers where we speak as HashiCorp Vault does.
+pub fn vault() -> Value {
+    json!({
+        "type": "object",
+        "description": "Why a call failed, as Vault says it. Empty: what was asked for is not there.",
+        "required": ["errors"],
+        "properties": { "errors": { "type": "array", "items": { "type": "string" } } },
     })
 }

@@ -34,7 +34,9 @@ pub fn page(contract: &Contract) -> String {
     let mut schemas = Schemas::default();
     let mut paths = BTreeMap::<String, Map<String, Value>>::new();
     for method in contract.methods() {
-        for (at, binding) in method.bindings.iter().enumerate() {
+        // A document of OpenAPI knows the verbs of HTTP, and no others such as Vault's `LIST`.
+        let is_known = |verb: &str| ["GET", "POST", "PUT", "PATCH", "DELETE"].contains(&verb);
+        for (at, binding) in method.bindings.iter().enumerate().filter(|(_, binding)| is_known(&binding.verb)) {
             let path = path::expand(&binding.template);
             let operation = operation::describe(method, binding, at, &path, &mut schemas);
             paths.entry(path.text).or_default().insert(binding.verb.to_lowercase(), operation);
@@ -43,6 +45,8 @@ pub fn page(contract: &Contract) -> String {
     schemas.add("Error", errors::cairn(contract));
     schemas.add("MlflowError", errors::mlflow());
     schemas.add("OauthError", errors::oauth());
+    schemas.add("ScimError", errors::scim());
+    schemas.add("VaultError", errors::vault());
     schemas.add("Problem", errors::problem(contract));
     let mut document = json!({
         "openapi": "3.1.0",
