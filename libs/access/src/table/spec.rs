@@ -143,7 +143,8 @@ fn a_role_ends_with_its_time_and_with_its_withdrawal() {
 #[test]
 fn who_was_disabled_and_is_let_in_again_logs_in_anew() {
     let given = |id: &str, expire_time: Option<Time>| {
-        let credential = Credential { owner: "users/ada".into(), key: None, expire_time, is_revoked: false };
+        let credential =
+            Credential { owner: "users/ada".into(), key: None, expire_time, is_revoked: false, login_time: None };
         Change::CredentialGiven { id: id.into(), credential, now: NOW }
     };
     let end = NOW.after(std::time::Duration::from_secs(60));
