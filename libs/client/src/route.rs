@@ -60,6 +60,8 @@ fn lay_out(binding: &Binding, mut path: String, mut fields: Map<String, Value>) 
     };
     let mut query = vec![];
     flatten("", &Value::Object(fields), &mut query);
+    // The same request is the same address, in whatever order its fields were put together.
+    query.sort_by(|(one, _), (other, _)| one.cmp(other));
     for (at, (key, value)) in query.iter().enumerate() {
         path.push(if at == 0 { '?' } else { '&' });
         path.extend(utf8_percent_encode(key, PATH));

@@ -41,7 +41,8 @@ mod tests {
     #[test]
     fn fields_come_back_as_they_were_written() {
         assert_eq!(comes_back(json!({ "value": "s3cret" })), "s3cret");
-        assert_eq!(comes_back(json!({ "user": "ada", "port": 5432 })), r#"{"port":5432,"user":"ada"}"#);
+        let several = json!({ "user": "ada", "port": 5432 });
+        assert_eq!(comes_back(several.clone()).parse::<Value>().unwrap(), several);
         for fields in [
             json!({}),
             json!({ "value": "" }),
