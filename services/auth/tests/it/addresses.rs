@@ -22,7 +22,7 @@ impl Suite {
     }
 
     /// A request as the gateway passes it on that comes from the address.
-    async fn from_there<T>(&self, user: &str, message: T) -> Request<T> {
+    async fn asked_from_there<T>(&self, user: &str, message: T) -> Request<T> {
         let mut request = self.by_user(user, message);
         request.metadata_mut().insert(SOURCE, ADDRESS.parse().unwrap());
         request.metadata_mut().insert(SEALED_SOURCE, self.sealed(user).await.unwrap().parse().unwrap());
@@ -38,7 +38,7 @@ impl Suite {
 
     async fn create_project(&self, user: &str, id: &str) {
         let request = proto::CreateProjectRequest { project_id: id.into(), ..Default::default() };
-        self.projects().create_project(self.from_there(user, request).await).await.unwrap();
+        self.projects().create_project(self.asked_from_there(user, request).await).await.unwrap();
     }
 
     async fn erase(&self, user: &str) {
