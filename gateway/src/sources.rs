@@ -49,7 +49,7 @@ impl Sources {
 
     async fn seal(&self, known: &Known, source: IpAddr, trace: &Trace) -> Result<Arc<str>, Status> {
         let mut metadata = MetadataMap::new();
-        put(&mut metadata, guard::REQUEST_ID, &trace.request_id);
+        // A call of its own, with an id of its own: the request has one line in the log.
         put(&mut metadata, TRACEPARENT, &trace.parent.to_string());
         put(&mut metadata, guard::PRINCIPAL, &known.token);
         put(&mut metadata, guard::SOURCE, &source.to_string());

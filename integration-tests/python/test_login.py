@@ -223,14 +223,14 @@ def test_who_is_disabled_or_not_expected_stays_outside(house):
     assert house.admin.patch(name, params={"update_mask": "disabled"}, json={"disabled": False}).status_code == 200
 
 
-def test_a_providers_secret_is_in_no_answer_and_in_no_file_but_its_own(house):
+def test_a_providers_secret_is_in_no_answer_and_in_no_file_but_sealed(house):
     secret = house.client["client_secret"]
     shown = house.admin.get("identityProviders/corp")
     assert "client_secret" not in {key for key, value in shown.json().items() if value}
     assert shown.json()["redirect_uri"] == f"{house.suite.url}/oauth2/callback/corp"
     assert secret not in shown.text + house.admin.get("identityProviders").text
     holding = [path.name for path in house.suite.data.rglob("*") if path.is_file() and secret.encode() in path.read_bytes()]
-    assert holding == ["auth-secrets.json"] and secret not in house.suite.log.read_text()
+    assert holding == [] and secret not in house.suite.log.read_text()
     mode = stat.S_IMODE((house.suite.data / "auth-secrets.json").stat().st_mode)
     assert mode == 0o600
     # It is not sent to somebody else, either.

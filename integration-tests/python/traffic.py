@@ -35,7 +35,7 @@ VOLATILE = re.compile(
 )
 #: Members of messages whose whole value is the suite's own to choose, with their tokens' name.
 CHOSEN = {"etag": "etag", "position": "position", "next_page_token": "page", "create_time": "time", "request_id": "request",
-          "update_time": "time", "secret": "secret", "decision_id": "decision", "trace_id": "trace", "key_id": "key"}
+          "update_time": "time", "source_address": "address", "secret": "secret", "decision_id": "decision", "trace_id": "trace", "key_id": "key"}
 TOKEN = re.compile(r"⟨\w+:\d+⟩")
 
 
