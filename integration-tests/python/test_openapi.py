@@ -66,6 +66,11 @@ def begin(case, headers) -> int:
         return answer.status_code
 
 
+def takes_anything(parameter) -> bool:
+    """Whether there is no path that would not do."""
+    return parameter["in"] == "path" and parameter["schema"].get("pattern") == "^[^/]+(/[^/]+)*$"
+
+
 class Calls:
     """Makes generated calls, and keeps what was answered and what was wrong with it."""
 
@@ -85,7 +90,8 @@ class Calls:
             call()
         except Unsatisfiable:
             # Nothing that is asked here can be asked wrongly.
-            assert mode == GenerationMode.NEGATIVE and not operation.definition.raw["parameters"], operation.label
+            asked = operation.definition.raw["parameters"]
+            assert mode == GenerationMode.NEGATIVE and all(map(takes_anything, asked)), operation.label
         except (Exception, BaseExceptionGroup) as fault:  # noqa: BLE001 - whatever it is, the other operations are still to be called
             parts = [str(part) for part in getattr(fault, "exceptions", [])]
             self.faults.append(f"{operation.label} ({mode.value}): {fault} {parts}")
