@@ -126,9 +126,16 @@ impl Transparency {
         let position =
             position.ok_or_else(|| refuse(Refusal::invalid("position", "which event is to be proven is missing")))?;
         let event = self.events(ctx, &[position]).await?.remove(0);
-        let signed = self.covering(ctx, whose, position).await?;
-        let found = self.tree(whose, move |connection, of| proofs_of(connection, of, &[position.0], &signed)).await?;
-        let found = found.into_iter().flatten().next().ok_or_else(|| unproven(&Unproven::Event(position.0)))?;
+        // Nearly every event is under the newest checkpoint.
+        let newest = self.next(whose, None, ctx).await?;
+        let found = match self.proof(whose, position, newest).await? {
+            Some(found) => found,
+            None => {
+                let signed = self.covering(ctx, whose, position).await?;
+                let found = self.proof(whose, position, signed).await?;
+                found.ok_or_else(|| unproven(&Unproven::Event(position.0)))?
+            }
+        };
         let (salt, payload) = self.data_of(&event);
         Ok(EventProof {
             position: position.0.to_string(),
@@ -137,6 +144,12 @@ impl Transparency {
             salt,
             payload,
         })
+    }
+
+    /// The proof of one event, if the tree has it and the checkpoint covers it.
+    async fn proof(&self, whose: &Whose, position: Position, signed: Arc<Signed>) -> Result<Option<Proof>, Status> {
+        let found = self.tree(whose, move |connection, of| proofs_of(connection, of, &[position.0], &signed)).await?;
+        Ok(found.into_iter().flatten().next())
     }
 
     /// A checkpoint that covers a position.
