@@ -85,6 +85,7 @@ fn problems(config: &Config) -> Vec<String> {
         ("burst_seconds", u64::from(config.burst_seconds)),
         ("caller_calls_max", u64::from(config.caller_calls_max)),
         ("stranger_calls_max", u64::from(config.stranger_calls_max)),
+        ("sealed_sources_max", config.sealed_sources_max),
         ("tls_reload_ms", config.tls_reload_ms),
     ];
     let mut problems: Vec<String> = numbers

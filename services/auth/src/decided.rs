@@ -1,5 +1,6 @@
 //! Decisions that were taken, as the log has them, and taken again.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use cairn_access::guardrail::Known;
@@ -10,6 +11,7 @@ use cairn_contract::{Contract, Method};
 use cairn_eventstore::{Direction, EventStore, Filter, ReadFault, Recorded, moment};
 use cairn_kernel::{AsOf, Name, Position, Principal, PrincipalKind, Time};
 use cairn_seal::SealFault;
+use tracing::warn;
 use uuid::Uuid;
 
 use crate::sources::{Source, Sources};
@@ -24,6 +26,9 @@ const PAGE_EVENTS: usize = 2000;
 
 /// Refusals of a closed project: recorded as rejected commands, though access gave them.
 const CLOSED: [&str; 2] = ["PROJECT_DELETED", "PROJECT_NOT_FOUND"];
+
+/// Addresses that were opened: whose, and as what they are recorded.
+pub type Opened = HashMap<(String, String), Source>;
 
 /// A decision on record.
 #[derive(Clone, Debug)]
@@ -121,12 +126,28 @@ impl Decided {
         }
     }
 
-    /// Opens the address that the request came from.
-    pub async fn reveal(&mut self, sources: &Sources) -> Result<(), SealFault> {
+    /// Opens the address that the request came from, unless it was opened before: few addresses stand in many events.
+    pub async fn reveal(&mut self, sources: &Sources, opened: &mut Opened) -> Result<(), SealFault> {
         let Some((recorded, principal)) = self.source_address.take().zip(self.principal.name.parse().ok()) else {
             return Ok(());
         };
-        match sources.open(&principal, &recorded).await? {
+        let key = (self.principal.name.clone(), recorded);
+        let source = match opened.get(&key) {
+            Some(known) => known.clone(),
+            None => {
+                let source = match sources.open(&principal, &key.1).await {
+                    // Nobody can say where it came from; a single such event must not keep others from being decided again.
+                    Err(fault @ (SealFault::Foreign | SealFault::Malformed)) => {
+                        warn!(position = %self.recorded.position, %fault, "the address of an event does not open");
+                        Source::Forgotten
+                    }
+                    source => source?,
+                };
+                opened.insert(key, source.clone());
+                source
+            }
+        };
+        match source {
             Source::Known(address) => self.source_address = Some(address),
             Source::Forgotten => self.is_source_forgotten = true,
         }

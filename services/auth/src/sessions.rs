@@ -5,6 +5,7 @@ use cairn_eventstore::Order;
 use cairn_kernel::{Expected, Metadata, Position};
 use cairn_service::{Ctx, refuse};
 use tonic::Status;
+use tracing::warn;
 
 use crate::desk::{Desk, stream};
 use crate::model::session::{Act, Cause, Command, Grounds};
@@ -45,7 +46,11 @@ pub async fn end(desk: &Desk, ctx: &Ctx, session: &SessionName, cause: Cause) ->
 /// What is stored of what somebody does who is just coming in: the call itself knows nobody yet.
 pub async fn of_owner(desk: &Desk, ctx: &Ctx, owner: &PrincipalName) -> Order {
     let source_address = match (ctx.source_address(), owner.as_str().parse()) {
-        (Some(address), Ok(name)) => desk.sealed(&name, address).await.ok(),
+        (Some(address), Ok(name)) => {
+            let sealed = desk.sealed(&name, address).await;
+            // The login goes on, as every request does.
+            sealed.inspect_err(|status| warn!(%owner, cause = status.message(), "an address could not be sealed")).ok()
+        }
         _ => None,
     };
     let metadata = Metadata { principal: owner.to_string(), credential: None, source_address, ..ctx.metadata() };

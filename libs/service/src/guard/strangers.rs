@@ -38,7 +38,8 @@ impl Strangers {
         Self { store, clock, counts_max, window: Mutex::default() }
     }
 
-    /// Counts one refusal, under the network that it comes from. The first of a window sees to it that the window is written when it ends.
+    /// Counts one refusal, under the network that it comes from. The first of a window sees to it that the window is written
+    /// when it ends.
     pub fn count(self: &Arc<Self>, source: Option<&str>, reason: &'static str) {
         metrics::counter!("cairn_rpc_strangers_refused_total", "reason" => reason).increment(1);
         let mut window = self.window.lock();

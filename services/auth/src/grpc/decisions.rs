@@ -15,7 +15,7 @@ use tonic::Status;
 
 use super::access::{AccessRules, denial, forbidding, role_name};
 use super::guardrails;
-use crate::decided::{self, Decided};
+use crate::decided::{self, Decided, Opened};
 use crate::desk::rejected;
 use crate::model::{BindingName, GuardrailName, HolderName, OrganizationName, PrincipalName, Rejection, RoleName};
 use crate::sources;
@@ -40,7 +40,7 @@ impl AccessRules {
         let mut decided = found.ok_or_else(unknown)?;
         // What is not the caller's to know looks as if it were not there.
         ctx.require("auth.decisions.explain", &decided.resource).map_err(|_| unknown())?;
-        decided.reveal(&self.0.sources).await.map_err(sources::refusal)?;
+        decided.reveal(&self.0.sources, &mut Opened::new()).await.map_err(sources::refusal)?;
         Ok(decided)
     }
 
@@ -140,7 +140,7 @@ impl AccessRules {
         let is_guarded =
             request.changes.iter().any(|change| matches!(change.change, Some(Asked::Guard(_) | Asked::Unguard(_))));
         let at = |decided: &Decided| if is_guarded { decided.time } else { now };
-        let (mut flips, mut examined, mut looked_at) = (vec![], 0, 0);
+        let (mut flips, mut examined, mut looked_at, mut opened) = (vec![], 0, 0, Opened::new());
         let mut is_end = false;
         while !is_end && flips.len() < flips_max && looked_at < EXAMINED_MAX {
             let store = self.0.commands.store();
@@ -160,7 +160,7 @@ impl AccessRules {
                     continue;
                 }
                 examined += 1;
-                decided.reveal(&self.0.sources).await.map_err(sources::refusal)?;
+                decided.reveal(&self.0.sources, &mut opened).await.map_err(sources::refusal)?;
                 let allowed = |world: &World| decided.again(world, at(&decided)).denial.is_none();
                 let (allowed_today, allowed_after) = (allowed(&today), allowed(&after));
                 if allowed_today != allowed_after {

@@ -28,7 +28,8 @@ impl SourceAddressService for SourceAddresses {
             let message = "an address is sealed for a known caller";
             return Err(refuse(Refusal::new(Code::Unauthenticated, "CREDENTIAL_MISSING", message)));
         }
-        let address = ctx.source_address().unwrap_or_default();
+        let unknown = || refuse(Refusal::invalid("cairn-source", "says nothing of where the call comes from"));
+        let address = ctx.source_address().ok_or_else(unknown)?;
         let sealed_address = self.0.sealed(&field("principal", &principal.name)?, address).await?;
         Ok(Response::new(proto::SealSourceAddressResponse { sealed_address }))
     }

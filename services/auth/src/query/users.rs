@@ -20,12 +20,24 @@ impl Query {
         self.principals(TABLE, COLUMNS, (visible, page, word_of(state.as_str_name())), None, read).await
     }
 
-    /// Users that lie at or below `visible` and are not deleted, at most so many: of those that are named, or of all.
+    /// How many users lie at or below `visible` and are not deleted.
+    pub async fn count_users(&self, visible: &[Name]) -> Result<usize, QueryFault> {
+        let visible = Visible::of(visible);
+        let query = move |connection: &Connection| {
+            let sql = format!("SELECT count(*) FROM {TABLE} WHERE state <> 'deleted' AND {VISIBLE}");
+            let parameters = named_params! { ":is_all": visible.is_all, ":prefixes": visible.prefixes };
+            connection.prepare_cached(&sql)?.query_row(parameters, |row| row.get(0))
+        };
+        self.model.query(query).await
+    }
+
+    /// Users that lie at or below `visible` and are not deleted, of those that are named or of all: at most so many, after
+    /// so many others.
     pub async fn some_users(
         &self,
         visible: &[Name],
         among: Option<Vec<String>>,
-        limit: usize,
+        (skipped, limit): (usize, usize),
     ) -> Result<Vec<User>, QueryFault> {
         let visible = Visible::of(visible);
         let query = move |connection: &Connection| {
@@ -35,13 +47,14 @@ impl Query {
             };
             let sql = format!(
                 "SELECT {COLUMNS} FROM {TABLE} WHERE {named} AND state <> 'deleted' AND {VISIBLE} \
-                 ORDER BY name LIMIT :rows"
+                 ORDER BY name LIMIT :rows OFFSET :skipped"
             );
             let among = among.map(|names| json(&names.iter().map(String::as_str).collect::<Vec<_>>()));
-            let rows = i64::try_from(limit).unwrap_or(i64::MAX);
+            let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+            let (rows, skipped) = (number(limit), number(skipped));
             let mut select = connection.prepare_cached(&sql)?;
             let parameters = named_params! {
-                ":among": among, ":rows": rows, ":is_all": visible.is_all, ":prefixes": visible.prefixes,
+                ":among": among, ":rows": rows, ":skipped": skipped, ":is_all": visible.is_all, ":prefixes": visible.prefixes,
             };
             select.query_map(parameters, read)?.collect()
         };

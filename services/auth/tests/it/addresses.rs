@@ -129,6 +129,9 @@ async fn a_stranger_is_written_down_by_network_and_has_nothing_sealed() {
     request.metadata_mut().insert(SOURCE, ADDRESS.parse().unwrap());
     let refused = suite.addresses().seal_source_address(request).await.unwrap_err();
     assert_eq!(reason(&refused), "CREDENTIAL_MISSING");
+    let from_nowhere = suite.by_admin(proto::SealSourceAddressRequest {});
+    let refused = suite.addresses().seal_source_address(from_nowhere).await.unwrap_err();
+    assert_eq!(reason(&refused), "VALIDATION_ERROR");
     suite.process.drain().await.unwrap();
     let log = suite.log().await;
     assert!(log.contains("10.77.66.0") && !log.contains(ADDRESS));

@@ -47,8 +47,7 @@ impl App {
         way: Way,
         (versions, targets): (BTreeSet<Number>, &[Target]),
     ) -> Result<(), Status> {
-        let moving = self.moving(ctx.deadline(), model, way, &versions, targets).await.map_err(refuse)?;
-        let mut moving = moving;
+        let mut moving = self.moving(ctx.deadline(), model, way, &versions, targets).await.map_err(refuse)?;
         moving.authors.insert(ctx.principal().name.clone());
         ctx.guard(permission, resource, &Known::moving(moving))
     }

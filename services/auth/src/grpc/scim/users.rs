@@ -129,19 +129,15 @@ impl Directory {
     pub async fn list(&self, ctx: &Ctx, base: &Base, asked: &Asked) -> Result<(Vec<Value>, usize), Status> {
         let reading = self.0.reading(ctx, "").await?;
         let visible = ctx.visible("auth.users.list", &Name::ROOT);
-        let among = match &asked.filter {
-            Some(filter) => self.among(filter).await?,
-            None => None,
-        };
-        let limit = if asked.filter.is_some() { LOOKED_AT_MAX + 1 } else { usize::MAX };
-        let rows = reading.query.some_users(&visible, among, limit).await.map_err(refuse)?;
         let Some(filter) = &asked.filter else {
-            let total = rows.len();
-            let page = rows.into_iter().skip(asked.before).take(asked.count).collect();
+            let total = reading.query.count_users(&visible).await.map_err(refuse)?;
+            let page = reading.query.some_users(&visible, None, (asked.before, asked.count)).await.map_err(refuse)?;
             let told = self.known(page).await?;
             let told = told.iter().map(|Found { row, known }| told_person(base, row, known));
             return Ok((told.map(|told| asked.selection.of(&PERSON, told)).collect(), total));
         };
+        let among = self.among(filter).await?;
+        let rows = reading.query.some_users(&visible, among, (0, LOOKED_AT_MAX + 1)).await.map_err(refuse)?;
         if rows.len() > LOOKED_AT_MAX {
             return Err(Fault::TooMany { limit: LOOKED_AT_MAX }.into());
         }
