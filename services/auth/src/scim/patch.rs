@@ -1,5 +1,7 @@
 //! Operations on a resource (RFC 7644, section 3.5.2).
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value};
 
 use super::fault::Fault;
@@ -110,9 +112,9 @@ fn change(
         // Some directories name what they remove in a value instead of a filter.
         (Op::Remove, None) if attribute.is_many && value.is_some_and(|value| !value.is_null()) => {
             let gone = fitted(attribute, value.unwrap_or(&Value::Null))?;
-            let gone: Vec<&Value> = gone.iter().flat_map(|gone| gone.as_array()).flatten().collect();
-            let is_gone = |value: &Value| gone.iter().any(|gone| gone.get("value") == value.get("value"));
-            retain(resource, attribute, |value| !is_gone(value));
+            let gone = gone.iter().flat_map(|gone| gone.as_array()).flatten();
+            let gone: HashSet<Option<&Value>> = gone.map(|gone| gone.get("value")).collect();
+            retain(resource, attribute, |value| !gone.contains(&value.get("value")));
             Ok(())
         }
         (Op::Remove, None) => {
@@ -148,12 +150,9 @@ fn whole(resource: &mut Map<String, Value>, op: Op, attribute: &Attribute, value
             if values.iter().any(is_primary) {
                 no_longer_primary(before);
             }
-            for value in values {
-                // The same again changes nothing.
-                if !before.contains(&value) {
-                    before.push(value);
-                }
-            }
+            // The same again changes nothing. Thousands may be added to thousands.
+            let mut known: HashSet<Value> = before.iter().cloned().collect();
+            before.extend(values.into_iter().filter(|value| known.insert(value.clone())));
         }
         (_, None) if op == Op::Add => {}
         (_, value) => put(resource, attribute.name, value),
