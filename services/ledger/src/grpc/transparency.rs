@@ -61,10 +61,18 @@ impl Transparency {
         if let State::Mismatch(_) = &*self.desk.state.borrow() {
             return Err(unproven(&Unproven::Mismatch));
         }
-        self.tree(whose, |_, _| Ok(())).await?;
+        self.begun(whose, ctx).await?;
         let mut states = self.desk.organizations.subscribe();
         let is_there = |states: &BTreeMap<Name, State>| states.get(name).is_some_and(is_new);
         within(ctx, states.wait_for(is_there)).await.and_then(|states| newest(&states[name]))
+    }
+
+    /// Waits until the view has the tree of an organization. What is being built anew says nothing about who there is.
+    async fn begun(&self, whose: &Whose, ctx: &Ctx) -> Result<(), Status> {
+        if self.tree(whose, |_, _| Ok(())).await.is_err() {
+            self.view.caught_up(ctx.deadline()).await.map_err(refuse)?;
+        }
+        self.tree(whose, |_, _| Ok(())).await
     }
 
     /// Reads something of a tree.
