@@ -113,11 +113,23 @@ impl Name {
     }
 }
 
+/// Which bytes can stand between the slashes of a name.
+const IS_ALLOWED: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] =
+            matches!(byte as u8, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' | b'@' | b'+');
+        byte += 1;
+    }
+    table
+};
+
 /// Whether a text can stand between the slashes of a name.
 fn is_segment(text: &str) -> bool {
     !text.is_empty()
         && text.len() <= SEGMENT_BYTES_MAX
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.~@+".contains(&byte))
+        && text.bytes().all(|byte| IS_ALLOWED[usize::from(byte)])
         && text.bytes().any(|byte| byte != b'.')
 }
 
@@ -130,7 +142,7 @@ impl FromStr for Name {
         }
         let is_valid = text.len() <= NAME_BYTES_MAX
             && text.split('/').all(is_segment)
-            && text.split('/').count().is_multiple_of(2);
+            && !text.bytes().filter(|byte| *byte == b'/').count().is_multiple_of(2);
         if is_valid { Ok(Self(text.to_owned())) } else { Err(NameFault::invalid("resource name", text)) }
     }
 }

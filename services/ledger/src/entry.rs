@@ -17,9 +17,9 @@ pub fn is_call(event: &Recorded) -> bool {
 }
 
 /// What an event happened to; the root for what lies nowhere in particular, and for what does not read.
-pub fn resource(event: &Recorded, metadata: Metadata) -> Name {
+pub fn resource(event: &Recorded, metadata: &Metadata) -> Name {
     match is_call(event) {
-        true => Entry::of_call(event, metadata).map_or(Name::ROOT, |entry| entry.resource),
+        true => Entry::of_call(event, metadata.clone()).map_or(Name::ROOT, |entry| entry.resource),
         false => changed(&event.stream, &metadata.resource),
     }
 }
@@ -115,6 +115,7 @@ impl Entry {
 pub fn changed(stream: &StreamName, named: &str) -> Name {
     let named = name(named);
     match stream.id().parse() {
+        Ok(stream) if stream == named => stream,
         Ok(stream) => in_full(&stream, &named).unwrap_or(stream),
         Err(_) => named,
     }

@@ -39,11 +39,14 @@ pub struct Args {
     /// How many seconds single events are appended while all views follow.
     #[arg(long, default_value_t = 10)]
     seconds: u64,
+    /// Only views of the suite whose names begin so, and nothing else: `ledger.tree`.
+    #[arg(long)]
+    view: Option<String>,
 }
 
 impl Default for Args {
     fn default() -> Self {
-        Self { folder: ".".into(), rounds: 3, events: 300_000, seconds: 10 }
+        Self { folder: ".".into(), rounds: 3, events: 300_000, seconds: 10, view: None }
     }
 }
 
@@ -54,6 +57,9 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
 
 async fn measure(args: &Args) -> anyhow::Result<()> {
     let folder = TempDir::with_prefix_in("bench-rebuild-", &args.folder)?;
+    if let Some(view) = &args.view {
+        return suite::rebuilt(folder.path(), args.events, args.rounds, view).await;
+    }
     let store: Arc<dyn EventStore> =
         Arc::new(Sqlite::open(&Config::at(folder.path().join("events.db")), Arc::new(SystemClock))?);
     let head = fill(&*store, args.events).await?;
@@ -78,7 +84,7 @@ async fn measure(args: &Args) -> anyhow::Result<()> {
         println!("{name:<46} {speed:>8.0} {:>7.2}x", speed / bare);
     }
     drop(store);
-    suite::rebuilt(folder.path(), args.events, args.rounds).await?;
+    suite::rebuilt(folder.path(), args.events, args.rounds, "").await?;
     suite::kept_up(folder.path(), Duration::from_secs(args.seconds)).await
 }
 

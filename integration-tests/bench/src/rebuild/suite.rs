@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use cairn::suite::{Config, Core, Engines, config};
+use cairn::suite::{Config, Core, Engines, Roles, config};
 use cairn_eventstore::EventStore;
 use cairn_eventstore_sqlite::Sqlite;
 use cairn_kernel::SystemClock;
@@ -20,7 +20,7 @@ const CLIENTS: usize = 64;
 const LOOK: Duration = Duration::from_millis(50);
 
 /// Events of the log per second at which each view is built again, and how many of them it wants.
-pub async fn rebuilt(folder: &Path, events: usize, rounds: usize) -> anyhow::Result<()> {
+pub async fn rebuilt(folder: &Path, events: usize, rounds: usize, wanted: &str) -> anyhow::Result<()> {
     let loaded = load(&folder.join("suite"))?;
     let path = folder.join("suite/events/events.db");
     std::fs::create_dir_all(path.parent().unwrap_or(folder))?;
@@ -29,11 +29,13 @@ pub async fn rebuilt(folder: &Path, events: usize, rounds: usize) -> anyhow::Res
     drop(store);
 
     let began = Instant::now();
-    let core = Core::open(&loaded, &Engines::default(), &format!("http://{}", loaded.get::<Config>().http())).await?;
+    let core =
+        Core::open(&loaded, &Engines::default(), &Roles::all(), &format!("http://{}", loaded.get::<Config>().http()))
+            .await?;
     core.caught_up(tokio::time::Instant::now() + PATIENCE).await?;
     let first = began.elapsed();
     println!("\n{:<46} {:>8}   {:>8}", "views of the suite, built again", "events/s", "wanted");
-    for view in core.views() {
+    for view in core.views().into_iter().filter(|view| view.name().starts_with(wanted)) {
         let (mut best, mut count) = (0.0, 0);
         for _ in 0..rounds {
             let began = Instant::now();
@@ -56,7 +58,9 @@ pub async fn kept_up(folder: &Path, lasting: Duration) -> anyhow::Result<()> {
     drop(alone);
 
     let loaded = load(&folder.join("followed"))?;
-    let core = Core::open(&loaded, &Engines::default(), &format!("http://{}", loaded.get::<Config>().http())).await?;
+    let core =
+        Core::open(&loaded, &Engines::default(), &Roles::all(), &format!("http://{}", loaded.get::<Config>().http()))
+            .await?;
     log::begin(&*core.deps.store).await?;
     let views = core.views();
     let mut lags = vec![0; views.len()];

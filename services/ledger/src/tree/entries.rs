@@ -1,54 +1,62 @@
 //! Entries as the view keeps them: each for itself until its bundle is full, then as the bundle's file (C2SP tlog-tiles:
-//! each entry after its length, 16 bits, the larger byte first).
+//! each entry after its length, 16 bits, the larger byte first), compressed: entries of one bundle have much in common.
+
+use std::cell::RefCell;
+use std::io;
 
 use cairn_tlog::TILE_WIDTH;
+use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::entry;
+use super::run::Run;
 
-/// An entry, and the position of its event.
-type Placed = (u64, Vec<u8>);
+/// How hard it is tried to make a bundle small. Most of what can be saved is saved by the quickest.
+const LEVEL: i32 = 1;
+
+/// A bundle as it is stored. Blocks for as long as it takes to compress some hundred entries.
+pub fn compressed(file: &[u8]) -> Vec<u8> {
+    zstd::bulk::compress(file, LEVEL).expect("memory can be written to")
+}
 
 /// Keeps the entries of a batch.
 pub struct Keeper<'t> {
     tx: &'t Transaction<'t>,
     /// Number in the tree of the next entry.
     next: u64,
-    /// The newest, of a bundle that is not full.
-    open: Vec<Placed>,
 }
 
 impl<'t> Keeper<'t> {
     pub fn new(tx: &'t Transaction<'t>, size: u64) -> Self {
-        Self { tx, next: size, open: vec![] }
+        Self { tx, next: size }
     }
 
-    /// Keeps the next entry, that of the event at this position.
-    pub fn push(&mut self, position: u64, entry: Vec<u8>) -> Result<(), rusqlite::Error> {
-        self.open.push((position, entry));
-        self.next += 1;
-        match self.next.is_multiple_of(TILE_WIDTH) {
-            true => self.close(),
-            false => Ok(()),
+    /// Keeps the next entries, all of one bundle.
+    pub fn push(&mut self, run: &Run) -> Result<(), rusqlite::Error> {
+        let first = self.next;
+        self.next += run.len();
+        if !self.next.is_multiple_of(TILE_WIDTH) {
+            return self.add(first, run);
         }
-    }
-
-    /// Writes the bundle that is full now, in place of its entries.
-    fn close(&mut self) -> Result<(), rusqlite::Error> {
-        let mut entries = alone(self.tx, TILE_WIDTH as u16)?;
-        self.tx.prepare_cached("DELETE FROM entry")?.execute([])?;
-        entries.append(&mut self.open);
+        let (start, bundle) = match &run.bundle {
+            Some(bundle) => (run.positions[0], bundle.as_slice()),
+            None => {
+                let (start, mut file) = alone(self.tx, TILE_WIDTH as u16)?;
+                file.extend(&run.file);
+                self.tx.prepare_cached("DELETE FROM entry")?.execute([])?;
+                (start.unwrap_or(run.positions[0]), &*compressed(&file))
+            }
+        };
         let number = self.next / TILE_WIDTH - 1;
-        let values = params![number.cast_signed(), entries[0].0.cast_signed(), file(&entries)];
         let sql = "INSERT INTO bundle (number, position, entries) VALUES (?1, ?2, ?3)";
+        let values = params![number.cast_signed(), start.cast_signed(), bundle];
         self.tx.prepare_cached(sql)?.execute(values).map(drop)
     }
 
-    /// Writes what is in no full bundle.
-    pub fn finish(self) -> Result<(), rusqlite::Error> {
-        let first = self.next - self.open.len() as u64;
+    /// Keeps entries whose bundle is not full.
+    fn add(&self, first: u64, run: &Run) -> Result<(), rusqlite::Error> {
         let mut insert = self.tx.prepare_cached("INSERT INTO entry (position, number, bytes) VALUES (?1, ?2, ?3)")?;
-        for (number, (position, bytes)) in (first..).zip(self.open) {
+        for ((number, position), bytes) in (first..).zip(&run.positions).zip(each(&run.file)) {
             insert.execute(params![position.cast_signed(), number.cast_signed(), bytes])?;
         }
         Ok(())
@@ -66,59 +74,106 @@ pub fn size(connection: &Connection) -> Result<u64, rusqlite::Error> {
     Ok(bundles.unwrap_or(0) * TILE_WIDTH)
 }
 
-/// The entry of the event at a position, and its number in the tree.
-pub fn entry_at(connection: &Connection, position: u64) -> Result<Option<(u64, Vec<u8>)>, rusqlite::Error> {
-    let mut find = connection.prepare_cached("SELECT number, bytes FROM entry WHERE position = ?1")?;
-    let found = find.query_row([position.cast_signed()], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
-    if found.is_some() {
-        return Ok(found);
+/// The entries that the view has. What is read one after the other is often of one bundle, which is unpacked once.
+pub struct Entries<'c> {
+    connection: &'c Connection,
+    unpacked: RefCell<Option<Bundle>>,
+}
+
+/// A full bundle.
+struct Bundle {
+    number: u64,
+    file: Vec<u8>,
+}
+
+impl Bundle {
+    /// The entry of the event at a position, and its number in the tree.
+    fn find(&self, position: u64) -> Option<(u64, Vec<u8>)> {
+        let mut numbered = (self.number * TILE_WIDTH..).zip(each(&self.file));
+        let found = numbered.find(|(_, entry)| entry::position(entry) == Some(position));
+        found.map(|(number, entry)| (number, entry.to_vec()))
     }
-    let sql = "SELECT number, entries FROM bundle WHERE position <= ?1 ORDER BY position DESC LIMIT 1";
-    let mut find = connection.prepare_cached(sql)?;
-    let found = find.query_row([position.cast_signed()], |row| Ok((row.get::<_, u64>(0)?, row.get::<_, Vec<u8>>(1)?)));
-    let Some((bundle, entries)) = found.optional()? else { return Ok(None) };
-    let mut numbered = (bundle * TILE_WIDTH..).zip(each(&entries));
-    let found = numbered.find(|(_, entry)| entry::position(entry) == Some(position));
-    Ok(found.map(|(number, entry)| (number, entry.to_vec())))
 }
 
-/// The file of a bundle, of its first `width` entries.
-pub fn bundle(connection: &Connection, number: u64, width: u16) -> Result<Vec<u8>, rusqlite::Error> {
-    let mut find = connection.prepare_cached("SELECT entries FROM bundle WHERE number = ?1")?;
-    let full: Option<Vec<u8>> = find.query_row([number.cast_signed()], |row| row.get(0)).optional()?;
-    let Some(mut entries) = full else { return Ok(file(&alone(connection, width)?)) };
-    let wanted = each(&entries).take(width.into()).map(|entry| LENGTH + entry.len()).sum();
-    entries.truncate(wanted);
-    Ok(entries)
+impl<'c> Entries<'c> {
+    pub fn new(connection: &'c Connection) -> Self {
+        Self { connection, unpacked: RefCell::default() }
+    }
+
+    /// The entry of the event at a position, and its number in the tree.
+    pub fn at(&self, position: u64) -> Result<Option<(u64, Vec<u8>)>, rusqlite::Error> {
+        let mut find = self.connection.prepare_cached("SELECT number, bytes FROM entry WHERE position = ?1")?;
+        let found = find.query_row([position.cast_signed()], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+        if found.is_some() {
+            return Ok(found);
+        }
+        let sql = "SELECT number FROM bundle WHERE position <= ?1 ORDER BY position DESC LIMIT 1";
+        let mut find = self.connection.prepare_cached(sql)?;
+        let number: Option<u64> = find.query_row([position.cast_signed()], |row| row.get(0)).optional()?;
+        let Some(number) = number else { return Ok(None) };
+        self.unpack(number)?;
+        Ok(self.unpacked.borrow().as_ref().and_then(|bundle| bundle.find(position)))
+    }
+
+    /// The file of a bundle, of its first `width` entries.
+    pub fn file(&self, number: u64, width: u16) -> Result<Vec<u8>, rusqlite::Error> {
+        if !self.unpack(number)? {
+            return alone(self.connection, width).map(|(_, file)| file);
+        }
+        let mut file = self.unpacked.take().map_or_else(Vec::new, |bundle| bundle.file);
+        let wanted = each(&file).take(width.into()).map(|entry| LENGTH + entry.len()).sum();
+        file.truncate(wanted);
+        Ok(file)
+    }
+
+    /// Has a bundle at hand. `false`: it is not full, or there is none.
+    fn unpack(&self, number: u64) -> Result<bool, rusqlite::Error> {
+        if self.unpacked.borrow().as_ref().is_some_and(|bundle| bundle.number == number) {
+            return Ok(true);
+        }
+        let mut find = self.connection.prepare_cached("SELECT entries FROM bundle WHERE number = ?1")?;
+        let unpacked = |row: &rusqlite::Row<'_>| {
+            let malformed =
+                |fault: io::Error| rusqlite::Error::FromSqlConversionFailure(0, Type::Blob, Box::new(fault));
+            zstd::decode_all(row.get_ref(0)?.as_blob()?).map_err(malformed)
+        };
+        let file = find.query_row([number.cast_signed()], unpacked).optional()?;
+        let is_full = file.is_some();
+        *self.unpacked.borrow_mut() = file.map(|file| Bundle { number, file });
+        Ok(is_full)
+    }
 }
 
-/// The first of the entries whose bundle is not full.
-fn alone(connection: &Connection, count: u16) -> Result<Vec<Placed>, rusqlite::Error> {
+/// The first of the entries whose bundle is not full: where they begin, and their file.
+fn alone(connection: &Connection, count: u16) -> Result<(Option<u64>, Vec<u8>), rusqlite::Error> {
     let mut find = connection.prepare_cached("SELECT position, bytes FROM entry ORDER BY position LIMIT ?1")?;
-    find.query_map([count], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+    let (mut first, mut file) = (None, vec![]);
+    let mut rows = find.query([count])?;
+    while let Some(row) = rows.next()? {
+        first = first.or(Some(row.get(0)?));
+        let entry = row.get_ref(1)?.as_blob()?;
+        pack(&mut file, |file| file.extend(entry));
+    }
+    Ok((first, file))
 }
 
 /// Bytes that tell how long an entry is.
 const LENGTH: usize = 2;
 
-fn file(entries: &[Placed]) -> Vec<u8> {
-    pack(entries.iter().map(|(_, entry)| entry.as_slice()))
-}
-
-/// Entries as a file of them.
-pub fn pack<'e>(entries: impl Iterator<Item = &'e [u8]>) -> Vec<u8> {
-    let mut file = vec![];
-    for entry in entries {
-        let length = u16::try_from(entry.len()).expect("an entry's texts are bounded");
-        file.extend(length.to_be_bytes());
-        file.extend(entry);
-    }
-    file
+/// Adds the entry that `write` writes to a file of them.
+pub fn pack(file: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) -> &[u8] {
+    let start = file.len();
+    file.extend([0; LENGTH]);
+    write(file);
+    let (length, entry) = file[start..].split_at_mut(LENGTH);
+    let bytes = u16::try_from(entry.len()).expect("an entry's texts are bounded");
+    length.copy_from_slice(&bytes.to_be_bytes());
+    entry
 }
 
 /// Each entry of a file.
-fn each(entries: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let mut rest = entries;
+fn each(file: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = file;
     std::iter::from_fn(move || {
         let (length, after) = rest.split_first_chunk::<LENGTH>()?;
         let (entry, after) = after.split_at_checked(u16::from_be_bytes(*length).into())?;
@@ -130,8 +185,10 @@ fn each(entries: &[u8]) -> impl Iterator<Item = &[u8]> {
 #[cfg(test)]
 mod tests {
     use cairn_projection::Projection;
+    use cairn_tlog::Hash;
 
     use super::super::Tree;
+    use super::super::run::widths;
     use super::*;
 
     /// A tree over events at every third position from 10, told in batches of these sizes.
@@ -140,12 +197,17 @@ mod tests {
         connection.execute_batch(Tree::SCHEMA).unwrap();
         for batch in batches {
             let tx = connection.transaction().unwrap();
-            let first = size(&tx).unwrap();
-            let mut keeper = Keeper::new(&tx, first);
-            for number in first..first + batch {
-                keeper.push(position(number), text(number)).unwrap();
+            let mut next = size(&tx).unwrap();
+            let mut keeper = Keeper::new(&tx, next);
+            for width in widths(next, *batch as usize) {
+                let mut run = Run::default();
+                for number in next..next + width as u64 {
+                    run.push(position(number), None, |file| file.extend(text(number)));
+                }
+                next += width as u64;
+                keeper.push(&run.closed()).unwrap();
             }
-            keeper.finish().unwrap();
+            drop(keeper);
             tx.commit().unwrap();
         }
         connection
@@ -161,7 +223,11 @@ mod tests {
     }
 
     fn expected(numbers: std::ops::Range<u64>) -> Vec<u8> {
-        file(&numbers.map(|number| (position(number), text(number))).collect::<Vec<_>>())
+        let mut file = vec![];
+        for number in numbers {
+            pack(&mut file, |file| file.extend(text(number)));
+        }
+        file
     }
 
     /// Every row there is.
@@ -178,16 +244,17 @@ mod tests {
         for batches in BATCHES {
             let connection = kept(batches);
             assert_eq!(size(&connection).unwrap(), 600);
-            for number in [0, 1, 2, 254, 255, 256, 257, 511, 512, 599] {
-                let found = entry_at(&connection, position(number)).unwrap();
+            let entries = Entries::new(&connection);
+            for number in [0, 1, 2, 254, 255, 256, 257, 511, 512, 599, 3, 400] {
+                let found = entries.at(position(number)).unwrap();
                 assert_eq!(found, Some((number, text(number))), "{batches:?}");
-                assert_eq!(entry_at(&connection, position(number) + 1).unwrap(), None, "that is no entry of ours");
+                assert_eq!(entries.at(position(number) + 1).unwrap(), None, "that is no entry of ours");
             }
-            assert_eq!(entry_at(&connection, 9).unwrap(), None);
+            assert_eq!(entries.at(9).unwrap(), None);
             for (number, width) in [(0, 256), (1, 256), (2, 88), (2, 1), (1, 3), (0, 255)] {
                 let first = number * TILE_WIDTH;
                 let expected = expected(first..first + u64::from(width));
-                assert_eq!(bundle(&connection, number, width).unwrap(), expected, "{batches:?} {number} {width}");
+                assert_eq!(entries.file(number, width).unwrap(), expected, "{batches:?} {number} {width}");
             }
         }
     }
@@ -201,5 +268,17 @@ mod tests {
         }
         assert_eq!(size(&kept(&[512])).unwrap(), 512);
         assert_eq!(size(&kept(&[])).unwrap(), 0);
+    }
+
+    /// Rows follow from the log alone. If another release of the library makes other bytes, so does another build of the
+    /// view: give the view a new name then, and these bytes here.
+    #[test]
+    fn a_bundle_is_compressed_to_the_same_bytes_for_ever() {
+        let stored = compressed(&expected(0..TILE_WIDTH));
+        assert_eq!(
+            Hash::leaf(&stored).to_string(),
+            "l+d/xUN7KS4Pf4dRwdtVqOnPRL/MCxvRnwA0ipL3mEQ=",
+            "the view needs a new name"
+        );
     }
 }

@@ -44,8 +44,8 @@ struct Entry<'a> {
     payload_sha256: String,
 }
 
-/// The entry of an event. The address a request came from is personal and left out.
-pub fn entry(event: &Recorded, metadata: &Metadata, salt: &Salt) -> Vec<u8> {
+/// Writes the entry of an event. The address a request came from is personal and left out.
+pub fn write(event: &Recorded, metadata: &Metadata, salt: &Salt, to: &mut Vec<u8>) {
     let entry = Entry {
         v: VERSION,
         position: event.position.0,
@@ -62,7 +62,7 @@ pub fn entry(event: &Recorded, metadata: &Metadata, salt: &Salt) -> Vec<u8> {
         decision_id: metadata.decision_id.as_deref().map(told),
         payload_sha256: payload_digest(salt, &event.payload),
     };
-    serde_json::to_vec(&entry).expect("texts and numbers always encode")
+    serde_json::to_writer(to, &entry).expect("texts and numbers always encode");
 }
 
 /// Where an entry says that it stands.
@@ -96,6 +96,12 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+
+    fn entry(event: &Recorded, metadata: &Metadata, salt: &Salt) -> Vec<u8> {
+        let mut bytes = vec![];
+        write(event, metadata, salt, &mut bytes);
+        bytes
+    }
 
     fn event(metadata: &Metadata) -> Recorded {
         Recorded {

@@ -1,7 +1,7 @@
 use cairn_tlog::{TILE_WIDTH, Tile, Tiles};
 use rusqlite::Connection;
 
-use super::entries::{bundle, entry_at, pack};
+use super::entries::{Entries, pack};
 use super::organizations::Of;
 use super::places::Places;
 use super::tiles::{StoredTiles, TreeFault};
@@ -19,7 +19,7 @@ pub fn read_file(connection: &Connection, of: Of, path: &str, size: u64) -> Resu
     }
     if is_bundle {
         return match of {
-            Of::LOG => Ok(Some(bundle(connection, tile.number, tile.width)?)),
+            Of::LOG => Ok(Some(Entries::new(connection).file(tile.number, tile.width)?)),
             _ => picked(connection, of, tile).map(Some),
         };
     }
@@ -31,10 +31,10 @@ pub fn read_file(connection: &Connection, of: Of, path: &str, size: u64) -> Resu
 /// The entries of an organization beside a tile, picked out of the log's.
 fn picked(connection: &Connection, of: Of, tile: Tile) -> Result<Vec<u8>, TreeFault> {
     let positions = Places::new(connection, of).positions(tile.number, tile.width)?;
-    let entry = |position: &u64| match entry_at(connection, *position)? {
-        Some((_, entry)) => Ok(entry),
-        None => Err(TreeFault::Damaged(tile)),
-    };
-    let entries = positions.iter().map(entry).collect::<Result<Vec<_>, TreeFault>>()?;
-    Ok(pack(entries.iter().map(Vec::as_slice)))
+    let (entries, mut file) = (Entries::new(connection), vec![]);
+    for position in positions {
+        let (_, entry) = entries.at(position)?.ok_or(TreeFault::Damaged(tile))?;
+        pack(&mut file, |file| file.extend(entry));
+    }
+    Ok(file)
 }

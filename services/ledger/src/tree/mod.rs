@@ -11,6 +11,7 @@ mod organizations;
 mod places;
 mod projection;
 mod proofs;
+mod run;
 mod secrets;
 mod shares;
 mod signed;

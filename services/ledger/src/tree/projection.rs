@@ -1,22 +1,18 @@
 use std::collections::HashSet;
-use std::panic::resume_unwind;
 use std::sync::Arc;
-use std::thread;
 
 use cairn_contract::Contract;
 use cairn_eventstore::{Filter, Recorded};
-use cairn_kernel::Name;
 use cairn_projection::{Projection, ProjectionFault};
-use cairn_tlog::{Edge, Hash};
+use cairn_tlog::Edge;
 use rusqlite::Transaction;
 
 use super::entries::{Keeper, size};
-use super::entry::entry;
 use super::organizations::Of;
+use super::run::runs;
 use super::secrets::Secrets;
 use super::shares::Shares;
 use super::tiles::{StoredTiles, TreeFault};
-use crate::entry::resource;
 
 /// Every event of the log as an entry of a tree, in the order of positions; and of a tree of its organization, if it
 /// happened to something of one.
@@ -32,42 +28,10 @@ impl Tree {
         let trimmed = contract.events().filter(|event| event.kept_max.is_some()).map(|event| event.category.clone());
         Self { secrets, trimmed: trimmed.collect() }
     }
-
-    fn leaf(&self, event: &Recorded) -> Leaf {
-        let metadata = event.metadata();
-        let entry = entry(event, &metadata, &self.secrets.salt(event));
-        Leaf { position: event.position.0, hash: Hash::leaf(&entry), entry, resource: resource(event, metadata) }
-    }
-
-    /// The leaves of a batch. Making them is most of the work of a tree that is built anew, and no leaf needs another.
-    fn leaves(&self, events: &[&Arc<Recorded>]) -> Vec<Leaf> {
-        let threads = thread::available_parallelism().map_or(1, usize::from);
-        let share = events.len().div_ceil(threads).max(SHARE_MIN);
-        if events.len() <= share {
-            return events.iter().map(|event| self.leaf(event)).collect();
-        }
-        thread::scope(|scope| {
-            let part = |part: &'_ [&'_ Arc<Recorded>]| part.iter().map(|event| self.leaf(event)).collect::<Vec<_>>();
-            let parts: Vec<_> = events.chunks(share).map(|events| scope.spawn(move || part(events))).collect();
-            parts.into_iter().flat_map(|part| part.join().unwrap_or_else(|panic| resume_unwind(panic))).collect()
-        })
-    }
-}
-
-/// Fewer leaves are not worth a thread.
-const SHARE_MIN: usize = 512;
-
-/// What the tree holds of an event.
-struct Leaf {
-    position: u64,
-    entry: Vec<u8>,
-    hash: Hash,
-    /// What it happened to.
-    resource: Name,
 }
 
 impl Projection for Tree {
-    const NAME: &'static str = "ledger.tree.v3";
+    const NAME: &'static str = "ledger.tree.v4";
 
     // Entries stand alone until their bundle is full: what is kept depends on the log alone, not on how it came.
     // Tree 0 is that of the whole log. The others have tiles and places, and no entries of their own.
@@ -119,12 +83,16 @@ impl Projection for Tree {
         let mut keeper = Keeper::new(tx, before);
         let mut shares = Shares::new(tx);
         let kept: Vec<_> = events.iter().filter(|event| !self.trimmed.contains(event.stream.category())).collect();
-        for (event, leaf) in kept.iter().zip(self.leaves(&kept)) {
-            edge.push(leaf.hash, &mut full);
-            shares.push(event, &leaf.resource, leaf.hash)?;
-            keeper.push(leaf.position, leaf.entry)?;
+        let mut rest = kept.as_slice();
+        for run in runs(before, &kept, &self.secrets) {
+            for (hash, owner) in run.hashes.iter().zip(&run.owners) {
+                let Some((event, after)) = rest.split_first() else { break };
+                edge.push(*hash, &mut full);
+                shares.push(event, owner.as_deref(), *hash)?;
+                rest = after;
+            }
+            keeper.push(&run)?;
         }
-        keeper.finish()?;
         tiles.keep_all(&full, &edge)?;
         shares.finish().map_err(sql)
     }

@@ -1,7 +1,7 @@
 use cairn_tlog::{Bundle, Hash, proof};
 use rusqlite::Connection;
 
-use super::entries::entry_at;
+use super::entries::Entries;
 use super::organizations::Of;
 use super::places::Places;
 use super::signed::Signed;
@@ -16,7 +16,7 @@ pub struct Proof {
 /// The number of an event's entry in the tree: checkpoints of a larger size cover it. `None`: the tree has no such entry.
 pub fn number_of(connection: &Connection, of: Of, position: u64) -> Result<Option<u64>, TreeFault> {
     match of {
-        Of::LOG => Ok(entry_at(connection, position)?.map(|(number, _)| number)),
+        Of::LOG => Ok(Entries::new(connection).at(position)?.map(|(number, _)| number)),
         _ => Ok(Places::new(connection, of).number_of(position)?),
     }
 }
@@ -28,10 +28,10 @@ pub fn proofs_of(
     positions: &[u64],
     signed: &Signed,
 ) -> Result<Vec<Option<Proof>>, TreeFault> {
-    let tiles = StoredTiles::new(connection, of);
+    let (tiles, entries) = (StoredTiles::new(connection, of), Entries::new(connection));
     let size = signed.checkpoint.size;
     let prove = |position: &u64| {
-        let Some((in_log, entry)) = entry_at(connection, *position)? else { return Ok(None) };
+        let Some((in_log, entry)) = entries.at(*position)? else { return Ok(None) };
         let number = match of {
             Of::LOG => Some(in_log),
             _ => Places::new(connection, of).number_of(*position)?,

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use cairn_access::{Belonging, DEFAULT_ORGANIZATION};
 use cairn_eventstore::Recorded;
-use cairn_kernel::Name;
 use cairn_tlog::{Edge, Hash};
 use rusqlite::{OptionalExtension, Transaction};
 
@@ -23,7 +22,7 @@ const ORGANIZATIONS: &str = "auth.organization";
 pub struct Shares<'t> {
     tx: &'t Transaction<'t>,
     organizations: HashMap<String, Option<Of>>,
-    projects: HashMap<Name, Option<Of>>,
+    projects: HashMap<String, Option<Of>>,
     grown: BTreeMap<i64, Share>,
 }
 
@@ -39,18 +38,21 @@ impl<'t> Shares<'t> {
         Self { tx, organizations: HashMap::new(), projects: HashMap::new(), grown: BTreeMap::new() }
     }
 
-    /// Adds the leaf of an event to the tree of whose resource it happened to, if it is anybody's.
-    pub fn push(&mut self, event: &Arc<Recorded>, resource: &Name, leaf: Hash) -> Result<(), rusqlite::Error> {
+    /// Adds the leaf of an event to the tree of the organization that `owner` is, or that has the project it is.
+    pub fn push(&mut self, event: &Arc<Recorded>, owner: Option<&str>, leaf: Hash) -> Result<(), rusqlite::Error> {
         if event.stream.category() == Belonging::CATEGORY
             && let Ok(Some(belonging)) = Belonging::read(event)
         {
             self.note(belonging)?;
         }
-        let owner = match organization(resource) {
-            Some(name) => self.organization(name, event.stream.category() == ORGANIZATIONS)?,
-            None => self.project(resource)?,
+        let tree = match owner {
+            Some(name) if name.starts_with("organizations/") => {
+                self.organization(name, event.stream.category() == ORGANIZATIONS)?
+            }
+            Some(project) => self.project(project)?,
+            None => None,
         };
-        let Some(Of(tree)) = owner else { return Ok(()) };
+        let Some(Of(tree)) = tree else { return Ok(()) };
         let share = self.grown.entry(tree).or_default();
         share.positions.push(event.position.0);
         share.hashes.push(leaf);
@@ -76,18 +78,17 @@ impl<'t> Shares<'t> {
         let Some(Of(tree)) = self.organization(organization.as_str(), true)? else { return Ok(()) };
         let mut keep = self.tx.prepare_cached("INSERT OR IGNORE INTO project (name, tree) VALUES (?1, ?2)")?;
         keep.execute((project.as_str(), tree))?;
-        self.projects.remove(&project);
+        self.projects.remove(project.as_str());
         Ok(())
     }
 
-    fn project(&mut self, resource: &Name) -> Result<Option<Of>, rusqlite::Error> {
-        let Some(project) = resource.project() else { return Ok(None) };
-        if let Some(known) = self.projects.get(&project) {
+    fn project(&mut self, project: &str) -> Result<Option<Of>, rusqlite::Error> {
+        if let Some(known) = self.projects.get(project) {
             return Ok(*known);
         }
         let mut find = self.tx.prepare_cached("SELECT tree FROM project WHERE name = ?1")?;
-        let found = find.query_row([project.as_str()], |row| row.get(0).map(Of)).optional()?;
-        self.projects.insert(project, found);
+        let found = find.query_row([project], |row| row.get(0).map(Of)).optional()?;
+        self.projects.insert(project.to_owned(), found);
         Ok(found)
     }
 
@@ -106,11 +107,4 @@ impl<'t> Shares<'t> {
         self.organizations.insert(name.to_owned(), found);
         Ok(found)
     }
-}
-
-/// The organization that a resource is, or lies in by its name.
-fn organization(resource: &Name) -> Option<&str> {
-    let rest = resource.as_str().strip_prefix("organizations/")?;
-    let id = rest.split('/').next().unwrap_or_default().len();
-    Some(&resource.as_str()[.."organizations/".len() + id])
 }
