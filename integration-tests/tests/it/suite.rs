@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use cairn::suite::{Engines, Running, config};
+use cairn::suite::{Engines, Roles, Running, config};
 use cairn_eventstore::EventStore;
 use cairn_kernel::Position;
 use cairn_service::config::Sources;
@@ -65,7 +65,7 @@ impl Suite {
         let environment = environment.iter().chain(settings).copied();
         let loaded = config::registry().load(&Sources::new().with_environment(environment)).unwrap();
         let (metrics, _) = Metrics::new().unwrap();
-        let running = Running::start(&loaded, engines, &metrics, Shutdown::new()).await.unwrap();
+        let running = Running::start(&loaded, engines, &Roles::all(), &metrics, Shutdown::new()).await.unwrap();
         Self { running, http: reqwest::Client::new(), admin: KEY.to_owned(), _folder: None }
     }
 
@@ -75,7 +75,7 @@ impl Suite {
 
     /// Where it is reached over HTTP.
     pub fn url(&self) -> String {
-        format!("http://{}", self.running.http)
+        format!("http://{}", self.running.addresses.http)
     }
 
     /// The log that it runs on.
@@ -90,7 +90,7 @@ impl Suite {
 
     /// Sends a request with or without a key, named so that the audit log can be asked for it.
     pub async fn send(&self, verb: &str, path: &str, body: Option<&Value>, key: Option<&str>, id: &str) -> Response {
-        let url = format!("http://{}{path}", self.running.http);
+        let url = format!("http://{}{path}", self.running.addresses.http);
         // Whatever is read has seen all that was recorded before.
         let head = self.head();
         let request = self.http.request(verb.parse::<Verb>().unwrap(), url);
@@ -113,7 +113,7 @@ impl Suite {
 
     /// Asks whether a caller is let in, and changes nothing: no resource is at the state that the request names.
     pub async fn probe(&self, verb: &str, path: &str, body: Option<&Value>, key: Option<&str>) -> StatusCode {
-        let url = format!("http://{}{path}", self.running.http);
+        let url = format!("http://{}{path}", self.running.addresses.http);
         let mut request = self.http.request(verb.parse::<Verb>().unwrap(), url).header("if-match", "\"999999999\"");
         if let Some(key) = key {
             request = request.bearer_auth(key);

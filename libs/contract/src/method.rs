@@ -75,6 +75,19 @@ pub struct Binding {
 }
 
 impl Method {
+    /// The role that answers it: its package's, `cairn.<role>.v1`; of a dialect, which others have the word on, whichever
+    /// role its right is of.
+    pub fn role(&self) -> &str {
+        let package = self.service.split('.').nth(1).unwrap_or_default();
+        match package {
+            "mlflow" => self.permission.split('.').next().filter(|role| !role.is_empty()).unwrap_or("experiments"),
+            "openlineage" => "ledger",
+            "scim" => "auth",
+            "vault" => "config",
+            own => own,
+        }
+    }
+
     /// The request message.
     pub fn input(&self) -> MessageDescriptor {
         self.descriptor.input()

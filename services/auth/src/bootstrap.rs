@@ -60,7 +60,7 @@ pub enum FirstKey {
     Unchanged,
     /// The operator's was not accepted: it was revoked, or somebody else administers the deployment by now.
     Refused,
-    /// None is needed: authentication is switched off.
+    /// None is needed: authentication is switched off, or another process sees to it.
     NotNeeded,
 }
 

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::anyhow;
-use cairn::suite::{Core, Engines, config};
+use cairn::suite::{Core, Engines, Roles, config};
 use cairn_contract::Contract;
 use cairn_gateway::{Gateway, Origin};
 use cairn_service::InProcess;
@@ -27,7 +27,7 @@ impl Suite {
         let own = [("CAIRN_DATA", folder.display().to_string()), ("CAIRN_API_KEY", KEY.to_owned())];
         let settings = settings.iter().map(|(name, value)| (*name, (*value).to_owned()));
         let loaded = config::registry().load(&Sources::new().with_environment(own.into_iter().chain(settings)))?;
-        let core = Core::open(&loaded, &Engines::default(), "http://127.0.0.1:3001").await?;
+        let core = Core::open(&loaded, &Engines::default(), &Roles::all(), "http://127.0.0.1:3001").await?;
         core.begin(&loaded).await?;
         core.caught_up(tokio::time::Instant::now() + PATIENCE).await?;
         let guard = GuardLayer::new(&core.deps, loaded.get::<Limits>()).map_err(|faults| anyhow!("{faults}"))?;

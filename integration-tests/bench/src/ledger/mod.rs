@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use cairn::suite::{Engines, Running, config};
+use cairn::suite::{Engines, Roles, Running, config};
 use cairn_eventstore_sqlite::Sqlite;
 use cairn_kernel::SystemClock;
 use cairn_service::config::{Loaded, Sources};
@@ -67,11 +67,11 @@ async fn measure(args: &Args) -> anyhow::Result<()> {
 
     let began = Instant::now();
     let (metrics, _) = Metrics::new()?;
-    let running = Running::start(&loaded, &Engines::default(), &metrics, Shutdown::new()).await?;
+    let running = Running::start(&loaded, &Engines::default(), &Roles::all(), &metrics, Shutdown::new()).await?;
     let rate = head.0 as f64 / began.elapsed().as_secs_f64();
     println!("{} events, taken in by every view of the suite at {rate:.0} events/s", head.0);
 
-    let mut asked = Asked { connection: open(running.http).await?, asks: args.asks };
+    let mut asked = Asked { connection: open(running.addresses.http).await?, asks: args.asks };
     let last_cursor = asked.turned(DEEP).await?;
     println!("\n{:<52} {:>9} {:>9} {:>9}   ms, {} times", "a page of 100 records", "p50", "p99", "max", args.asks);
     let maria = "principal=users/maria";

@@ -109,6 +109,12 @@ impl Balance {
         }
     }
 
+    /// How many processes there are, and how many of them said they are well when they were last asked.
+    pub fn count(&self) -> (usize, usize) {
+        let backends = self.inner.backends.load();
+        (backends.len(), backends.iter().filter(|backend| backend.is_well.load(Ordering::Relaxed)).count())
+    }
+
     /// The least loaded that may get a call, or how long until one may.
     fn choose(&self, now: Instant) -> Result<InHand, Duration> {
         let backends = self.inner.backends.load();

@@ -10,6 +10,7 @@ mod circuit;
 mod config;
 mod deadline;
 mod identity;
+mod passing;
 mod retry;
 
 use std::convert::Infallible;
@@ -28,6 +29,7 @@ pub use self::circuit::CircuitLayer;
 pub use self::config::Config;
 pub use self::deadline::DeadlineLayer;
 pub use self::identity::IdentityLayer;
+pub use self::passing::Passing;
 pub use self::retry::RetryLayer;
 
 /// A transport for generated clients. It answers every call: what cannot be reached answers `UNAVAILABLE`.

@@ -1,4 +1,4 @@
-//! The command line for people. Every command but `up`, parts of `config`, `rebuild`, `witness`, `audit verify` and
+//! The command line for people. Every command but `up`, `serve`, parts of `config`, `rebuild`, `witness`, `audit verify` and
 //! `evidence verify` goes through the gateway.
 
 mod accounts;
@@ -48,6 +48,7 @@ mod run_logs;
 mod run_source;
 mod runs;
 mod secrets;
+mod serve;
 mod session;
 mod sessions;
 mod signing;
@@ -83,6 +84,8 @@ struct Cli {
 enum Command {
     /// Runs the whole suite in one process.
     Up(up::Command),
+    /// Runs some roles of the suite as one process among others.
+    Serve(serve::Command),
     /// Settings of the program, and configuration of projects by environment.
     Config(config::Command),
     /// Builds read models again from the log, to compare or to replace.
@@ -224,6 +227,7 @@ fn tell(told: &exit::Told, is_json: bool) -> ExitCode {
 async fn run(engines: &Engines, cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         Command::Up(command) => up::run(cli.connection.output(), engines, command).await,
+        Command::Serve(command) => serve::run(cli.connection.output(), engines, command).await,
         Command::Config(command) => config::run(cli.connection, command).await,
         Command::Rebuild(command) => rebuild::run(cli.connection.output(), engines, command).await,
         Command::Experiments(command) => experiments::run(cli.connection.open()?, command).await,

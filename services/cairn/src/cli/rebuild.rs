@@ -11,7 +11,7 @@ use cairn_projection::View;
 
 use super::exit::Missing;
 use super::output::Output;
-use crate::suite::{Config, Core, Engines, config};
+use crate::suite::{Config, Core, Engines, Roles, config};
 
 /// How long a view may take to read what it has not seen yet.
 const CATCH_UP_MAX: Duration = Duration::from_secs(3600);
@@ -34,7 +34,8 @@ pub struct Command {
 
 pub async fn run(output: Output, engines: &Engines, command: Command) -> anyhow::Result<()> {
     let loaded = config::load(&command.settings, command.data.as_ref())?;
-    let core = Core::open(&loaded, engines, &format!("http://{}", loaded.get::<Config>().http())).await?;
+    let core =
+        Core::open(&loaded, engines, &Roles::all(), &format!("http://{}", loaded.get::<Config>().http())).await?;
     let names: Vec<_> = core.views().iter().map(|view| view.name()).collect();
     if let Some(unknown) = command.views.iter().find(|name| !names.contains(&name.as_str())) {
         bail!("there is no view {unknown}; there are {}", names.join(", "));

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use cairn_service::config::{Loaded, Problems, Registry, Sources};
 use serde::{Deserialize, Serialize};
 
+use super::peers::Peers;
+
 cairn_service::settings! {
     /// Where the suite listens and keeps its data.
     pub struct Config: "server" {
@@ -20,6 +22,9 @@ cairn_service::settings! {
         /// The engine that keeps the event log: `sqlite`, or `jsonl`, a file of JSON Lines for small logs that people want
         /// to read. What one has kept, another does not read.
         event_store: String = "sqlite".to_owned(), env "EVENT_STORE";
+        /// File with what every process of a deployment must have in common: the keys that sign principals and tokens, and the
+        /// pepper of API keys. Absent: `keyring.json` in the data folder.
+        keyring_file: Option<PathBuf> = None;
         /// Memory for folded states of recently used streams, in bytes.
         state_cache_bytes_max: u64 = 64 << 20;
         /// How long a process is looked after once it has taken over another setting of the platform, in milliseconds. One
@@ -69,8 +74,7 @@ impl Config {
     }
 }
 
-/// Every section there is. Those of outgoing calls and of services behind a socket come with roles as processes of their
-/// own: in one process nothing would read them.
+/// Every section there is.
 pub fn registry() -> Registry {
     Registry::new()
         .with::<Config>()
@@ -90,6 +94,10 @@ pub fn registry() -> Registry {
         .with::<cairn_registry::functions::Config>()
         .with::<cairn_registry::hooks::Config>()
         .with::<cairn_seal::Config>()
+        .with::<Peers>()
+        .with::<cairn_service::Listening>()
+        .with::<cairn_service::outgoing::Config>()
+        .with::<cairn_service::tls::Config>()
         .with::<cairn_service::guard::Limits>()
         .with::<cairn_service::allowance::Config>()
         .with::<cairn_service::health::Config>()

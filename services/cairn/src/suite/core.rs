@@ -8,13 +8,15 @@ use cairn_access::{Access, Keyring};
 use cairn_auth::{Bootstrap, FirstKey, Public};
 use cairn_contract::Contract;
 use cairn_eventstore::Commands;
-use cairn_experiments::artifacts;
+use cairn_experiments::artifacts::{self, Storage};
 use cairn_kernel::{Clock, Position, SystemClock};
 use cairn_projection::View;
+use cairn_seal::Sealer;
 use cairn_service::config::Loaded;
 use cairn_service::{Checked, Deps, Mounted, past};
 
 use super::live::Known;
+use super::role::{Role, Roles};
 use super::{Config, Engines, Folder};
 
 /// The roles over one store.
@@ -29,8 +31,8 @@ pub struct Core {
 }
 
 impl Core {
-    /// Opens the data folder and starts every role. `http` is where the gateway is reached, `http://127.0.0.1:3001`.
-    pub async fn open(loaded: &Loaded, engines: &Engines, http: &str) -> anyhow::Result<Self> {
+    /// Opens the data folder and starts the roles. `http` is where the gateway is reached, `http://127.0.0.1:3001`.
+    pub async fn open(loaded: &Loaded, engines: &Engines, roles: &Roles, http: &str) -> anyhow::Result<Self> {
         let config = loaded.get::<Config>();
         let folder = Folder::open(&config.data)
             .with_context(|| format!("cannot use the data folder {}", config.data.display()))?;
@@ -40,7 +42,8 @@ impl Core {
             let contract = Contract::embedded().map_err(|violations| anyhow!("{violations}"))?;
             store = Arc::new(Checked::new(contract, store));
         }
-        let keyring = Arc::new(Keyring::open(&folder.keyring())?);
+        let keyring = config.keyring_file.clone().unwrap_or_else(|| folder.keyring());
+        let keyring = Arc::new(Keyring::open(&keyring)?);
         let sealing = loaded.get::<cairn_seal::Config>();
         let sealer = sealing.start(folder.path(), keyring.deployment()).await.context("cannot open what is sealed")?;
         let deps = Deps {
@@ -51,38 +54,31 @@ impl Core {
             store,
             clock,
         };
-        let objects = loaded.get::<artifacts::Config>();
-        let storage = objects.open(folder.path(), http).await.context("cannot open the object store")?;
-        let registry = cairn_registry::Settings {
-            registry: loaded.get(),
-            hooks: loaded.get(),
-            functions: loaded.get(),
-            objects: Arc::clone(&storage.objects),
-            sealer: sealer.clone(),
-        };
-        let experiments = cairn_experiments::Settings { experiments: loaded.get(), run_logs: loaded.get(), storage };
         let known = Arc::new(Known::new(Arc::new(loaded.clone())));
         let login = loaded.get::<cairn_auth::login::Config>();
         let public = Public::at(login.public_url.as_deref().unwrap_or(http));
-        let mounted = vec![
-            cairn_auth::mount(&deps, folder.path(), &loaded.get(), login, public.clone(), sealer.clone())?,
-            cairn_experiments::mount(&deps, experiments, folder.path())?,
-            cairn_registry::mount(&deps, registry, folder.path())?,
-            cairn_config::mount(&deps, sealer, Arc::clone(&known) as Arc<_>)?,
-            cairn_ledger::mount(&deps, &loaded.get(), folder.path())?,
-        ];
+        let mut mounted = vec![];
+        if roles.has(Role::Auth) {
+            let auth = &loaded.get();
+            mounted.push(cairn_auth::mount(&deps, folder.path(), auth, login, public.clone(), sealer.clone())?);
+        }
+        if roles.has(Role::Experiments) || roles.has(Role::Registry) {
+            let objects = loaded.get::<artifacts::Config>();
+            let storage = objects.open(folder.path(), http).await.context("cannot open the object store")?;
+            mounted.extend(with_objects(loaded, roles, &deps, &folder, storage, &sealer)?);
+        }
+        if roles.has(Role::Config) {
+            mounted.push(cairn_config::mount(&deps, sealer, Arc::clone(&known) as Arc<_>)?);
+        }
+        if roles.has(Role::Ledger) {
+            mounted.push(cairn_ledger::mount(&deps, &loaded.get(), folder.path())?);
+        }
         Ok(Self { folder, deps, mounted, known, public })
     }
 
-    /// Makes what a deployment begins with, unless it is there, and says so where people see it.
-    ///
-    /// Refuses to go on with authentication switched off where others could reach it.
+    /// Makes what a deployment begins with, unless it is there.
     pub async fn begin(&self, loaded: &Loaded) -> anyhow::Result<FirstKey> {
         let config = loaded.get::<Config>();
-        if loaded.get::<cairn_access::Config>().disabled {
-            cairn_access::require_loopback(&[config.http(), config.grpc()])?;
-            eprintln!("{}", cairn_access::BANNER);
-        }
         let auth = loaded.get::<cairn_auth::Config>();
         let how = Bootstrap {
             chosen_key: auth.bootstrap_key.map(|key| key.expose().to_owned()),
@@ -107,4 +103,32 @@ impl Core {
         }
         Ok(())
     }
+}
+
+/// The roles that keep files.
+fn with_objects(
+    loaded: &Loaded,
+    roles: &Roles,
+    deps: &Deps,
+    folder: &Folder,
+    storage: Storage,
+    sealer: &Sealer,
+) -> anyhow::Result<Vec<Mounted>> {
+    let mut mounted = vec![];
+    let objects = Arc::clone(&storage.objects);
+    if roles.has(Role::Experiments) {
+        let settings = cairn_experiments::Settings { experiments: loaded.get(), run_logs: loaded.get(), storage };
+        mounted.push(cairn_experiments::mount(deps, settings, folder.path())?);
+    }
+    if roles.has(Role::Registry) {
+        let settings = cairn_registry::Settings {
+            registry: loaded.get(),
+            hooks: loaded.get(),
+            functions: loaded.get(),
+            objects,
+            sealer: sealer.clone(),
+        };
+        mounted.push(cairn_registry::mount(deps, settings, folder.path())?);
+    }
+    Ok(mounted)
 }

@@ -60,7 +60,8 @@ impl Settings for Known {
 /// This process, where settings come to count.
 pub struct Live {
     pub known: Arc<Known>,
-    pub gateway: Gateway,
+    /// Where this process has one.
+    pub gateway: Option<Gateway>,
     pub health: Health,
     pub disk: DiskThresholds,
 }
@@ -70,7 +71,9 @@ impl Replica for Live {
     fn apply(&self, values: &BTreeMap<String, Value>) -> Result<(), String> {
         let loaded = self.known.with(values)?;
         telemetry::set_log_filter(&loaded.get::<telemetry::Config>().log_filter).map_err(|fault| fault.to_string())?;
-        self.gateway.reload(&loaded.get()).map_err(|problems| problems.join("; "))?;
+        if let Some(gateway) = &self.gateway {
+            gateway.reload(&loaded.get()).map_err(|problems| problems.join("; "))?;
+        }
         self.disk.set(&loaded.get::<health::Config>());
         Ok(())
     }

@@ -1,15 +1,21 @@
-//! The whole suite in one process: every role over one store, behind one gateway.
+//! The suite, or some of its roles, in one process: over one store, behind one gateway.
 
 pub mod config;
 mod core;
+mod dispatch;
+mod doors;
 pub mod engines;
 mod folder;
 mod live;
 mod pages;
+mod peers;
+mod role;
 mod running;
 
 pub use self::core::Core;
 pub use config::Config;
+pub use doors::Addresses;
 pub use engines::Engines;
 pub use folder::Folder;
+pub use role::{Role, Roles};
 pub use running::Running;

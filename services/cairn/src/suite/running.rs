@@ -1,38 +1,38 @@
-//! A suite that serves: the core behind its guard and gateway, on two ports.
+//! Roles that serve: the core behind its guard, and the gateway if this process is one.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, bail};
 use cairn_auth::FirstKey;
 use cairn_contract::Contract;
 use cairn_gateway::{Gateway, Origin};
-use cairn_service::InProcess;
 use cairn_service::allowance::Shared;
 use cairn_service::config::Loaded;
 use cairn_service::guard::{GuardLayer, Limits};
 use cairn_service::health::{self, DiskCheck, DiskThresholds, Health, MemoryCheck, StorageCheck, ViewsCheck};
 use cairn_service::shutdown::{self, Drain, Shutdown};
 use cairn_service::telemetry::Metrics;
-use cairn_service::tls::CertificateCheck;
-use tokio::net::TcpListener;
+use cairn_service::tls::{CertificateCheck, Links};
+use cairn_service::{InProcess, Listening};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tonic::service::Routes;
 use tracing::error;
 
+use super::dispatch::Dispatch;
+use super::doors::{Addresses, Doors};
 use super::live::Live;
+use super::peers::{self, Elsewhere};
+use super::role::{Role, Roles};
 use super::{Config, Core, Engines, pages};
 
-/// A serving suite. Dropping it does not stop it; [`Running::stop`] does.
+/// Roles that serve. Dropping them does not stop them; [`Running::stop`] does.
 pub struct Running {
     /// `https`, or `http` where something in front encrypts.
     pub scheme: &'static str,
-    /// Where HTTP is served.
-    pub http: SocketAddr,
-    /// Where gRPC is served.
-    pub grpc: SocketAddr,
+    /// Where it listens.
+    pub addresses: Addresses,
     /// How the first administrator comes in. Holds a key only at the first start of all.
     pub first_key: FirstKey,
     core: Core,
@@ -44,21 +44,28 @@ pub struct Running {
 }
 
 impl Running {
-    /// Starts everything and returns once it serves and has seen all that is in the log.
+    /// Starts the roles and returns once they serve and have seen all that is in the log.
     pub async fn start(
         loaded: &Loaded,
         engines: &Engines,
+        roles: &Roles,
         metrics: &Metrics,
         shutdown: Shutdown,
     ) -> anyhow::Result<Self> {
         let config = loaded.get::<Config>();
+        let links = if roles.is_all() { None } else { Links::open(&loaded.get())? };
         // Before anything else, so that a taken port costs nothing.
-        let (http, grpc) = (listen(config.http()).await?, listen(config.grpc()).await?);
-        let edge = loaded.get::<cairn_gateway::Config>();
-        let scheme = edge.scheme();
-        let address = format!("{scheme}://{}", http.local_addr()?);
-        let core = Core::open(loaded, engines, &address).await?;
-        let first_key = core.begin(loaded).await?;
+        let doors = Doors::open(loaded, roles, links.as_ref()).await?;
+        let addresses = doors.addresses()?;
+        let scheme = match roles.has(Role::Gateway) {
+            true => loaded.get::<cairn_gateway::Config>().scheme(),
+            false => "http",
+        };
+        let core = Core::open(loaded, engines, roles, &public_url(loaded, roles, scheme, &addresses)?).await?;
+        let first_key = match roles.has(Role::Auth) {
+            true => core.begin(loaded).await?,
+            false => FirstKey::NotNeeded,
+        };
 
         let contract = Contract::embedded().map_err(|violations| anyhow!("{violations}"))?;
         let guard =
@@ -70,64 +77,75 @@ impl Running {
             guard.share_limits(shared.clone());
         }
         let services = InProcess::new(guard, routes);
-        let origin =
-            Origin { url: core.public.url().to_owned(), cookie: core.public.cookie_name(cairn_auth::SESSION_COOKIE) };
-        let gateway = Gateway::new(edge, contract, Arc::clone(&core.deps.access), services.clone(), origin)
-            .map_err(|problems| anyhow!("the gateway cannot start: {}", problems.join("; ")))?;
-
-        let gateway = pages::add(gateway, &health, metrics);
-        if let Some(shared) = shared_limits {
-            gateway.share_limits(shared);
-        }
+        let mut tasks = vec![];
+        let gateway = match roles.has(Role::Gateway) {
+            true => {
+                let elsewhere: Arc<[Elsewhere]> = peers::elsewhere(loaded, roles, contract, links.as_ref())?.into();
+                elsewhere.iter().for_each(|role| health.register(role.clone()));
+                let behind = Dispatch::new(contract, services.clone(), &elsewhere);
+                tasks.push(tokio::spawn(peers::watch(elsewhere, shutdown.token())));
+                let gateway = pages::add(gateway(loaded, contract, &core, behind)?, &health, metrics);
+                if let Some(shared) = shared_limits {
+                    gateway.share_limits(shared);
+                }
+                Some(gateway)
+            }
+            false => None,
+        };
 
         let patience = Duration::from_millis(config.ready_timeout_ms);
         core.caught_up(Instant::now() + patience).await.with_context(|| {
             format!("a view did not catch up with the log within {} ms (server.ready_timeout_ms)", patience.as_millis())
         })?;
-        let addresses = (http.local_addr()?, grpc.local_addr()?);
-        let renewing = gateway.certificate().map(|certificate| {
+        if let Some(links) = &links {
+            health.register(CertificateCheck::new(links.certificate()));
+            let (links, token) = (links.clone(), shutdown.token());
+            tasks.push(tokio::spawn(async move { links.watch(token).await }));
+        }
+        if let Some((gateway, certificate)) =
+            gateway.as_ref().and_then(|edge| edge.certificate().map(|has| (edge, has)))
+        {
             health.register(CertificateCheck::new(Arc::clone(&certificate)));
-            tokio::spawn(certificate.watch(gateway.certificate_pause(), shutdown.token()))
-        });
+            tasks.push(tokio::spawn(certificate.watch(gateway.certificate_pause(), shutdown.token())));
+        }
         health.round().await;
-        let checking = tokio::spawn({
+        tasks.push(tokio::spawn({
             let (health, token) = (health.clone(), shutdown.token());
             async move { health.run(token).await }
-        });
+        }));
         let live = Live { known: Arc::clone(&core.known), gateway: gateway.clone(), health: health.clone(), disk };
-        let following = tokio::spawn({
+        tasks.push(tokio::spawn({
             let (commands, token) = (core.deps.commands.clone(), shutdown.token());
             let soak = Duration::from_millis(config.settings_soak_ms);
-            let name = format!("{}-{}", std::process::id(), http.local_addr()?.port());
+            let name = format!("{}-{}", std::process::id(), addresses.http.port());
             let follow = cairn_config::follow(commands, name, soak, Arc::new(live));
             async move {
-                tokio::select! {
-                    () = follow => {}
-                    () = token.cancelled() => {}
-                }
+                token.run_until_cancelled(follow).await;
             }
-        });
-        let tidying = tokio::spawn({
+        }));
+        tasks.push(tokio::spawn({
             let (metrics, token) = (metrics.clone(), shutdown.token());
             async move { metrics.keep_small(token).await }
-        });
-        let (edge, token) = (gateway.clone(), shutdown.token());
-        let http = tokio::spawn(async move { edge.serve_http(http, token).await });
-        let token = shutdown.token();
-        let grpc = tokio::spawn(async move { gateway.serve_grpc(grpc, token).await });
+        }));
+        if let Some(listener) = doors.peers {
+            let (services, listening, token) = (services.clone(), loaded.get::<Listening>(), shutdown.token());
+            tasks.push(tokio::spawn(async move { services.serve(listener, &listening, links, token).await }));
+        }
+        match gateway {
+            Some(gateway) => {
+                let (edge, token) = (gateway.clone(), shutdown.token());
+                tasks.push(tokio::spawn(async move { edge.serve_http(doors.http, token).await }));
+                if let Some(grpc) = doors.grpc {
+                    let token = shutdown.token();
+                    tasks.push(tokio::spawn(async move { gateway.serve_grpc(grpc, token).await }));
+                }
+            }
+            None => {
+                tasks.push(tokio::spawn(pages::serve(doors.http, pages::alone(&health, metrics), shutdown.token())))
+            }
+        }
         let stopping = loaded.get();
-        Ok(Self {
-            scheme,
-            http: addresses.0,
-            grpc: addresses.1,
-            first_key,
-            core,
-            services,
-            shutdown,
-            doors: [http, grpc, checking, following, tidying].into_iter().chain(renewing).collect(),
-            health,
-            stopping,
-        })
+        Ok(Self { scheme, addresses, first_key, core, services, shutdown, doors: tasks, health, stopping })
     }
 
     /// What the doors lead to.
@@ -186,6 +204,22 @@ fn watch(loaded: &Loaded, core: &Core) -> (Health, DiskThresholds, Routes) {
     (health, thresholds, routes)
 }
 
-async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))
+fn gateway(loaded: &Loaded, contract: &'static Contract, core: &Core, behind: Dispatch) -> anyhow::Result<Gateway> {
+    let origin =
+        Origin { url: core.public.url().to_owned(), cookie: core.public.cookie_name(cairn_auth::SESSION_COOKIE) };
+    let gateway = Gateway::new(loaded.get(), contract, Arc::clone(&core.deps.access), behind, origin);
+    gateway.map_err(|problems| anyhow!("the gateway cannot start: {}", problems.join("; ")))
+}
+
+/// Where people and applications reach the gateway.
+fn public_url(loaded: &Loaded, roles: &Roles, scheme: &str, addresses: &Addresses) -> anyhow::Result<String> {
+    let told = loaded.get::<cairn_auth::login::Config>().public_url;
+    match told {
+        Some(url) => Ok(url),
+        None if roles.has(Role::Gateway) => Ok(format!("{scheme}://{}", addresses.http)),
+        None if roles.has(Role::Auth) || roles.has(Role::Experiments) => {
+            bail!("login.public_url must say where the gateway is reached: this process has none")
+        }
+        None => Ok(String::new()),
+    }
 }

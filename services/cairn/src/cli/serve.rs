@@ -1,0 +1,100 @@
+//! `cairn serve`: some roles of the suite as one process among others, until it is asked to stop.
+
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+
+use anyhow::bail;
+use serde_json::json;
+
+use cairn_auth::FirstKey;
+use cairn_service::config::Loaded;
+use cairn_service::shutdown::Shutdown;
+use cairn_service::telemetry::Telemetry;
+
+use super::output::{Output, line};
+use crate::suite::{Engines, Role, Roles, Running, config};
+
+#[derive(Debug, clap::Args)]
+pub struct Command {
+    /// What this process is. All of them share one event log, and one keyring (`server.keyring_file`).
+    #[arg(required = true, value_enum)]
+    roles: Vec<Role>,
+
+    /// The data folder of this process alone. It is made if there is none.
+    #[arg(long)]
+    data: Option<PathBuf>,
+
+    #[command(flatten)]
+    settings: config::Flags,
+}
+
+pub async fn run(output: Output, engines: &Engines, command: Command) -> anyhow::Result<()> {
+    let loaded = config::load(&command.settings, command.data.as_ref())?;
+    until_stopped(output, engines, &command.roles.into_iter().collect(), &loaded).await
+}
+
+/// Runs roles until somebody asks for the end.
+pub async fn until_stopped(output: Output, engines: &Engines, roles: &Roles, loaded: &Loaded) -> anyhow::Result<()> {
+    let telemetry = Telemetry::start(&loaded.get(), "cairn")?;
+    let shutdown = Shutdown::on_signals()?;
+    let mut suite = tokio::select! {
+        started = Running::start(loaded, engines, roles, telemetry.metrics(), shutdown.clone()) => started?,
+        // A long log may take minutes to read. What was read so far is kept.
+        () = shutdown.begun() => bail!("stopped before it was ready"),
+    };
+    announce(output, roles, &suite)?;
+    let ended = suite.ended().await;
+    suite.stop().await;
+    telemetry.stop().await;
+    ended
+}
+
+/// Says where it listens. Printed once it is ready, so that whoever waits for the line need not poll.
+fn announce(output: Output, roles: &Roles, suite: &Running) -> anyhow::Result<()> {
+    let folder = &suite.core().folder;
+    let key = folder.first_key();
+    let (at, data) = (suite.addresses, folder.path());
+    let (http, grpc) = (reachable(suite.scheme, at.http), at.grpc.map(|grpc| reachable(suite.scheme, grpc)));
+    let peers = at.peers.map(|peers| reachable("http", peers));
+    if output.is_json {
+        let mut said = json!({"http": http, "grpc": grpc, "data": data, "key_file": key.exists().then_some(&key)});
+        if !roles.is_all() {
+            said["peers"] = json!(peers);
+            said["roles"] = json!(roles.names());
+        }
+        return line(&said.to_string());
+    }
+    let Some(grpc) = grpc else {
+        return line(&format!(
+            "{} ready.\n\n  peers   {}\n  health  {http}/api/v1/health\n  data    {}\n\nCtrl-C stops it.",
+            roles.names().join(", "),
+            peers.unwrap_or_default(),
+            data.display()
+        ));
+    };
+    line(&format!(
+        "Cairn is ready.\n\n  HTTP  {http}   (API reference: {http}/docs)\n  gRPC  {grpc}\n  data  {}",
+        data.display()
+    ))?;
+    if let Some(peers) = peers {
+        line(&format!("  peers {peers}"))?;
+    }
+    if let FirstKey::Made(secret) = &suite.first_key {
+        line(&format!("  key   {secret}\n        (shown once; it is also in {})", key.display()))?;
+    }
+    if key.exists() {
+        let token = format!("$(cat {})", key.display());
+        line("\nFor MLflow, and for this command line:\n")?;
+        line(&format!("  export MLFLOW_TRACKING_URI={http}\n  export MLFLOW_TRACKING_TOKEN={token}"))?;
+        line(&format!("  export CAIRN_URL={http} CAIRN_KEY_FILE={}", key.display()))?;
+    }
+    line("\nCtrl-C stops it.")
+}
+
+/// An address under which this machine reaches the suite: where it listens, unless it listens everywhere.
+fn reachable(scheme: &str, mut address: SocketAddr) -> String {
+    if address.ip().is_unspecified() {
+        address.set_ip(if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });
+    }
+    format!("{scheme}://{address}")
+}
