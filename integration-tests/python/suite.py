@@ -8,8 +8,14 @@ from pathlib import Path
 
 import requests
 
+import databases
+
 START_SECONDS_MAX = 60
 STOP_SECONDS_MAX = 30
+
+
+#: How suites run, for all tests: `up` (the default) as one process, `up micro` with a process for each role.
+UP = os.environ.get("CAIRN_TEST_UP", "up")
 
 
 class Suite:
@@ -27,6 +33,9 @@ class Suite:
         self.authority = str(authority) if authority else None
         self.process: subprocess.Popen | None = None
         self.url = self.grpc = ""
+        self.up = UP.split()
+        if "micro" in self.up and "DATABASE_URL" not in self.env:
+            self.env["DATABASE_URL"] = databases.of(self.data)
 
     def __enter__(self) -> "Suite":
         self.start()
@@ -38,7 +47,7 @@ class Suite:
     def start(self) -> None:
         """Returns once the suite says where it listens, which it does when it is ready."""
         with open(self.log, "ab") as log:
-            self.process = subprocess.Popen([self.cairn, "--json", "up", "--data", self.data], env=self.env,
+            self.process = subprocess.Popen([self.cairn, "--json", *self.up, "--data", self.data], env=self.env,
                                             stdout=subprocess.PIPE, stderr=log, text=True)
         try:
             line = self.process.stdout.readline()

@@ -4,5 +4,6 @@
 //! The only crate that names a backend: everything else is given one.
 
 pub mod cli;
+mod micro;
 pub mod suite;
 mod witness;

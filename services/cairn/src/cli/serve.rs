@@ -12,13 +12,17 @@ use cairn_service::shutdown::Shutdown;
 use cairn_service::telemetry::Telemetry;
 
 use super::output::{Output, line};
-use crate::suite::{Engines, Role, Roles, Running, config};
+use crate::suite::{Engines, Folder, Role, Roles, Running, config};
 
 #[derive(Debug, clap::Args)]
 pub struct Command {
     /// What this process is. All of them share one event log, and one keyring (`server.keyring_file`).
     #[arg(required = true, value_enum)]
     roles: Vec<Role>,
+
+    /// Stops when its standard input ends: with whoever started it.
+    #[arg(long, hide = true)]
+    until_input_ends: bool,
 
     /// The data folder of this process alone. It is made if there is none.
     #[arg(long)]
@@ -30,7 +34,16 @@ pub struct Command {
 
 pub async fn run(output: Output, engines: &Engines, command: Command) -> anyhow::Result<()> {
     let loaded = config::load(&command.settings, command.data.as_ref())?;
-    until_stopped(output, engines, &command.roles.into_iter().collect(), &loaded).await
+    let shutdown = Shutdown::on_signals()?;
+    if command.until_input_ends {
+        let shutdown = shutdown.clone();
+        tokio::spawn(async move {
+            // Nothing is said there; whatever it is, it ends.
+            let _ = tokio::io::copy(&mut tokio::io::stdin(), &mut tokio::io::sink()).await;
+            shutdown.begin();
+        });
+    }
+    until_stopped(output, engines, &command.roles.into_iter().collect(), &loaded, shutdown).await
 }
 
 /// Runs roles until somebody asks for the end.
@@ -51,35 +64,36 @@ pub async fn until_stopped(output: Output, engines: &Engines, roles: &Roles, loa
 
 /// Says where it listens. Printed once it is ready, so that whoever waits for the line need not poll.
 fn announce(output: Output, roles: &Roles, suite: &Running) -> anyhow::Result<()> {
-    let folder = &suite.core().folder;
-    let key = folder.first_key();
-    let (at, data) = (suite.addresses, folder.path());
+    let (folder, at) = (&suite.core().folder, suite.addresses);
     let (http, grpc) = (reachable(suite.scheme, at.http), at.grpc.map(|grpc| reachable(suite.scheme, grpc)));
-    let peers = at.peers.map(|peers| reachable("http", peers));
-    if output.is_json {
-        let mut said = json!({"http": http, "grpc": grpc, "data": data, "key_file": key.exists().then_some(&key)});
-        if !roles.is_all() {
-            said["peers"] = json!(peers);
-            said["roles"] = json!(roles.names());
+    if !roles.is_all() {
+        let peers = at.peers.map(|peers| reachable("http", peers));
+        if output.is_json {
+            let said =
+                json!({"roles": roles.names(), "http": http, "grpc": grpc, "peers": peers, "data": folder.path()});
+            return line(&said.to_string());
         }
-        return line(&said.to_string());
+        line(&format!("{} ready.\n\n  HTTP   {http}   (health: {http}/api/v1/health)", roles.names().join(", ")))?;
+        for (name, address) in [("gRPC ", grpc), ("peers", peers)] {
+            address.map_or(Ok(()), |address| line(&format!("  {name}  {address}")))?;
+        }
+        return line(&format!("  data   {}\n\nCtrl-C stops it.", folder.path().display()));
     }
-    let Some(grpc) = grpc else {
-        return line(&format!(
-            "{} ready.\n\n  peers   {}\n  health  {http}/api/v1/health\n  data    {}\n\nCtrl-C stops it.",
-            roles.names().join(", "),
-            peers.unwrap_or_default(),
-            data.display()
-        ));
-    };
+    ready(output, folder, &http, &grpc.unwrap_or_default(), &suite.first_key)
+}
+
+/// Says how a whole suite is reached.
+pub fn ready(output: Output, folder: &Folder, http: &str, grpc: &str, first_key: &FirstKey) -> anyhow::Result<()> {
+    let (key, data) = (folder.first_key(), folder.path());
+    if output.is_json {
+        let key = key.exists().then_some(&key);
+        return line(&json!({"http": http, "grpc": grpc, "data": data, "key_file": key}).to_string());
+    }
     line(&format!(
         "Cairn is ready.\n\n  HTTP  {http}   (API reference: {http}/docs)\n  gRPC  {grpc}\n  data  {}",
         data.display()
     ))?;
-    if let Some(peers) = peers {
-        line(&format!("  peers {peers}"))?;
-    }
-    if let FirstKey::Made(secret) = &suite.first_key {
+    if let FirstKey::Made(secret) = first_key {
         line(&format!("  key   {secret}\n        (shown once; it is also in {})", key.display()))?;
     }
     if key.exists() {

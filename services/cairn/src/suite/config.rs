@@ -1,5 +1,6 @@
 //! What the program itself can be told, and every section of every part together.
 
+use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
@@ -116,6 +117,15 @@ pub struct Flags {
     /// Sets one key, stronger than file and environment: `--set gateway.caller_rate_max=500`. Any number of times.
     #[arg(long = "set", global = true, value_name = "KEY=VALUE", value_parser = assignment)]
     set: Vec<(String, String)>,
+}
+
+impl Flags {
+    /// The same for another process.
+    pub fn arguments(&self) -> Vec<OsString> {
+        let config = self.config.iter().flat_map(|file| ["--config".into(), file.into()]);
+        let set = self.set.iter().flat_map(|(key, value)| ["--set".into(), format!("{key}={value}").into()]);
+        config.chain(set).collect()
+    }
 }
 
 fn assignment(text: &str) -> Result<(String, String), String> {

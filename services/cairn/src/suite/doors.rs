@@ -64,3 +64,9 @@ impl Doors {
 async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))
 }
+
+/// Where people and applications reach the gateway, which listens at `http`.
+pub fn public_url(loaded: &Loaded, http: SocketAddr) -> String {
+    let told = loaded.get::<cairn_auth::login::Config>().public_url;
+    told.unwrap_or_else(|| format!("{}://{http}", loaded.get::<cairn_gateway::Config>().scheme()))
+}

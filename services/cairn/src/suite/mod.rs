@@ -14,7 +14,7 @@ mod running;
 
 pub use self::core::Core;
 pub use config::Config;
-pub use doors::Addresses;
+pub use doors::{Addresses, public_url};
 pub use engines::Engines;
 pub use folder::Folder;
 pub use role::{Role, Roles};

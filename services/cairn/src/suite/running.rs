@@ -21,7 +21,7 @@ use tonic::service::Routes;
 use tracing::error;
 
 use super::dispatch::Dispatch;
-use super::doors::{Addresses, Doors};
+use super::doors::{Addresses, Doors, public_url};
 use super::live::Live;
 use super::peers::{self, Elsewhere};
 use super::role::{Role, Roles};
@@ -57,11 +57,13 @@ impl Running {
         // Before anything else, so that a taken port costs nothing.
         let doors = Doors::open(loaded, roles, links.as_ref()).await?;
         let addresses = doors.addresses()?;
-        let scheme = match roles.has(Role::Gateway) {
-            true => loaded.get::<cairn_gateway::Config>().scheme(),
-            false => "http",
-        };
-        let core = Core::open(loaded, engines, roles, &public_url(loaded, roles, scheme, &addresses)?).await?;
+        let has_gateway = roles.has(Role::Gateway);
+        let scheme = if has_gateway { loaded.get::<cairn_gateway::Config>().scheme() } else { "http" };
+        let public_url = public_url(loaded, addresses.http);
+        if !has_gateway && loaded.get::<cairn_auth::login::Config>().public_url.is_none() {
+            bail!("login.public_url must say where the gateway is reached: this process is none");
+        }
+        let core = Core::open(loaded, engines, roles, &public_url).await?;
         let first_key = match roles.has(Role::Auth) {
             true => core.begin(loaded).await?,
             false => FirstKey::NotNeeded,
@@ -78,7 +80,7 @@ impl Running {
         }
         let services = InProcess::new(guard, routes);
         let mut tasks = vec![];
-        let gateway = match roles.has(Role::Gateway) {
+        let gateway = match has_gateway {
             true => {
                 let elsewhere: Arc<[Elsewhere]> = peers::elsewhere(loaded, roles, contract, links.as_ref())?.into();
                 elsewhere.iter().for_each(|role| health.register(role.clone()));
@@ -209,17 +211,4 @@ fn gateway(loaded: &Loaded, contract: &'static Contract, core: &Core, behind: Di
         Origin { url: core.public.url().to_owned(), cookie: core.public.cookie_name(cairn_auth::SESSION_COOKIE) };
     let gateway = Gateway::new(loaded.get(), contract, Arc::clone(&core.deps.access), behind, origin);
     gateway.map_err(|problems| anyhow!("the gateway cannot start: {}", problems.join("; ")))
-}
-
-/// Where people and applications reach the gateway.
-fn public_url(loaded: &Loaded, roles: &Roles, scheme: &str, addresses: &Addresses) -> anyhow::Result<String> {
-    let told = loaded.get::<cairn_auth::login::Config>().public_url;
-    match told {
-        Some(url) => Ok(url),
-        None if roles.has(Role::Gateway) => Ok(format!("{scheme}://{}", addresses.http)),
-        None if roles.has(Role::Auth) || roles.has(Role::Experiments) => {
-            bail!("login.public_url must say where the gateway is reached: this process has none")
-        }
-        None => Ok(String::new()),
-    }
 }
