@@ -26,11 +26,26 @@ pub enum OpenFault {
     NotOurs { place: String, schema: String },
     /// Written by a newer version of this program.
     #[error(
-        "{place}: schema {schema} has version {found}, this program knows versions up to {known}: run the version that wrote it, or newer"
+        "DB_TOO_NEW: {place}: schema {schema} has version {found}, this program knows versions up to {known}: run the version that wrote it, or newer"
     )]
     TooNew { place: String, schema: String, found: i32, known: i32 },
     #[error("DB_FAILED: {place}: {why}")]
     Failed { place: String, why: String },
+}
+
+impl OpenFault {
+    /// What programs tell it by.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Config(_) => "CONFIGURATION_INVALID",
+            Self::Refused { .. } => "DB_AUTH_FAILED",
+            Self::Unreachable { .. } => "DB_UNREACHABLE",
+            Self::Unsuitable { .. } => "DB_UNSUITABLE",
+            Self::NotOurs { .. } => "DB_NOT_OURS",
+            Self::TooNew { .. } => "DB_TOO_NEW",
+            Self::Failed { .. } => "DB_FAILED",
+        }
+    }
 }
 
 /// Why there is no connection.
@@ -58,7 +73,7 @@ impl DialFault {
             Some(code) if *code == SqlState::INVALID_CATALOG_NAME => Self::Unsuitable(why),
             Some(_) => Self::Unreachable(why),
             // The driver has no other sign of these than their text.
-            None if error.to_string() == "authentication error" => Self::Refused(why),
+            None if why.contains("authentication") || why.contains("password missing") => Self::Refused(why),
             None if error.to_string().contains("TLS") => Self::Unsuitable(why),
             None => Self::Unreachable(why),
         }

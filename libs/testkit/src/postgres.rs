@@ -83,8 +83,16 @@ impl Postgres {
     pub fn start(&mut self, settings: &[&str]) {
         let port = format!("port={}", self.port);
         let sockets = format!("unix_socket_directories={}", self.folder.display());
-        let usual =
-            ["listen_addresses=127.0.0.1", &port, &sockets, "fsync=on", "shared_buffers=32MB", "max_connections=100"];
+        let usual = [
+            "listen_addresses=127.0.0.1",
+            &port,
+            &sockets,
+            "fsync=on",
+            // A folder that was just copied is not on the disk yet, file by file that takes seconds.
+            "recovery_init_sync_method=syncfs",
+            "shared_buffers=32MB",
+            "max_connections=100",
+        ];
         let mut guard = Command::new("sh");
         guard.args(["-c", GUARD, "guard"]).arg(&self.folder).arg(self.programs.join("postgres"));
         guard.arg("-D").arg(self.folder.join("data"));

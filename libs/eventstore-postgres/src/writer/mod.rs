@@ -51,6 +51,7 @@ pub(crate) struct Writer {
     /// How many were answered last, and how long their commit took.
     answered: usize,
     commit_took: Duration,
+    troubled_since: Option<Instant>,
 }
 
 /// What was committed.
@@ -78,6 +79,7 @@ impl Writer {
             end: None,
             answered: 0,
             commit_took: Duration::ZERO,
+            troubled_since: None,
             shared,
         }
     }
@@ -104,14 +106,14 @@ impl Writer {
         let grace = (self.commit_took / GRACE_SHARE).min(GRACE_MAX);
         self.shared.queue.gather(self.answered, grace).await;
         let since = Instant::now();
-        // Whoever comes while it is known that the database is away need not wait to hear it.
-        let outage = if self.is_troubled() { Duration::ZERO } else { self.outage };
+        // Counted from when it went away: whoever comes when that is known for a while need not wait to hear it.
+        let patient_until = self.troubled_since.unwrap_or(since) + self.outage;
         let mut batch = Batch::default();
         loop {
             match self.attempt(&mut batch).await {
                 Ok(done) => return self.succeed(batch, done, since).await,
                 Err(Trouble::Conflict) if !batch.is_careful => batch.is_careful = true,
-                Err(Trouble::Lost(why)) if since.elapsed() < outage => {
+                Err(Trouble::Lost(why)) if Instant::now() < patient_until => {
                     warn!(why, "the event store lost its database and tries again");
                     // A connection that had ended before is replaced at once.
                     if batch.losses > 0 {
@@ -260,7 +262,8 @@ impl Writer {
     }
 
     /// Notes what is wrong.
-    fn endure(&self, trouble: &Trouble) {
+    fn endure(&mut self, trouble: &Trouble) {
+        self.troubled_since.get_or_insert_with(Instant::now);
         let answer = trouble.answer();
         let is_new = self.shared.trouble.lock().replace(answer.clone()).is_none();
         match trouble {
@@ -270,7 +273,8 @@ impl Writer {
         }
     }
 
-    fn recovered(&self) {
+    fn recovered(&mut self) {
+        self.troubled_since = None;
         if self.shared.trouble.lock().take().is_some() {
             info!("the event store can write again");
         }

@@ -94,8 +94,9 @@ async fn nothing_that_was_acknowledged_is_lost_when_the_database_crashes() {
             })
         })
         .collect();
-    for _ in 0..3 {
-        tokio::time::sleep(Duration::from_millis(300)).await;
+    for _ in 0..2 {
+        let before = stores[0].head().borrow().0;
+        reached(&*stores[0], before + 50).await;
         place.server.crash();
         place.server.start_again();
     }

@@ -17,9 +17,10 @@ cairn_service::settings! {
         grpc_port: u16 = 50051, env "API_GRPC_PORT";
         /// Folder of everything the suite keeps: the event log, read models, artifacts, keys. `--data` overrides it.
         data: PathBuf = PathBuf::from("data"), env "CAIRN_DATA";
-        /// The engine that keeps the event log: `sqlite`, or `jsonl`, a file of JSON Lines for small logs that people want
-        /// to read. What one has kept, another does not read.
-        event_store: String = "sqlite".to_owned(), env "EVENT_STORE";
+        /// The engine that keeps the event log: `sqlite`; `postgres`, for a log of many processes; or `jsonl`, a file of JSON
+        /// Lines for small logs that people want to read. Empty: `postgres` if `events_postgres.url` names a database, else
+        /// `sqlite`. What one has kept, another does not read.
+        event_store: String = String::new(), env "EVENT_STORE";
         /// Memory for folded states of recently used streams, in bytes.
         state_cache_bytes_max: u64 = 64 << 20;
         /// How long a process is looked after once it has taken over another setting of the platform, in milliseconds. One
@@ -77,6 +78,7 @@ pub fn registry() -> Registry {
         .with::<Ingest>()
         .with::<cairn_eventstore_sqlite::Config>()
         .with::<cairn_eventstore_jsonl::Config>()
+        .with::<cairn_eventstore_postgres::Config>()
         .with::<cairn_auth::Config>()
         .with::<cairn_auth::login::Config>()
         .with::<cairn_access::Config>()
