@@ -39,14 +39,15 @@ check: ## Formatting, lints, and the tests that need only cargo.
 
 test: test-rust test-python ## Everything: also genuine clients and servers. Says what it installs and starts.
 
-test-rust: ## All Rust tests (with cargo-nextest where it is installed).
+test-rust: postgres ## All Rust tests (with cargo-nextest where it is installed).
 	@if cargo nextest --version >/dev/null 2>&1; then \
-	  cargo nextest run --workspace --all-targets --no-fail-fast; \
+	  cargo nextest run --workspace --all-targets --no-fail-fast $(if $(POSTGRES),,-E 'not (package(cairn-eventstore-postgres) & binary(it)) - test(postgresql)'); \
 	else \
-	  echo "cargo-nextest is not installed: running cargo test"; cargo test --workspace --all-targets; \
+	  echo "cargo-nextest is not installed: running cargo test"; \
+	  cargo test --workspace --all-targets $(if $(POSTGRES),,--exclude cairn-eventstore-postgres -- --skip postgresql); \
 	fi
 
-test-python: $(VENV)/.ready torch redis node oidc-provider lemonldap ## The Python SDK; genuine clients against the real program, answer by answer beside a genuine MLflow server.
+test-python: $(VENV)/.ready torch redis postgres node oidc-provider lemonldap ## The Python SDK; genuine clients against the real program, answer by answer beside a genuine MLflow server.
 	@echo "starting, each on free ports and in a temporary folder: Cairn, a genuine MLflow server, stand-ins for S3;"
 	@echo "as root also small loop-back file systems, a control group, network and mount namespaces of the tests' own"
 	cargo build $(PROGRAMS)
@@ -78,6 +79,20 @@ redis:
 	    --no-install-recommends redis-server >/dev/null; } || echo "that failed: the test with Redis is skipped"; \
 	else \
 	  echo "no redis-server, and no right to install it: the test with Redis is skipped"; \
+	fi
+
+# The packages would start servers of their own; each test starts one for itself.
+POSTGRES = $(shell ls /usr/lib/postgresql/*/bin/initdb 2>/dev/null || command -v initdb)
+.PHONY: postgres
+postgres:
+	@if [ -n "$(POSTGRES)" ] && { command -v pgbouncer || [ -x /usr/sbin/pgbouncer ]; } >/dev/null; then \
+	  :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  echo "installing Debian's postgresql and pgbouncer (60 MB), and not starting them"; \
+	  { timeout 120 apt-get update -qq && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive timeout 600 apt-get install -y -qq \
+	    --no-install-recommends postgresql pgbouncer >/dev/null; } || echo "that failed: tests with what is missing are left out"; \
+	else \
+	  echo "no PostgreSQL or no pgbouncer, and no right to install it: the tests with it are left out"; \
 	fi
 
 .PHONY: node

@@ -59,7 +59,12 @@ async fn answers(suite: &Suite, places: &[String]) -> Vec<Value> {
 
 /// The whole life of models, and every verb of every resource; then the same answers after a restart without any view.
 fn keeps_the_registry(data: &Path, engine: &str, engines: &Engines) {
-    let (places, before) = in_its_own_process(data, engine, engines, async |suite| {
+    keeps_the_registry_with(data, engine, engines, &[]);
+}
+
+/// The same, with settings of its own.
+fn keeps_the_registry_with(data: &Path, engine: &str, engines: &Engines, settings: &[(&str, &str)]) {
+    let (places, before) = in_its_own_process(data, engine, engines, settings, async |suite| {
         walked(suite, STEPS).await;
         let mut places = models(suite).await;
         places.extend(ASKED.iter().map(ToString::to_string));
@@ -68,7 +73,7 @@ fn keeps_the_registry(data: &Path, engine: &str, engines: &Engines) {
         (places, before)
     });
     std::fs::remove_dir_all(data.join("views")).unwrap();
-    let after = in_its_own_process(data, engine, engines, async |suite| answers(suite, &places).await);
+    let after = in_its_own_process(data, engine, engines, settings, async |suite| answers(suite, &places).await);
     for ((place, before), after) in places.iter().zip(before).zip(after) {
         assert_eq!(after, before, "{place}");
     }
@@ -92,6 +97,15 @@ fn the_registry_keeps_its_word_on_a_file_of_json_lines_that_people_can_read_s4_5
     let moved = events.iter().find(|event| event["type"] == "cairn.registry.events.v1.AliasMoved").unwrap();
     assert_eq!((&moved["data"]["alias"], &moved["data"]["to_version"]), (&json!("champion"), &json!(2)));
     assert_eq!(moved["metadata"]["principal"], "users/admin");
+}
+
+#[test]
+fn the_registry_keeps_its_word_on_postgresql_s0_8() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = cairn_testkit::postgres::Postgres::started(Path::new(env!("CARGO_TARGET_TMPDIR")));
+    let url = server.url();
+    keeps_the_registry_with(&folder.path().join("data"), "postgres", &Engines::default(), &[("DATABASE_URL", &url)]);
+    assert!(!folder.path().join("data/events/events.db").exists());
 }
 
 /// The engine is of this crate, which knows the traits that everybody is given and nothing inside.

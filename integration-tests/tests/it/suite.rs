@@ -144,10 +144,16 @@ impl Suite {
 }
 
 /// Runs a suite to its end: everything it started is gone when this returns, as when its process ends.
-pub fn in_its_own_process<T>(data: &Path, engine: &str, engines: &Engines, work: impl AsyncFnOnce(&Suite) -> T) -> T {
+pub fn in_its_own_process<T>(
+    data: &Path,
+    engine: &str,
+    engines: &Engines,
+    settings: &[(&str, &str)],
+    work: impl AsyncFnOnce(&Suite) -> T,
+) -> T {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
-        let suite = Suite::at(data, engine, engines).await;
+        let suite = Suite::set(data, engine, engines, settings).await;
         let answer = work(&suite).await;
         suite.stop().await;
         answer

@@ -18,10 +18,8 @@ mod names;
 mod query;
 mod queue;
 mod readers;
-mod ring;
 mod row;
 mod schema;
-mod snapshots;
 mod store;
 mod writer;
 

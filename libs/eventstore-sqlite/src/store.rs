@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 use cairn_eventstore::{
-    AppendFault, Appending, Direction, EventStore, Filter, Page, ReadFault, Recorded, Retention, Snapshot, Write,
-    limits,
+    AppendFault, Appending, Direction, EventStore, Filter, Page, ReadFault, Recorded, Retention, Ring, Snapshot,
+    WaitingSnapshots, Write, limits,
 };
 use cairn_kernel::{Clock, Position, Revision, StreamName};
 use futures::FutureExt;
@@ -20,9 +20,7 @@ use crate::names::Names;
 use crate::query::{self, Dictionary, LogQuery};
 use crate::queue::{Job, Queue};
 use crate::readers::Readers;
-use crate::ring::Ring;
 use crate::schema::open_writer;
-use crate::snapshots::Waiting;
 use crate::writer::{LostDisk, Shared, Writer, end_process, last_event};
 use crate::{Config, OpenFault};
 
@@ -58,7 +56,7 @@ impl Sqlite {
                 kinds: Names::load("kinds", &connection).map_err(failed)?,
                 categories: Names::load("categories", &connection).map_err(failed)?,
             },
-            snapshots: Waiting::new(config.waiting_snapshots_bytes_max),
+            snapshots: WaitingSnapshots::new(config.waiting_snapshots_bytes_max),
             gate: Arc::default(),
             trouble: Mutex::new(None),
             clock,

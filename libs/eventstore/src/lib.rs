@@ -12,8 +12,10 @@ pub mod limits;
 mod log;
 mod memory;
 mod moment;
+mod ring;
 mod store;
 mod subscription;
+mod waiting;
 
 pub use commands::{ATTEMPTS_MAX, CommandFault, Commands, Done, Loaded, Order, RequestKey, Stored, Work};
 pub use event::{NewEvent, Recorded};
@@ -22,5 +24,7 @@ pub use filter::Filter;
 pub use log::Log;
 pub use memory::Memory;
 pub use moment::{Moment, moment};
+pub use ring::{Fresh, Ring};
 pub use store::{Appended, Appending, Direction, EventStore, Page, Retention, Snapshot, Write};
 pub use subscription::{Message, Subscription};
+pub use waiting::WaitingSnapshots;

@@ -4,6 +4,7 @@
 
 pub mod account;
 mod faulty;
+pub mod postgres;
 mod spec;
 
 pub use cairn_kernel::SimClock;

@@ -12,6 +12,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("cairn-contract", &["cairn-kernel"]),
     ("cairn-eventstore", &["cairn-kernel"]),
     ("cairn-eventstore-jsonl", &["cairn-eventstore", "cairn-kernel"]),
+    ("cairn-eventstore-postgres", &["cairn-eventstore", "cairn-kernel"]),
     ("cairn-eventstore-sqlite", &["cairn-eventstore", "cairn-kernel"]),
     ("cairn-projection", &["cairn-eventstore", "cairn-kernel"]),
     ("cairn-objects", &["cairn-kernel"]),
@@ -29,7 +30,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
 ];
 
 /// Crates that are a concrete engine: only the program names them.
-const ENGINES: &[&str] = &["cairn-eventstore-jsonl", "cairn-eventstore-sqlite"];
+const ENGINES: &[&str] = &["cairn-eventstore-jsonl", "cairn-eventstore-postgres", "cairn-eventstore-sqlite"];
 
 /// Why a crate at `folder` may not depend on `other`, which lives at `other_folder`.
 fn objection(name: &str, folder: &str, other: &str, other_folder: &str) -> Option<String> {

@@ -105,7 +105,7 @@ fn what_was_created_is_there_after_a_crash_before_any_view_heard_of_it_s0_23() {
 }
 
 fn in_its_own_process<T>(data: &Path, work: impl AsyncFnOnce(&Suite) -> T) -> T {
-    suite::in_its_own_process(data, "sqlite", &Engines::default(), work)
+    suite::in_its_own_process(data, "sqlite", &Engines::default(), &[], work)
 }
 
 fn copy(from: &Path, to: &Path) {

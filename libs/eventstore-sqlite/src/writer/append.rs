@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use cairn_eventstore::{AppendFault, Appended, NewEvent, Recorded, Write};
+use cairn_eventstore::{AppendFault, Appended, Fresh, NewEvent, Recorded, Write};
 use cairn_kernel::{Position, Revision, StreamName};
 use rusqlite::{CachedStatement, params};
 
@@ -8,7 +8,6 @@ use super::Writer;
 use super::heads::Head;
 use super::index::Entry;
 use crate::fault::is_conflict;
-use crate::ring::Fresh;
 use crate::row::Header;
 
 const INSERT_EVENT: &str = "

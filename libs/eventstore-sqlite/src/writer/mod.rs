@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use cairn_eventstore::AppendFault;
+use cairn_eventstore::{AppendFault, Fresh, Ring, WaitingSnapshots};
 use cairn_kernel::{Clock, Position, Time};
 use parking_lot::{Mutex, RwLock};
 use rusqlite::{Connection, OptionalExtension};
@@ -14,8 +14,6 @@ use crate::lock::FolderLock;
 use crate::meters::Meters;
 use crate::query::Dictionary;
 use crate::queue::{BatchRoom, Job, Queue, Taken};
-use crate::ring::{Fresh, Ring};
-use crate::snapshots::Waiting;
 use crate::{Config, OpenFault};
 
 mod answers;
@@ -59,7 +57,7 @@ pub(crate) struct Shared {
     pub(crate) queue: Queue,
     pub(crate) ring: Ring,
     pub(crate) dictionary: Dictionary,
-    pub(crate) snapshots: Waiting,
+    pub(crate) snapshots: WaitingSnapshots,
     /// Held by whoever reads from the database, so that the writer can wait for them.
     pub(crate) gate: Arc<RwLock<()>>,
     pub(crate) trouble: Mutex<Option<AppendFault>>,

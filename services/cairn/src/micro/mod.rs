@@ -18,7 +18,7 @@ use tracing::{info, warn};
 
 use self::child::Process;
 use self::plan::Plan;
-use crate::suite::{Config, Engines, Folder, Role};
+use crate::suite::{Config, Engines, Folder, NOT_SHARED, Role};
 
 /// Pause before a process that ended is started again.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -33,7 +33,7 @@ pub async fn run(
     ready: impl FnOnce(&Folder, Value) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     if !Engines::is_shared(loaded)? {
-        bail!("several processes need an event log that they share: set DATABASE_URL to that of a PostgreSQL database");
+        bail!("{NOT_SHARED}");
     }
     let telemetry = Telemetry::start(&loaded.get(), "cairn")?;
     let shutdown = Shutdown::on_signals()?;

@@ -20,9 +20,10 @@ cairn_service::settings! {
         grpc_port: u16 = 50051, env "API_GRPC_PORT";
         /// Folder of everything the suite keeps: the event log, read models, artifacts, keys. `--data` overrides it.
         data: PathBuf = PathBuf::from("data"), env "CAIRN_DATA";
-        /// The engine that keeps the event log: `sqlite`, or `jsonl`, a file of JSON Lines for small logs that people want
-        /// to read. What one has kept, another does not read.
-        event_store: String = "sqlite".to_owned(), env "EVENT_STORE";
+        /// The engine that keeps the event log: `sqlite`; `postgres`, for a log of many processes; or `jsonl`, a file of JSON
+        /// Lines for small logs that people want to read. Empty: `postgres` if `events_postgres.url` names a database, else
+        /// `sqlite`. What one has kept, another does not read.
+        event_store: String = String::new(), env "EVENT_STORE";
         /// File with what every process of a deployment must have in common: the keys that sign principals and tokens, and the
         /// pepper of API keys. Absent: `keyring.json` in the data folder.
         keyring_file: Option<PathBuf> = None;
@@ -82,6 +83,7 @@ pub fn registry() -> Registry {
         .with::<Ingest>()
         .with::<cairn_eventstore_sqlite::Config>()
         .with::<cairn_eventstore_jsonl::Config>()
+        .with::<cairn_eventstore_postgres::Config>()
         .with::<cairn_auth::Config>()
         .with::<cairn_auth::login::Config>()
         .with::<cairn_access::Config>()

@@ -1,13 +1,16 @@
 //! The engines that the log can be kept in, by the names that settings know them by.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{anyhow, bail};
+use anyhow::{Context, anyhow, bail};
 use cairn_contract::Contract;
 use cairn_eventstore::EventStore;
 use cairn_eventstore_jsonl::{Jsonl, Readable};
+use cairn_eventstore_postgres::Postgres;
 use cairn_eventstore_sqlite::Sqlite;
 use cairn_kernel::{Clock, SystemClock};
 use cairn_service::config::Loaded;
@@ -45,7 +48,7 @@ pub struct Engines(BTreeMap<&'static str, Engine>);
 impl Default for Engines {
     /// Those that come with the suite.
     fn default() -> Self {
-        Self(BTreeMap::new()).with("sqlite", sqlite).with("jsonl", jsonl)
+        Self(BTreeMap::new()).with("sqlite", sqlite).with("postgres", postgres).with("jsonl", jsonl)
     }
 }
 
@@ -61,9 +64,14 @@ impl Engines {
         self
     }
 
+    /// Whether processes can share the log that settings name.
+    pub fn is_shared(loaded: &Loaded) -> anyhow::Result<bool> {
+        Ok(!matches!(chosen(loaded)?.as_str(), "sqlite" | "jsonl"))
+    }
+
     /// Opens the log in the engine that settings name.
     pub async fn open(&self, loaded: &Loaded, folder: &Folder) -> anyhow::Result<Arc<dyn EventStore>> {
-        let name = loaded.get::<Config>().event_store;
+        let name = chosen(loaded)?;
         let Some(engine) = self.0.get(name.as_str()) else {
             let known: Vec<_> = self.0.keys().copied().collect();
             bail!("server.event_store is {name:?}, and this program knows {}", known.join(", "));
@@ -72,10 +80,30 @@ impl Engines {
     }
 }
 
+/// The engine that settings name, or that follows from them.
+fn chosen(loaded: &Loaded) -> anyhow::Result<String> {
+    let names_database = !loaded.get::<cairn_eventstore_postgres::Config>().url.expose().is_empty();
+    match loaded.get::<Config>().event_store.as_str() {
+        "" if names_database => Ok("postgres".to_owned()),
+        "" => Ok("sqlite".to_owned()),
+        // Whoever names a database relies on it.
+        name @ ("sqlite" | "jsonl") if names_database => {
+            bail!(
+                "server.event_store is {name:?}, so events_postgres.url (DATABASE_URL) would not be used: unset one of them"
+            )
+        }
+        name => Ok(name.to_owned()),
+    }
+}
+
+/// What an engine leaves in the data folder, by the ends of its names.
+const TRACES: &[&str] = &["db", "jsonl", "postgres"];
+
 /// Refuses to begin an empty log where another engine has kept one: all that is there would seem to be gone.
-fn begin_or_go_on(folder: &Folder, ours: &str, theirs: &str) -> anyhow::Result<PathBuf> {
-    let (path, other) = (folder.events(ours), folder.events(theirs));
-    if other.exists() && !path.exists() {
+fn begin_or_go_on(folder: &Folder, ours: &str) -> anyhow::Result<PathBuf> {
+    let path = folder.events(ours);
+    let others = TRACES.iter().filter(|trace| **trace != ours).map(|trace| folder.events(trace));
+    if let Some(other) = others.filter(|_| !path.exists()).find(|other| other.exists()) {
         bail!(
             "{} holds a log that another engine keeps: set server.event_store back, or use another data folder",
             other.display()
@@ -89,7 +117,7 @@ pub fn sqlite<'a>(loaded: &'a Loaded, folder: &'a Folder) -> Opening<'a> {
     async {
         let mut config = loaded.get::<cairn_eventstore_sqlite::Config>();
         if config.path.as_os_str().is_empty() {
-            config.path = begin_or_go_on(folder, "db", "jsonl")?;
+            config.path = begin_or_go_on(folder, "db")?;
         }
         Ok(Arc::new(Sqlite::open(&config, clock())?) as Arc<dyn EventStore>)
     }
@@ -101,7 +129,7 @@ pub fn jsonl<'a>(loaded: &'a Loaded, folder: &'a Folder) -> Opening<'a> {
     async {
         let mut config = loaded.get::<cairn_eventstore_jsonl::Config>();
         if config.path.as_os_str().is_empty() {
-            config.path = begin_or_go_on(folder, "jsonl", "db")?;
+            config.path = begin_or_go_on(folder, "jsonl")?;
         }
         let contract = Contract::embedded().map_err(|violations| anyhow!("{violations}"))?;
         let readable: Readable = Arc::new(move |kind, payload| contract.event_json(kind, payload).ok());
@@ -110,6 +138,37 @@ pub fn jsonl<'a>(loaded: &'a Loaded, folder: &'a Folder) -> Opening<'a> {
         Ok(Arc::new(opened?) as Arc<dyn EventStore>)
     }
     .boxed()
+}
+
+/// A database of PostgreSQL. What else is in the data folder was made from one log and belongs to it, so the folder remembers
+/// which one that is.
+pub fn postgres<'a>(loaded: &'a Loaded, folder: &'a Folder) -> Opening<'a> {
+    async {
+        let trace = begin_or_go_on(folder, "postgres")?;
+        let opened = Postgres::open(&loaded.get(), clock()).await?;
+        remember(&trace, &opened.log().to_string()).with_context(|| format!("{}", trace.display()))?;
+        Ok(Arc::new(opened) as Arc<dyn EventStore>)
+    }
+    .boxed()
+}
+
+/// Notes which log a folder belongs to, or sees that it is still the same.
+fn remember(trace: &Path, log: &str) -> anyhow::Result<()> {
+    if let Some(known) = trace.exists().then(|| fs::read_to_string(trace)).transpose()? {
+        if known.trim() != log {
+            bail!(
+                "this data folder belongs to log {}, and the database holds {log}: use another data folder",
+                known.trim()
+            );
+        }
+        return Ok(());
+    }
+    fs::create_dir_all(trace.parent().context("it has no folder")?)?;
+    let begun = trace.with_extension("postgres.new");
+    let mut file = fs::File::create(&begun)?;
+    writeln!(file, "{log}")?;
+    file.sync_all()?;
+    Ok(fs::rename(begun, trace)?)
 }
 
 fn clock() -> Arc<dyn Clock> {
@@ -139,12 +198,50 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_database_chooses_its_engine_and_nobody_else_leaves_it_unused() {
+        let chosen_by = |environment: &[(&str, &str)]| {
+            chosen(&registry().load(&Sources::new().with_environment(environment.iter().copied())).unwrap())
+        };
+        let url = ("DATABASE_URL", "postgres://ada:hunter2@localhost/cairn");
+        assert_eq!(chosen_by(&[]).unwrap(), "sqlite");
+        assert_eq!(chosen_by(&[url]).unwrap(), "postgres");
+        assert_eq!(chosen_by(&[url, ("EVENT_STORE", "postgres")]).unwrap(), "postgres");
+        assert_eq!(chosen_by(&[("EVENT_STORE", "jsonl")]).unwrap(), "jsonl");
+        let refused = chosen_by(&[url, ("EVENT_STORE", "jsonl")]).unwrap_err().to_string();
+        assert!(refused.contains("DATABASE_URL") && !refused.contains("hunter2"), "{refused}");
+    }
+
+    #[test]
+    fn a_database_of_another_kind_is_refused_without_its_password() {
+        let sources = Sources::new().with_environment([("DATABASE_URL", "mysql://ada:hunter2@localhost/cairn")]);
+        let refused = registry().load(&sources).err().unwrap().to_string();
+        assert!(refused.contains("events_postgres.url must begin with postgres://"), "{refused}");
+        assert!(!refused.contains("hunter2"), "{refused}");
+    }
+
+    #[tokio::test]
+    async fn a_data_folder_belongs_to_one_log_wherever_that_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = Folder::open(folder.path()).unwrap();
+        let trace = begin_or_go_on(&folder, "postgres").unwrap();
+        remember(&trace, "one").unwrap();
+        remember(&begin_or_go_on(&folder, "postgres").unwrap(), "one").unwrap();
+        assert!(remember(&trace, "two").unwrap_err().to_string().contains("belongs to log one"));
+        let loaded = registry().load(&Sources::new()).unwrap();
+        let refused = Engines::default().open(&loaded, &folder).await.err().unwrap().to_string();
+        assert!(refused.contains("another engine"), "{refused}");
+    }
+
     #[tokio::test]
     async fn an_engine_that_is_not_known_is_refused_with_those_that_are() {
         let folder = tempfile::tempdir().unwrap();
         let folder = Folder::open(folder.path()).unwrap();
         let loaded = registry().load(&Sources::new().with_environment([("EVENT_STORE", "oracle")])).unwrap();
         let refused = Engines::default().open(&loaded, &folder).await.err().unwrap();
-        assert_eq!(refused.to_string(), r#"server.event_store is "oracle", and this program knows jsonl, sqlite"#);
+        assert_eq!(
+            refused.to_string(),
+            r#"server.event_store is "oracle", and this program knows jsonl, postgres, sqlite"#
+        );
     }
 }

@@ -18,4 +18,4 @@ pub use doors::{Addresses, public_url};
 pub use engines::Engines;
 pub use folder::Folder;
 pub use role::{Role, Roles};
-pub use running::Running;
+pub use running::{NOT_SHARED, Running};

@@ -43,6 +43,10 @@ pub struct Running {
     stopping: shutdown::Config,
 }
 
+/// Why some roles cannot run alone.
+pub const NOT_SHARED: &str =
+    "several processes need an event log that they share: set DATABASE_URL to the address of a PostgreSQL database";
+
 impl Running {
     /// Starts the roles and returns once they serve and have seen all that is in the log.
     pub async fn start(
@@ -53,6 +57,9 @@ impl Running {
         shutdown: Shutdown,
     ) -> anyhow::Result<Self> {
         let config = loaded.get::<Config>();
+        if !roles.is_all() && !Engines::is_shared(loaded)? {
+            bail!("{NOT_SHARED}");
+        }
         let links = if roles.is_all() { None } else { Links::open(&loaded.get())? };
         // Before anything else, so that a taken port costs nothing.
         let doors = Doors::open(loaded, roles, links.as_ref()).await?;

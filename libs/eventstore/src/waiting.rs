@@ -1,11 +1,12 @@
 use std::collections::HashMap;
 
-use cairn_eventstore::Snapshot;
 use cairn_kernel::StreamName;
 use parking_lot::Mutex;
 
-/// Snapshots that wait until the writer has nothing better to do.
-pub(crate) struct Waiting {
+use crate::Snapshot;
+
+/// Snapshots that wait until a backend has nothing better to do than to write them.
+pub struct WaitingSnapshots {
     waiting: Mutex<Contents>,
     bytes_max: usize,
 }
@@ -16,13 +17,14 @@ struct Contents {
     bytes: usize,
 }
 
-impl Waiting {
-    pub(crate) fn new(bytes_max: usize) -> Self {
+impl WaitingSnapshots {
+    /// None yet, and room for `bytes_max`.
+    pub fn new(bytes_max: usize) -> Self {
         Self { waiting: Mutex::default(), bytes_max }
     }
 
     /// Adds a snapshot unless a newer one waits. `false`: there was no room.
-    pub(crate) fn add(&self, stream: &StreamName, snapshot: Snapshot) -> bool {
+    pub fn add(&self, stream: &StreamName, snapshot: Snapshot) -> bool {
         let mut waiting = self.waiting.lock();
         let earlier = waiting.snapshots.get(stream);
         if earlier.is_some_and(|earlier| earlier.revision > snapshot.revision) {
@@ -37,17 +39,19 @@ impl Waiting {
         true
     }
 
-    pub(crate) fn get(&self, stream: &StreamName) -> Option<Snapshot> {
+    /// The one that waits for a stream.
+    pub fn get(&self, stream: &StreamName) -> Option<Snapshot> {
         self.waiting.lock().snapshots.get(stream).cloned()
     }
 
     /// Some to write now. They stay readable here until they are [done](Self::done).
-    pub(crate) fn some(&self, count: usize) -> Vec<(StreamName, Snapshot)> {
+    pub fn some(&self, count: usize) -> Vec<(StreamName, Snapshot)> {
         let waiting = self.waiting.lock();
         waiting.snapshots.iter().take(count).map(|(stream, snapshot)| (stream.clone(), snapshot.clone())).collect()
     }
 
-    pub(crate) fn done(&self, written: &[(StreamName, Snapshot)]) {
+    /// Forgets those that are written, unless newer ones took their place.
+    pub fn done(&self, written: &[(StreamName, Snapshot)]) {
         let mut waiting = self.waiting.lock();
         for (stream, snapshot) in written {
             if waiting.snapshots.get(stream) == Some(snapshot) {
@@ -58,7 +62,7 @@ impl Waiting {
     }
 
     /// Whether some should be written although the writer has better things to do, or they would be dropped.
-    pub(crate) fn is_pressing(&self) -> bool {
+    pub fn is_pressing(&self) -> bool {
         self.waiting.lock().bytes > self.bytes_max / 2
     }
 }

@@ -1,18 +1,19 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use cairn_eventstore::{Filter, Page, Recorded};
 use cairn_kernel::Position;
 use parking_lot::RwLock;
 use tokio::sync::watch;
+
+use crate::{Filter, Page, Recorded};
 
 /// Events looked at per page, so that a reader never holds up the writer for long.
 const CONSIDERED_MAX: usize = 2_048;
 /// What an event weighs beside payload and metadata.
 const EVENT_BYTES: usize = 200;
 
-/// The newest events in memory, so that who follows the log live needs no disk; and the head of the log.
-pub(crate) struct Ring {
+/// The newest events in memory, so that who follows the log live needs no disk; and the head of the log. For backends.
+pub struct Ring {
     recent: RwLock<Recent>,
     head: watch::Sender<Position>,
     events_max: usize,
@@ -20,10 +21,10 @@ pub(crate) struct Ring {
 }
 
 /// An event just committed.
-pub(crate) struct Fresh {
-    pub(crate) event: Arc<Recorded>,
+pub struct Fresh {
+    pub event: Arc<Recorded>,
     /// Its stream does not keep everything, so only the database knows whether it is still shown.
-    pub(crate) is_retained: bool,
+    pub is_retained: bool,
 }
 
 /// INVARIANT: `events` are those with the positions up to the head, without gaps.
@@ -34,23 +35,36 @@ struct Recent {
 }
 
 impl Ring {
-    pub(crate) fn new(head: Position, events_max: usize, bytes_max: usize) -> Self {
+    /// Empty, of a log that ends at `head`.
+    pub fn new(head: Position, events_max: usize, bytes_max: usize) -> Self {
         Self { recent: RwLock::default(), head: watch::Sender::new(head), events_max, bytes_max }
     }
 
-    pub(crate) fn head(&self) -> Position {
+    /// Position of the last event shown.
+    pub fn head(&self) -> Position {
         *self.head.borrow()
     }
 
-    pub(crate) fn watch(&self) -> watch::Receiver<Position> {
+    /// The head, and notice of each change.
+    pub fn watch(&self) -> watch::Receiver<Position> {
         self.head.subscribe()
     }
 
-    /// Shows committed events to readers.
-    pub(crate) fn publish(&self, fresh: Vec<Fresh>) {
-        let Some(head) = fresh.last().map(|last| last.event.position) else { return };
+    /// Shows committed events to readers: a stretch of the log without gaps.
+    ///
+    /// Where several processes write, stretches come from more than one side: what was shown already is left out, and
+    /// after a gap what is older is forgotten.
+    pub fn publish(&self, fresh: Vec<Fresh>) {
+        let Some(end) = fresh.last().map(|last| last.event.position) else { return };
         let mut recent = self.recent.write();
-        for fresh in fresh {
+        let head = self.head();
+        if end <= head {
+            return;
+        }
+        if fresh.first().is_some_and(|first| first.event.position.0 > head.0 + 1) {
+            *recent = Recent::default();
+        }
+        for fresh in fresh.into_iter().filter(|fresh| fresh.event.position > head) {
             recent.bytes += weight(&fresh.event);
             recent.events.push_back(fresh);
         }
@@ -59,16 +73,25 @@ impl Ring {
             recent.bytes -= weight(&oldest.event);
         }
         // Under the lock: nobody sees an event beyond the head, nor a head whose events are not here.
-        self.head.send_replace(head);
+        self.head.send_replace(end);
+    }
+
+    /// Shows that the log has grown by more than is worth keeping here.
+    pub fn skip_to(&self, end: Position) {
+        let mut recent = self.recent.write();
+        if end > self.head() {
+            *recent = Recent::default();
+            self.head.send_replace(end);
+        }
     }
 
     /// Forgets the events, because what is shown of them has changed.
-    pub(crate) fn clear(&self) {
+    pub fn clear(&self) {
         *self.recent.write() = Recent::default();
     }
 
     /// The wanted events after `from`; `None` if the database must be asked.
-    pub(crate) fn page(&self, from: Position, filter: &Filter, limit: usize) -> Option<Page> {
+    pub fn page(&self, from: Position, filter: &Filter, limit: usize) -> Option<Page> {
         let recent = self.recent.read();
         let head = self.head();
         if from >= head {
@@ -135,6 +158,24 @@ mod tests {
         assert_eq!(positions(ring.page(Position(12), &Filter::all(), 9)), Some((vec![13, 14, 15], true)));
         assert_eq!(positions(ring.page(Position(12), &Filter::all(), 2)), Some((vec![13, 14], false)));
         assert_eq!(positions(ring.page(Position(12), &Filter::categories(["other"]), 9)), Some((vec![], true)));
+    }
+
+    #[test]
+    fn stretches_of_several_writers_are_shown_once_and_in_order() {
+        let ring = Ring::new(Position(10), 9, 1 << 20);
+        let stretch = |positions: std::ops::RangeInclusive<u64>| positions.map(|position| fresh(position, 0)).collect();
+        ring.publish(stretch(11..=12));
+        ring.publish(stretch(11..=13));
+        ring.publish(stretch(12..=12));
+        assert_eq!(positions(ring.page(Position(10), &Filter::all(), 9)), Some((vec![11, 12, 13], true)));
+        ring.publish(stretch(16..=17));
+        assert_eq!(positions(ring.page(Position(13), &Filter::all(), 9)), None, "14 and 15 are not here");
+        assert_eq!(positions(ring.page(Position(15), &Filter::all(), 9)), Some((vec![16, 17], true)));
+        ring.publish(stretch(14..=15));
+        ring.skip_to(Position(16));
+        assert_eq!(ring.head(), Position(17));
+        ring.skip_to(Position(99));
+        assert_eq!((ring.head(), positions(ring.page(Position(17), &Filter::all(), 9))), (Position(99), None));
     }
 
     #[test]

@@ -1,0 +1,74 @@
+use cairn_kernel::Time;
+use tokio_postgres::{SimpleQueryMessage, SimpleQueryRow};
+use uuid::Uuid;
+
+use super::Writer;
+use crate::dial::Link;
+use crate::fault::Trouble;
+use crate::plan::{End, Facts};
+use crate::tables::VERSION;
+
+impl Writer {
+    /// Begins a transaction that nobody else writes beside, and reads where the log ends.
+    ///
+    /// INVARIANT: until it ends, no other process gives out a position, a revision or a number.
+    pub(super) async fn lock(&mut self, link: &Link) -> Result<End, Trouble> {
+        let messages = link.simple_query(&self.shared.sql.lock).await.map_err(|error| Trouble::of(&error))?;
+        let last = messages.iter().rev().find_map(|message| match message {
+            SimpleQueryMessage::Row(row) => Some(row),
+            _ => None,
+        });
+        let row = last.filter(|row| row.len() == 7).ok_or_else(|| wrong("its head is gone"))?;
+        let (log, version, end) = read(row).ok_or_else(|| wrong("its head cannot be read"))?;
+        self.check(log, version, &end)?;
+        self.mind(&end);
+        Ok(end)
+    }
+
+    /// Whether this is still the log that was opened, with all that was seen of it.
+    fn check(&self, log: Uuid, version: i32, end: &End) -> Result<(), Trouble> {
+        if log != self.log {
+            return Err(wrong("the database holds another log than before: start again if that is meant"));
+        }
+        if version != VERSION {
+            let why = format!("another process has brought the log to version {version}, this one knows {VERSION}");
+            return Err(Trouble::Other(why));
+        }
+        let seen = self.shared.ring.head().0;
+        if end.position < seen {
+            let why =
+                format!("the log ends at {}, but it had reached {seen}: the database has lost events", end.position);
+            return Err(wrong(&why));
+        }
+        Ok(())
+    }
+
+    /// Forgets what is not true any more: all of it, if another process wrote since.
+    fn mind(&mut self, end: &End) {
+        let is_same = self.end.is_some_and(|known| {
+            (known.position, known.streams, known.retentions) == (end.position, end.streams, end.retentions)
+        });
+        let Facts { heads, known, pasts, .. } = &mut self.facts;
+        if !is_same || heads.len() > self.heads_max {
+            heads.clear();
+        }
+        known.clear();
+        pasts.clear();
+        self.end = Some(*end);
+    }
+}
+
+fn wrong(why: &str) -> Trouble {
+    Trouble::Wrong(why.to_owned())
+}
+
+fn read(row: &SimpleQueryRow) -> Option<(Uuid, i32, End)> {
+    let end = End {
+        position: row.get(2)?.parse().ok()?,
+        time: Time::from_micros(row.get(3)?.parse().ok()?),
+        streams: row.get(4)?.parse().ok()?,
+        kinds: row.get(5)?.parse().ok()?,
+        retentions: row.get(6)?.parse().ok()?,
+    };
+    Some((row.get(0)?.parse().ok()?, row.get(1)?.parse().ok()?, end))
+}
