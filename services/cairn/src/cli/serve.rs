@@ -47,9 +47,14 @@ pub async fn run(output: Output, engines: &Engines, command: Command) -> anyhow:
 }
 
 /// Runs roles until somebody asks for the end.
-pub async fn until_stopped(output: Output, engines: &Engines, roles: &Roles, loaded: &Loaded) -> anyhow::Result<()> {
+pub async fn until_stopped(
+    output: Output,
+    engines: &Engines,
+    roles: &Roles,
+    loaded: &Loaded,
+    shutdown: Shutdown,
+) -> anyhow::Result<()> {
     let telemetry = Telemetry::start(&loaded.get(), "cairn")?;
-    let shutdown = Shutdown::on_signals()?;
     let mut suite = tokio::select! {
         started = Running::start(loaded, engines, roles, telemetry.metrics(), shutdown.clone()) => started?,
         // A long log may take minutes to read. What was read so far is kept.
