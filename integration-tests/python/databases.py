@@ -1,6 +1,8 @@
 """A database of its own for each data folder, on one PostgreSQL for all tests of this process."""
 
 import atexit
+import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -24,7 +26,7 @@ def of(data: Path) -> str:
     running, data = server(), Path(data).absolute()
     if data not in _names:
         _names[data] = f"suite_{len(_names)}"
-        psql = [PROGRAMS / "psql", "-q", "-h", "127.0.0.1", "-p", str(running.port), "-U", USER, "-d", "postgres",
+        psql = [shutil.which("psql") or PROGRAMS / "psql", "-q", "-h", "127.0.0.1", "-p", str(running.port), "-U", USER, "-d", "postgres",
                 "-c", f"CREATE DATABASE {_names[data]}"]
-        subprocess.run(psql, check=True, env={"PGPASSWORD": PASSWORD})
+        subprocess.run(psql, check=True, env={**os.environ, "PGPASSWORD": PASSWORD})
     return f"postgres://{USER}:{PASSWORD}@127.0.0.1:{running.port}/{_names[data]}"

@@ -1,11 +1,12 @@
 use std::convert::Infallible;
+use std::error::Error;
 use std::task::{Context, Poll};
 
 use futures::future::BoxFuture;
 use http::{Request, Response};
 use tonic::body::Body;
 use tonic::transport::Channel;
-use tonic::{Code, Status};
+use tonic::{Code, ConnectError, Status};
 use tower::{Service, ServiceExt};
 
 /// One attempt at a call. What goes wrong on the way is an answer too, so that whoever judges answers sees it.
@@ -33,9 +34,24 @@ impl Service<Request<Body>> for Attempt {
         let channel = self.channel.clone();
         Box::pin(async move {
             let answered = channel.oneshot(request).await;
-            Ok(answered.unwrap_or_else(|fault| unreached(Status::from_error(Box::new(fault))).into_http()))
+            Ok(answered.unwrap_or_else(|fault| {
+                let was_sent = !is_of_connecting(&fault);
+                let mut answer = unreached(Status::from_error(Box::new(fault))).into_http();
+                if !was_sent {
+                    answer.extensions_mut().insert(Unsent);
+                }
+                answer
+            }))
         })
     }
+}
+
+/// That nobody has heard of a call: there was no connection to send it over.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Unsent;
+
+fn is_of_connecting(fault: &(dyn Error + 'static)) -> bool {
+    std::iter::successors(Some(fault), |fault| (*fault).source()).any(|fault| fault.is::<ConnectError>())
 }
 
 /// A connection that broke before an answer: nobody answered, whatever the transport calls it.

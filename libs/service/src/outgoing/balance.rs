@@ -177,7 +177,10 @@ impl Backend {
         let address = &self.address;
         match (self.is_well.swap(is_well, Ordering::Relaxed), is_well) {
             (true, false) => warn!(address, "a process says it is not well: it gets no new calls"),
-            (false, true) => info!(address, "a process is well again"),
+            (false, true) => {
+                info!(address, "a process is well again");
+                self.circuit.lock().expect_well(Instant::now());
+            }
             _ => {}
         }
     }

@@ -59,6 +59,13 @@ impl Circuit {
         }
     }
 
+    /// Lets one call through to see, as soon as there is one: there is a reason to believe that it will succeed.
+    pub(super) fn expect_well(&mut self, now: Instant) {
+        if let State::Open { .. } | State::HalfOpen { .. } = self.state {
+            self.state = State::Open { until: now };
+        }
+    }
+
     /// Takes in how an attempt ended. Says whether the circuit is in another state now.
     pub(super) fn record(&mut self, failed: bool, now: Instant) -> bool {
         let before = self.state;

@@ -1,10 +1,11 @@
+use std::convert::Infallible;
+
 use cairn_contract::Contract;
 use http::{Request, Response};
-use std::convert::Infallible;
 use tonic::body::Body;
 use tower::{ServiceBuilder, ServiceExt};
 
-use super::{Balance, CircuitLayer, Config, DeadlineLayer, Outgoing, RetryLayer};
+use super::{Balance, Config, DeadlineLayer, Outgoing, RetryLayer};
 
 /// A transport for calls that are passed on as they came, with the principal that they came with.
 #[derive(Clone)]
@@ -18,10 +19,7 @@ pub struct Passing {
 impl Passing {
     /// To `upstream`.
     pub fn new(config: &Config, upstream: &'static str, balance: Balance, contract: &'static Contract) -> Self {
-        let attempts = ServiceBuilder::new()
-            .layer(RetryLayer::new(config, upstream, contract))
-            .layer(CircuitLayer::new(config, upstream))
-            .service(balance);
+        let attempts = ServiceBuilder::new().layer(RetryLayer::new(config, upstream, contract)).service(balance);
         let answered = ServiceBuilder::new().layer(DeadlineLayer::new(config)).service(attempts.clone());
         Self { contract, answered: Outgoing::new(answered), streaming: Outgoing::new(attempts) }
     }

@@ -20,6 +20,7 @@ use tower::retry::{Policy, Retry};
 use tower::{Layer, Service, ServiceExt};
 
 use super::Config;
+use super::attempt::Unsent;
 use super::backoff::Backoff;
 use super::circuit::{CIRCUIT_OPEN, code_of, is_failure};
 use super::deadline::Deadline;
@@ -32,7 +33,7 @@ const BUDGET_WINDOW: Duration = Duration::from_secs(10);
 const PREFIX_BYTES: usize = 5;
 
 /// Tries again what may be tried again: reads, and changes with a request id, when the other side could not be reached or
-/// says when to come back. Never more than a share of all calls, and never beyond the deadline.
+/// says when to come back; and whatever nobody has heard of. Never more than a share of all calls, and never beyond the deadline.
 #[derive(Clone)]
 pub struct RetryLayer {
     shared: Arc<Shared>,
@@ -110,9 +111,14 @@ where
                 Ok(collected) => collected.to_bytes(),
                 Err(fault) => return Ok(Status::from(Refusal::internal(fault)).into_http()),
             };
-            let attempts_max = if is_repeatable(method, &bytes) { shared.attempts_max } else { 1 };
+            let is_repeatable = is_repeatable(method, &bytes);
             let backoff = Backoff::new(shared.pause_min, shared.pause_max);
-            let policy = Attempts { shared: Arc::clone(&shared), left: attempts_max.saturating_sub(1), backoff };
+            let policy = Attempts {
+                is_repeatable,
+                left: shared.attempts_max.saturating_sub(1),
+                backoff,
+                shared: Arc::clone(&shared),
+            };
             let hedged_by = method.is_read.then(|| Arc::clone(&shared)).filter(|shared| shared.hedge_after.is_some());
             let whole = tower::service_fn(move |request: Request<Bytes>| {
                 // Nothing is sent before somebody waits for it.
@@ -175,6 +181,8 @@ fn is_repeatable(method: &Method, body: &[u8]) -> bool {
 #[derive(Clone)]
 struct Attempts {
     shared: Arc<Shared>,
+    /// Whether it does no harm to send it again after somebody has heard of it.
+    is_repeatable: bool,
     left: u32,
     backoff: Backoff,
 }
@@ -196,6 +204,9 @@ impl Policy<Request<Bytes>, Response<Body>, Infallible> for Attempts {
             self.shared.budget.deposit();
             return None;
         };
+        if !self.is_repeatable && answer.extensions().get::<Unsent>().is_none() {
+            return None;
+        }
         let asked = asked_to_wait(&status)?;
         self.left = self.left.checked_sub(1)?;
         let pause = self.backoff.next(rand::random()).max(asked);

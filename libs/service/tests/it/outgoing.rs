@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use cairn_access::{Access, Keyring};
 use cairn_kernel::{Code, Principal, SystemClock};
-use cairn_service::outgoing::{Balance, Config, Outgoing, stack};
+use cairn_service::outgoing::{Balance, Config, Outgoing, Passing, stack};
 use cairn_service::telemetry::Metrics;
 use cairn_service::{Refusal, refuse};
 use futures::future::BoxFuture;
@@ -105,6 +105,7 @@ fn config() -> Config {
 }
 
 struct Suite {
+    address: String,
     upstream: Upstream,
     access: Arc<Access>,
     outgoing: Outgoing,
@@ -118,9 +119,15 @@ async fn suite(config: &Config, script: &[Does]) -> Suite {
     let routes = Routes::new(upstream.clone());
     tokio::spawn(Server::builder().add_routes(routes).serve_with_incoming(TcpListenerStream::new(listener)));
     let access = Access::fixed(Default::default(), Arc::new(SystemClock), Arc::new(Keyring::generate()));
-    let balance = Balance::new(config, &[address]).unwrap();
+    let balance = Balance::new(config, std::slice::from_ref(&address)).unwrap();
     let outgoing = stack(config, "zoo", balance, contract(), Arc::clone(&access), Principal::service("registry"));
-    Suite { upstream, access, outgoing }
+    Suite { address, upstream, access, outgoing }
+}
+
+/// An address that nobody listens on.
+async fn nobody() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    format!("http://{}", listener.local_addr().unwrap())
 }
 
 impl Suite {
@@ -246,13 +253,41 @@ async fn a_circuit_opens_for_what_hangs_as_for_what_fails_but_not_for_callers_th
     assert_eq!(refused.get_error_details().error_info().unwrap().reason, "CIRCUIT_OPEN");
 }
 
+/// Such a change may not be repeated, but what was never sent is not repeated by sending it.
+#[tokio::test]
+async fn a_change_that_is_passed_on_goes_to_another_process_if_the_first_cannot_be_reached() {
+    let config = Config { circuit_failures_max: 2, ..config() };
+    let alive = suite(&config, &[Does::Answers]).await;
+    let balance = Balance::new(&config, &[nobody().await, alive.address.clone()]).unwrap();
+    let passing = Passing::new(&config, "zoo", balance, contract());
+    let outgoing = Outgoing::new(service_fn(move |request| passing.clone().pass(request)));
+    let passed = Suite { outgoing, ..alive };
+    for _ in 0..50 {
+        passed.call("FeedLion", about_leo("meat")).await.unwrap();
+    }
+    assert_eq!(passed.upstream.calls(), 50);
+}
+
+/// One process that keeps failing shuts no door that another stands behind.
+#[tokio::test]
+async fn a_process_that_fails_keeps_nobody_from_one_that_does_not() {
+    let config = Config { circuit_failures_max: 2, attempts_max: 1, ..config() };
+    let (alive, down) = (suite(&config, &[Does::Answers]).await, suite(&config, &[Does::IsDown]).await);
+    let balance = Balance::new(&config, &[down.address.clone(), alive.address.clone()]).unwrap();
+    let passing = Passing::new(&config, "zoo", balance, contract());
+    let outgoing = Outgoing::new(service_fn(move |request| passing.clone().pass(request)));
+    let passed = Suite { outgoing, ..alive };
+    let mut failures = 0;
+    for _ in 0..50 {
+        failures += usize::from(passed.call("FeedLion", about_leo("meat")).await.is_err());
+    }
+    assert_eq!((failures, passed.upstream.calls()), (2, 48));
+}
+
 #[tokio::test]
 async fn what_cannot_be_reached_is_unavailable() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = format!("http://{}", listener.local_addr().unwrap());
-    drop(listener);
     let config = config();
-    let balance = Balance::new(&config, &[address]).unwrap();
+    let balance = Balance::new(&config, &[nobody().await]).unwrap();
     let access = Access::fixed(Default::default(), Arc::new(SystemClock), Arc::new(Keyring::generate()));
     let outgoing = stack(&config, "zoo", balance, contract(), access, Principal::service("registry"));
     let mut client = tonic::client::Grpc::new(outgoing);
