@@ -5,7 +5,9 @@ import signal
 import subprocess
 import threading
 import time
+from pathlib import Path
 
+import grpc
 import pytest
 
 from api import Api, eventually
@@ -62,6 +64,26 @@ def test_the_same_modules_run_as_processes_s1_4(micro):
     proof = eventually(lambda: next((one for one in [Api(micro).get("audit/checkpoint")] if one.ok), None)).json()
     assert proof["size"] != "0"
     assert Api(micro).get(run).json()["name"] == run
+
+
+def test_every_method_finds_the_process_that_answers_it(micro):
+    contract = (Path(__file__).resolve().parents[2] / "docs/api/contract.txt").read_text().splitlines()[1:]
+    methods = sorted({line.split()[2] for line in contract})
+    assert len(methods) > 300
+    credentials = [("authorization", f"Bearer {micro.key}")]
+    with grpc.insecure_channel(micro.grpc.removeprefix("http://")) as channel:
+        def code(method: str) -> grpc.StatusCode:
+            try:
+                # Enough for a first answer: streams go on.
+                next(channel.unary_stream(f"/{method}")(b"", metadata=credentials, timeout=5), None)
+            except grpc.RpcError as refused:
+                return refused.code()
+            return grpc.StatusCode.OK
+
+        assert code("cairn.auth.v1.UserService/Fly") == grpc.StatusCode.UNIMPLEMENTED
+        astray = {method: said for method in methods
+                  if (said := code(method)) in (grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.UNKNOWN)}
+    assert astray == {}
 
 
 @pytest.mark.parametrize("role", [*SERVICES, "gateway"])
