@@ -271,6 +271,8 @@ impl Problem {
             Code::ResourceExhausted if self.http == StatusCode::PAYLOAD_TOO_LARGE => {
                 return ("INVALID_PARAMETER_VALUE", self.http);
             }
+            // Nor does waiting make room in a quota, and MLflow's clients wait for minutes at any 429.
+            Code::ResourceExhausted if self.reason == "QUOTA_EXCEEDED" => "RESOURCE_LIMIT_EXCEEDED",
             Code::ResourceExhausted => "REQUEST_LIMIT_EXCEEDED",
             Code::Unimplemented if self.http == StatusCode::METHOD_NOT_ALLOWED => return ("BAD_REQUEST", self.http),
             Code::Unimplemented => "NOT_IMPLEMENTED",
