@@ -307,7 +307,11 @@ impl World {
 
     /// How much a project may take up.
     pub fn quota(&self, project: &Name) -> ProjectQuota {
-        if self.quotas.is_empty() { ProjectQuota::default() } else { self.quotas.get(project).copied().unwrap_or_default() }
+        if self.quotas.is_empty() {
+            ProjectQuota::default()
+        } else {
+            self.quotas.get(project).copied().unwrap_or_default()
+        }
     }
 
     /// Whether a prefix holds on a resource: it covers it, or is the organization that it belongs to.

@@ -27,7 +27,8 @@ impl Limit {
     /// What a caller is told who asks for more than there is room for.
     pub fn exceeded(&self, used: u64, asked: u64) -> Refusal {
         let Self { project, quota, what, max } = self;
-        let message = format!("{project} has {used} of {max} {what} that its quota ({quota}) allows: no room for {asked} more");
+        let message =
+            format!("{project} has {used} of {max} {what} that its quota ({quota}) allows: no room for {asked} more");
         Refusal::new(Code::ResourceExhausted, "QUOTA_EXCEEDED", message)
             .with("project", project)
             .with("quota", quota)

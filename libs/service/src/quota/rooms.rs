@@ -165,10 +165,7 @@ mod tests {
         made.shown.store(3, Ordering::SeqCst);
         let refusal = made.make(&limit(3), 2).await.unwrap_err();
         assert_eq!(refusal.reason, "QUOTA_EXCEEDED");
-        assert_eq!(
-            refusal.message,
-            "projects/p has 3 of 3 runs that its quota (runs_max) allows: no room for 2 more"
-        );
+        assert_eq!(refusal.message, "projects/p has 3 of 3 runs that its quota (runs_max) allows: no room for 2 more");
         let told: Vec<_> = refusal.metadata.iter().map(|(key, value)| format!("{key}={value}")).collect();
         assert_eq!(told, ["project=projects/p", "quota=runs_max", "limit=3", "used=3", "asked=2"]);
     }

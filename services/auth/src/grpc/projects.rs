@@ -156,7 +156,10 @@ fn quota(project: &ProjectName, asked: proto::ProjectQuota) -> Result<Quota, Sta
         return invalid("quota.name", "is another project than the one that is asked about");
     }
     if asked.requests_per_second == Some(0) {
-        return invalid("quota.requests_per_second", "must be at least 1: a project that nobody may use is deleted instead");
+        return invalid(
+            "quota.requests_per_second",
+            "must be at least 1: a project that nobody may use is deleted instead",
+        );
     }
     if asked.storage_bytes_max.is_some_and(|bytes| i64::try_from(bytes).is_err()) {
         return invalid("quota.storage_bytes_max", "must be at most 2^63 - 1");

@@ -105,8 +105,9 @@ async fn a_quota_is_set_read_as_it_is_and_was_and_taken_away() {
     let none = suite.projects().get_project_quota(suite.by_admin(get(""))).await.unwrap().into_inner();
     assert_eq!((none.runs_max, none.storage_bytes_max, none.name.as_str()), (None, None, "projects/fraud"));
 
-    let answer = suite.projects().set_project_quota(suite.by_admin(set("projects/fraud", limits(Some(3))))).await.unwrap();
-    let position = answer.metadata()["cairn-position"].to_str().unwrap().to_owned();
+    let answer =
+        suite.projects().set_project_quota(suite.by_admin(set("projects/fraud", limits(Some(3))))).await.unwrap();
+    let position = answer.metadata().get("cairn-position").unwrap().to_str().unwrap().to_owned();
     let answer = answer.into_inner();
     assert_eq!(proto::ProjectQuota { name: String::new(), etag: String::new(), ..answer.clone() }, limits(Some(3)));
     let known = suite.deps.access.quota(&"projects/fraud".parse().unwrap());
@@ -159,10 +160,12 @@ async fn a_quota_that_cannot_be_is_refused_with_what_is_wrong() {
         (proto::ProjectQuota { name: "projects/other".into(), ..Default::default() }, "quota.name"),
     ];
     for (quota, field) in cases {
-        let refused = suite.projects().set_project_quota(suite.by_admin(set("projects/fraud", quota))).await.unwrap_err();
+        let refused =
+            suite.projects().set_project_quota(suite.by_admin(set("projects/fraud", quota))).await.unwrap_err();
         assert_eq!((refused.code(), values(&refused)["field"].as_str()), (Code::InvalidArgument, field));
     }
-    let nowhere = suite.projects().set_project_quota(suite.by_admin(set("projects/none", limits(None)))).await.unwrap_err();
+    let nowhere =
+        suite.projects().set_project_quota(suite.by_admin(set("projects/none", limits(None)))).await.unwrap_err();
     assert_eq!(reason(&nowhere), "PROJECT_NOT_FOUND");
     assert!(suite.events("ProjectQuotaSet").await.is_empty());
 }

@@ -4,8 +4,8 @@ use clap::Subcommand;
 use serde_json::json;
 
 use super::output::Column;
-use super::{organizations, quotas};
 use super::session::{Items, Session, given, pairs};
+use super::{organizations, quotas};
 
 const SERVICE: &str = "auth.v1.ProjectService";
 

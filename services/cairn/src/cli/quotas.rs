@@ -152,9 +152,15 @@ mod tests {
 
     #[test]
     fn bytes_come_in_the_units_that_people_write() {
-        for (text, number) in
-            [("0", 0), ("512", 512), ("512B", 512), ("5kB", 5000), ("10GiB", 10 << 30), ("3 TiB", 3 << 40), ("2MB", 2_000_000)]
-        {
+        for (text, number) in [
+            ("0", 0),
+            ("512", 512),
+            ("512B", 512),
+            ("5kB", 5000),
+            ("10GiB", 10 << 30),
+            ("3 TiB", 3 << 40),
+            ("2MB", 2_000_000),
+        ] {
             assert_eq!(bytes(text), Ok(Limit::Max(number)), "{text}");
         }
         assert_eq!(bytes("none"), Ok(Limit::None));

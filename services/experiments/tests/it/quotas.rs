@@ -56,9 +56,13 @@ async fn a_run_too_many_is_refused_and_a_deleted_one_leaves_its_room_to_another(
     begin(&service, &two, &experiment).await.unwrap();
     let refused = begin(&service, &two, &experiment).await.unwrap_err();
     assert_eq!(refused.reason, "QUOTA_EXCEEDED");
-    assert_eq!(["quota", "limit", "used", "project"].map(|key| value(&refused, key)), ["runs_max", "2", "2", "projects/p"]);
-    let import = service.app.import_run(&two, &experiment.run("elsewhere").unwrap(), RunDraft::default(), "m".into());
-    assert_eq!(import.await.unwrap_err().reason, "QUOTA_EXCEEDED", "wherever it comes from");
+    assert_eq!(
+        ["quota", "limit", "used", "project"].map(|key| value(&refused, key)),
+        ["runs_max", "2", "2", "projects/p"]
+    );
+    let elsewhere = experiment.run("elsewhere").unwrap();
+    let import = service.app.import_run(&two, &elsewhere, RunDraft::default(), "m".into()).await;
+    assert_eq!(import.unwrap_err().reason, "QUOTA_EXCEEDED", "wherever it comes from");
 
     service.app.delete_run(&two, &first, Expected::Any).await.unwrap();
     begin(&service, &two, &experiment).await.unwrap();
@@ -203,7 +207,7 @@ impl Door {
         }];
         let content = Some(piece(size - size / 2));
         messages.push(proto::UploadArtifactRequest { content, ..Default::default() });
-        let request = self.by(tokio_stream::iter(messages));
+        let request = self.by(futures::stream::iter(messages));
         Ok(self.artifacts().upload_artifact(request).await?.into_inner())
     }
 
@@ -229,7 +233,7 @@ fn world(quota: ProjectQuota) -> World {
 }
 
 fn told(status: &Status) -> (Code, String, std::collections::HashMap<String, String>) {
-    let info = status.get_details_error_info().unwrap_or_default();
+    let info = status.get_details_error_info().expect("a refusal says why");
     (status.code(), info.reason, info.metadata)
 }
 
@@ -253,11 +257,12 @@ async fn bytes_beyond_the_quota_are_refused_and_what_is_deleted_or_replaced_leav
     let full = door.usage("projects/p", "").await;
     assert_eq!((full.storage_bytes, full.artifacts, full.runs, full.concurrent_runs), (1000, 4, 1, 1));
 
-    let found = door.artifacts().list_artifacts(door.by(proto::ListArtifactsRequest { parent: run.clone(), ..Default::default() }));
-    let found = found.await.unwrap().into_inner().artifacts.into_iter().find(|artifact| artifact.path == "c").unwrap();
+    let list = proto::ListArtifactsRequest { parent: run.clone(), ..Default::default() };
+    let found = door.artifacts().list_artifacts(door.by(list)).await.unwrap().into_inner().artifacts;
+    let found = found.into_iter().find(|artifact| artifact.path == "c").unwrap();
     let delete = proto::DeleteArtifactRequest { name: found.name, ..Default::default() };
     let deleted = door.artifacts().delete_artifact(door.by(delete)).await.unwrap();
-    let position: u64 = deleted.metadata()["cairn-position"].to_str().unwrap().parse().unwrap();
+    let position: u64 = deleted.metadata().get("cairn-position").unwrap().to_str().unwrap().parse().unwrap();
     assert_eq!(door.usage("projects/p", "").await.storage_bytes, 500);
     assert_eq!(door.usage("projects/p", &(position - 1).to_string()).await.storage_bytes, 1000, "and as it was");
     door.upload(&run, "c", 500).await.unwrap();
@@ -279,7 +284,8 @@ async fn an_upload_past_the_server_is_refused_where_it_begins_and_where_it_ends(
     // There is room for one of them. Who completes first has it.
     let begun = door.artifacts().begin_artifact_upload(door.by(begin("a", 600))).await.unwrap().into_inner();
     door.upload(&run, "b", 600).await.unwrap();
-    let complete = proto::CompleteArtifactUploadRequest { parent: run.clone(), upload: begun.upload, ..Default::default() };
+    let complete =
+        proto::CompleteArtifactUploadRequest { parent: run.clone(), upload: begun.upload, ..Default::default() };
     let refused = door.artifacts().complete_artifact_upload(door.by(complete)).await.unwrap_err();
     assert_eq!(told(&refused).1, "QUOTA_EXCEEDED");
     let parts = proto::BeginArtifactUploadRequest { part_bytes: 5 << 20, ..begin("c", 6 << 20) };
@@ -305,7 +311,10 @@ async fn through_the_door_the_quota_is_that_of_the_project_and_of_no_other() {
     let door = Door::new(runs_max(1)).await;
     door.run("projects/p").await.unwrap();
     let (code, reason, values) = told(&door.run("projects/p").await.unwrap_err());
-    assert_eq!((code, reason.as_str(), values["quota"].as_str()), (Code::ResourceExhausted, "QUOTA_EXCEEDED", "runs_max"));
+    assert_eq!(
+        (code, reason.as_str(), values["quota"].as_str()),
+        (Code::ResourceExhausted, "QUOTA_EXCEEDED", "runs_max")
+    );
     for _ in 0..3 {
         door.run("projects/q").await.unwrap();
     }
