@@ -127,7 +127,9 @@ async fn a_quota_is_set_read_as_it_is_and_was_and_taken_away() {
     let then = suite.projects().get_project_quota(suite.by_admin(get(&position))).await.unwrap().into_inner();
     assert_eq!(then, answer, "as it was");
 
-    let again = suite.ground.start().await;
+    let ground = suite.ground.clone();
+    drop(suite);
+    let again = ground.start().await;
     again.projects().set_project_quota(again.by_admin(set("projects/fraud", limits(Some(7))))).await.unwrap();
     assert_eq!(again.deps.access.quota(&"projects/fraud".parse().unwrap()).runs_max, Some(7), "after a start too");
 }
