@@ -374,6 +374,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn mlflows_clients_are_not_made_to_wait_for_what_waiting_does_not_help() {
+        let told = |reason: &'static str| {
+            let problem = Problem::from(Refusal::new(cairn_kernel::Code::ResourceExhausted, reason, "no"));
+            let (code, status) = problem.mlflow_code();
+            (code.to_owned(), status.as_u16(), problem.http.as_u16())
+        };
+        assert_eq!(told("RATE_LIMITED"), ("REQUEST_LIMIT_EXCEEDED".to_owned(), 429, 429));
+        assert_eq!(told("QUOTA_EXCEEDED"), ("RESOURCE_LIMIT_EXCEEDED".to_owned(), 400, 429));
+        assert_eq!(told("REQUEST_TOO_LARGE"), ("INVALID_PARAMETER_VALUE".to_owned(), 413, 413));
+    }
+
+    #[test]
     fn nobody_is_asked_to_come_back_at_once() {
         let seconds = [0, 1, 1_000, 1_001].map(|millis| whole_seconds(Duration::from_millis(millis)));
         assert_eq!(seconds, [1, 1, 1, 2]);

@@ -126,6 +126,14 @@ def test_bytes_are_limited_and_deleting_an_artifact_frees(admin):
     found = {artifact["path"]: artifact["name"] for artifact in admin.get(f"{run}/artifacts").json()["artifacts"]}
     assert admin.delete(found["a.bin"]).status_code == 200
     assert put("c.bin", 600).status_code == 200
+    assert admin.delete(run).status_code == 200
+    kept = admin.get(f"{name}/usage").json()
+    assert (kept.get("runs", 0), int(kept["storage_bytes"])) == (0, 1000), "it can come back, with what it has"
+    found = {artifact["path"]: artifact["name"] for artifact in admin.get(f"{run}/artifacts").json()["artifacts"]}
+    assert admin.delete(found["b.bin"]).status_code == 200
+    assert int(admin.get(f"{name}/usage").json()["storage_bytes"]) == 600
+    run = begin(admin, name).json()["name"]
+    assert put("e.bin", 400).status_code == 200
     sha256 = "0" * 64
     begun = admin.post(f"{run}/artifacts:beginUpload", json={"path": "d", "size_bytes": "1", "sha256": sha256})
     assert_over(begun, "storage_bytes_max")

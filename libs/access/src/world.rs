@@ -29,8 +29,6 @@ pub struct World {
     emergencies: Arc<HashSet<String>>,
     /// By organization. Most have none.
     guardrails: Arc<HashMap<Name, Guardrails>>,
-    /// By project. Most have none.
-    quotas: Arc<HashMap<Name, ProjectQuota>>,
     policy: Position,
 }
 
@@ -126,14 +124,7 @@ impl World {
             }
             Change::ProjectClosed { project } => drop(self.projects.insert(project, false)),
             Change::ProjectTagged { project, tags } => Arc::make_mut(&mut self.tenancy).tag(project, tags),
-            Change::QuotaSet { project, quota } => {
-                let quotas = Arc::make_mut(&mut self.quotas);
-                if quota == ProjectQuota::default() {
-                    quotas.remove(&project);
-                } else {
-                    quotas.insert(project, quota);
-                }
-            }
+            Change::QuotaSet { project, quota } => Arc::make_mut(&mut self.tenancy).limit(project, quota),
             Change::PrincipalIs { principal, standing } => self.stand(principal, standing),
             Change::AccountCreated { account, organization } => {
                 self.principals.insert(account.to_string(), Standing::Active);
@@ -307,11 +298,7 @@ impl World {
 
     /// How much a project may take up.
     pub fn quota(&self, project: &Name) -> ProjectQuota {
-        if self.quotas.is_empty() {
-            ProjectQuota::default()
-        } else {
-            self.quotas.get(project).copied().unwrap_or_default()
-        }
+        self.tenancy.quota(project)
     }
 
     /// Whether a prefix holds on a resource: it covers it, or is the organization that it belongs to.
