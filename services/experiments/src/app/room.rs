@@ -1,5 +1,7 @@
 //! Room for runs within a project's quota.
 
+use std::sync::Arc;
+
 use cairn_service::Refusal;
 use cairn_service::quota::{Limit, Place};
 
@@ -81,7 +83,7 @@ impl App {
         Ok(room)
     }
 
-    async fn state_of(&self, name: &RunName) -> Result<Option<std::sync::Arc<Run>>, Refusal> {
+    async fn state_of(&self, name: &RunName) -> Result<Option<Arc<Run>>, Refusal> {
         let state = self.inner.commands.load::<Run>(&name.stream()).await?.state;
         Ok(state.name().is_ok().then_some(state))
     }

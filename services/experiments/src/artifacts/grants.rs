@@ -96,9 +96,10 @@ impl Artifacts {
             media_type: begun.media_type,
         };
         self.check_room(owner).await?;
-        // Refused, it can be completed later: the bytes stay until the token ends.
-        let _room = self.room(ctx, owner, &path, content.size).await?;
+        // Refused, it can be completed later: the bytes stay until the token ends. Room is kept only once they were read.
+        self.left(ctx, owner, &path).await?.check(content.size)?;
         self.check_stored(&content).await?;
+        let _room = self.room(ctx, owner, &path, content.size).await?;
         let order = once(order, &content.object_key);
         let command = Command::Record { owner: owner.clone(), path: path.clone(), content };
         self.execute(ctx, order, owner, &path, Expected::Any, command).await?;

@@ -217,6 +217,9 @@ impl Artifacts {
             return Ok(path);
         }
         self.check_room(owner).await?;
+        if let Some(known) = &begun.known {
+            self.left(ctx, owner, &path).await?.check(known.size)?;
+        }
         let written = self.put_together(&begun, parts).await?;
         // Refused, it can be completed later: put together it stays until the token ends.
         let _room = self.room(ctx, owner, &path, written.size).await?;
