@@ -271,6 +271,8 @@ impl Problem {
             Code::ResourceExhausted if self.http == StatusCode::PAYLOAD_TOO_LARGE => {
                 return ("INVALID_PARAMETER_VALUE", self.http);
             }
+            // Nor does waiting make room in a quota, and MLflow's clients wait for minutes at any 429.
+            Code::ResourceExhausted if self.reason == "QUOTA_EXCEEDED" => "RESOURCE_LIMIT_EXCEEDED",
             Code::ResourceExhausted => "REQUEST_LIMIT_EXCEEDED",
             Code::Unimplemented if self.http == StatusCode::METHOD_NOT_ALLOWED => return ("BAD_REQUEST", self.http),
             Code::Unimplemented => "NOT_IMPLEMENTED",
@@ -370,6 +372,18 @@ fn whole_seconds(delay: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn mlflows_clients_are_not_made_to_wait_for_what_waiting_does_not_help() {
+        let told = |reason: &'static str| {
+            let problem = Problem::from(Refusal::new(cairn_kernel::Code::ResourceExhausted, reason, "no"));
+            let (code, status) = problem.mlflow_code();
+            (code.to_owned(), status.as_u16(), problem.http.as_u16())
+        };
+        assert_eq!(told("RATE_LIMITED"), ("REQUEST_LIMIT_EXCEEDED".to_owned(), 429, 429));
+        assert_eq!(told("QUOTA_EXCEEDED"), ("RESOURCE_LIMIT_EXCEEDED".to_owned(), 400, 429));
+        assert_eq!(told("REQUEST_TOO_LARGE"), ("INVALID_PARAMETER_VALUE".to_owned(), 413, 413));
+    }
 
     #[test]
     fn nobody_is_asked_to_come_back_at_once() {

@@ -18,7 +18,7 @@ use crate::open::developer;
 use crate::replica::{Follower, Replica};
 use crate::table::{self, Question};
 use crate::token::Tokens;
-use crate::{Behind, Circumstances, Decision, Denial, Facts, KeyUse, Keyring, Reach, World};
+use crate::{Behind, Circumstances, Decision, Denial, Facts, KeyUse, Keyring, ProjectQuota, Reach, World};
 
 /// The live replica of auth's events, and everything decided from it.
 pub struct Access {
@@ -203,6 +203,11 @@ impl Access {
     /// What access rests on at this moment.
     pub fn world(&self) -> Arc<World> {
         self.replica.world.load_full()
+    }
+
+    /// How much a project may take up, as of now.
+    pub fn quota(&self, project: &Name) -> ProjectQuota {
+        self.replica.world.load().quota(project)
     }
 
     /// The keys that credentials are made and checked with.

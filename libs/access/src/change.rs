@@ -8,7 +8,7 @@ use prost::Message;
 
 use crate::condition::{Condition, Window};
 use crate::tenancy::{SeparatedRoles, default_organization};
-use crate::{Credential, Digest, Form, Grant, KeyRecord, Role, Roles, Standing};
+use crate::{Credential, Digest, Form, Grant, KeyRecord, ProjectQuota, Role, Roles, Standing};
 
 /// Categories of the streams that access follows.
 pub const CATEGORIES: [&str; 12] = [
@@ -49,6 +49,10 @@ pub enum Change {
     ProjectTagged {
         project: Name,
         tags: BTreeMap<String, String>,
+    },
+    QuotaSet {
+        project: Name,
+        quota: ProjectQuota,
     },
     AccountCreated {
         account: Name,
@@ -191,6 +195,16 @@ impl Change {
                 let event = decode::<events::ProjectClassified>(recorded)?;
                 let tags = event.tags.into_iter().collect();
                 Ok(Self::ProjectTagged { project: name(&event.project, recorded)?, tags })
+            }
+            "ProjectQuotaSet" => {
+                let event = decode::<events::ProjectQuotaSet>(recorded)?;
+                let quota = ProjectQuota {
+                    runs_max: event.runs_max.map(u64::from),
+                    concurrent_runs_max: event.concurrent_runs_max.map(u64::from),
+                    storage_bytes_max: event.storage_bytes_max,
+                    requests_per_second: event.requests_per_second,
+                };
+                Ok(Self::QuotaSet { project: name(&event.project, recorded)?, quota })
             }
             "ProjectRestored" => opened(&decode::<events::ProjectRestored>(recorded)?.project, recorded),
             "ProjectDeleted" => Ok(Self::ProjectClosed {

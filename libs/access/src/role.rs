@@ -76,6 +76,7 @@ const ORGANIZING: &[&str] = &[
     "auth.projects.classify",
     "auth.projects.delete",
     "auth.projects.restore",
+    "auth.quotas.set",
     "auth.bindings.deny",
     "auth.breakGlass.request",
     "auth.breakGlass.get",
@@ -118,8 +119,14 @@ const ORGANIZING: &[&str] = &[
 /// What everybody may see of the ground they stand on.
 ///
 /// A history is told to those who may read the resource itself: the ledger asks for that right too.
-pub(crate) const STANDING: &[&str] =
-    &["auth.projects.get", "auth.projects.list", "auth.roles.get", "auth.roles.list", "ledger.history.read"];
+pub(crate) const STANDING: &[&str] = &[
+    "auth.projects.get",
+    "auth.projects.list",
+    "auth.quotas.get",
+    "auth.roles.get",
+    "auth.roles.list",
+    "ledger.history.read",
+];
 
 /// What every user holds on themselves.
 const ONESELF: &[&str] = &[

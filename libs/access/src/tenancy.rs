@@ -3,6 +3,8 @@ use std::sync::{Arc, LazyLock};
 
 use cairn_kernel::Name;
 
+use crate::ProjectQuota;
+
 /// What every project belongs to that belongs to nothing else. It is there without having been created.
 pub const DEFAULT_ORGANIZATION: &str = "organizations/default";
 
@@ -18,6 +20,8 @@ pub(crate) struct Tenancy {
     owners: HashMap<Name, Name>,
     belongings: HashMap<Name, BTreeSet<Name>>,
     tags: HashMap<Name, Arc<BTreeMap<String, String>>>,
+    /// Of the projects that have one.
+    quotas: HashMap<Name, ProjectQuota>,
 }
 
 #[derive(Clone, Debug)]
@@ -67,6 +71,18 @@ impl Tenancy {
 
     pub fn tag(&mut self, project: Name, tags: BTreeMap<String, String>) {
         self.tags.insert(project, Arc::new(tags));
+    }
+
+    pub fn limit(&mut self, project: Name, quota: ProjectQuota) {
+        if quota == ProjectQuota::default() {
+            self.quotas.remove(&project);
+        } else {
+            self.quotas.insert(project, quota);
+        }
+    }
+
+    pub fn quota(&self, project: &Name) -> ProjectQuota {
+        self.quotas.get(project).copied().unwrap_or_default()
     }
 
     /// Whether there is or was such an organization.

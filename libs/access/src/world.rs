@@ -7,7 +7,7 @@ use crate::grant::Held;
 use crate::groups::{Groups, Membership};
 use crate::guardrail::Guardrails;
 use crate::tenancy::{SeparatedRoles, Tenancy, default_organization};
-use crate::{Change, Circumstances, Digest, Form, Grant, Role};
+use crate::{Change, Circumstances, Digest, Form, Grant, ProjectQuota, Role};
 
 /// Everything access rests on, as folded from auth's events.
 ///
@@ -124,6 +124,7 @@ impl World {
             }
             Change::ProjectClosed { project } => drop(self.projects.insert(project, false)),
             Change::ProjectTagged { project, tags } => Arc::make_mut(&mut self.tenancy).tag(project, tags),
+            Change::QuotaSet { project, quota } => Arc::make_mut(&mut self.tenancy).limit(project, quota),
             Change::PrincipalIs { principal, standing } => self.stand(principal, standing),
             Change::AccountCreated { account, organization } => {
                 self.principals.insert(account.to_string(), Standing::Active);
@@ -293,6 +294,11 @@ impl World {
     pub fn tags(&self, project: &Name) -> &BTreeMap<String, String> {
         static NONE: BTreeMap<String, String> = BTreeMap::new();
         self.tenancy.tags(project).unwrap_or(&NONE)
+    }
+
+    /// How much a project may take up.
+    pub fn quota(&self, project: &Name) -> ProjectQuota {
+        self.tenancy.quota(project)
     }
 
     /// Whether a prefix holds on a resource: it covers it, or is the organization that it belongs to.

@@ -53,4 +53,9 @@ impl Fault {
             _ => None,
         }
     }
+
+    /// Whether a project has as much as its quota allows. Waiting makes no room, whatever the status says.
+    pub fn is_over_quota(&self) -> bool {
+        self.reason() == Some("QUOTA_EXCEEDED")
+    }
 }

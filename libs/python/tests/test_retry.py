@@ -85,6 +85,14 @@ def test_the_server_says_how_long_to_wait_and_is_not_asked_sooner(server, client
         client.get("projects/fraud")
 
 
+def test_what_a_quota_refuses_is_not_repeated(server, client, time):
+    server.refuse(429, "RESOURCE_EXHAUSTED", "QUOTA_EXCEEDED")
+    server.answer(200, {"name": "done"})
+    with pytest.raises(cairn.ResourceExhausted) as refused:
+        client.get("projects/fraud")
+    assert (refused.value.code, time.slept) == ("QUOTA_EXCEEDED", [])
+
+
 def test_two_that_changed_the_same_at_once_are_repeated(server, client):
     server.refuse(409, "ABORTED", "CONTENDED")
     server.answer(200, {"name": "done"})

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use cairn_access::guardrail::Known;
-use cairn_access::{Access, Circumstances, Decision, Facts, Reach};
+use cairn_access::{Access, Circumstances, Decision, Facts, ProjectQuota, Reach};
 use cairn_contract::Method;
 use cairn_eventstore::{Order, RequestKey};
 use cairn_kernel::{AsOf, Metadata, Name, Position, Principal};
@@ -95,6 +95,11 @@ impl Ctx {
     /// The project the caller works in: that of the resource, or the ambient one of a compatibility dialect.
     pub fn project(&self) -> Option<&Name> {
         self.inner.project.as_ref()
+    }
+
+    /// How much the project may take up that the caller works in.
+    pub fn quota(&self) -> ProjectQuota {
+        self.project().map(|project| self.inner.access.quota(project)).unwrap_or_default()
     }
 
     /// When the caller stops waiting.

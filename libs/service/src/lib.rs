@@ -16,6 +16,7 @@ mod network;
 pub mod outgoing;
 mod page;
 pub mod past;
+pub mod quota;
 mod refusal;
 pub mod shutdown;
 pub mod telemetry;

@@ -20,8 +20,8 @@ use crate::stored;
 pub struct Directory;
 
 impl Projection for Directory {
-    const NAME: &'static str = "auth.directory.v3";
-    const PAST: Option<&'static str> = Some("auth.directory.v3.past");
+    const NAME: &'static str = "auth.directory.v4";
+    const PAST: Option<&'static str> = Some("auth.directory.v4.past");
     const SCHEMA: &'static str = include_str!("schema.sql");
 
     fn filter(&self) -> Filter {
@@ -77,6 +77,11 @@ fn apply_project(tx: &Transaction<'_>, recorded: &Recorded, event: project::Even
         }
         project::Change::Classified { .. } => {
             let sql = "UPDATE projects SET tags = ?2 WHERE name = ?1";
+            tx.prepare_cached(sql)?.execute(params![name, &*recorded.payload])?;
+            None
+        }
+        project::Change::QuotaSet { .. } => {
+            let sql = "UPDATE projects SET quota = ?2 WHERE name = ?1";
             tx.prepare_cached(sql)?.execute(params![name, &*recorded.payload])?;
             None
         }

@@ -19,6 +19,7 @@ CREATE TABLE projects (
     organization TEXT NOT NULL,
     -- As their event has them.
     tags         BLOB NOT NULL DEFAULT x'',
+    quota        BLOB NOT NULL DEFAULT x'',
     state       TEXT NOT NULL,
     create_time INTEGER NOT NULL,
     update_time INTEGER NOT NULL DEFAULT 0,

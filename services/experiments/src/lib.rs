@@ -17,6 +17,7 @@ mod projection;
 pub mod query;
 pub mod search;
 mod stored;
+mod usage;
 
 pub use config::Config;
 pub use mount::{MountFault, ROLE, Settings, mount, open};

@@ -16,6 +16,7 @@ use crate::metrics::SqliteMetrics;
 use crate::mlflow::Mlflow;
 use crate::projection::Views;
 use crate::query::Query;
+use crate::usage;
 
 /// This service's role.
 pub const ROLE: &str = "experiments";
@@ -68,6 +69,7 @@ pub fn mount(deps: &Deps, settings: Settings, data_folder: &Path) -> Result<Moun
     let mut routes = Routes::builder();
     add_services(&mut routes, app.clone());
     let routes = logs.routes(artifacts.routes(routes.routes()));
+    let routes = usage::add_service(routes, app.clone(), artifacts.clone());
     let routes = Mlflow::new(app, artifacts.clone()).routes(routes);
     views.extend(artifacts.views().cloned());
     Ok(Mounted { role: ROLE, routes, views })

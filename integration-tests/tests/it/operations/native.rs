@@ -62,6 +62,8 @@ pub async fn organizations(caller: &Caller<'_>) {
     caller.call("auth.OrganizationService/RestoreOrganization", &[&organization], json!({})).await;
     let tags = json!({"tags": {"tier": "test"}});
     caller.call("auth.ProjectService/ClassifyProject", &[PROJECT], tags).await;
+    let quota = json!({"quota": {"runs_max": 1000, "concurrent_runs_max": 1000, "storage_bytes_max": "1000000000"}});
+    caller.call("auth.ProjectService/SetProjectQuota", &[PROJECT], quota).await;
 
     let role = json!({"role_id": "reader", "role": {"permissions": ["experiments.runs.get"]}});
     let role = caller.make("auth.RoleService/CreateRole", &[&organization], role).await;

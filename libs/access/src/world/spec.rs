@@ -1,5 +1,5 @@
 use super::*;
-use crate::Roles;
+use crate::{ProjectQuota, Roles};
 
 const ADA: &str = "users/ada";
 
@@ -26,4 +26,21 @@ fn a_role_is_held_since_its_binding_was_given_and_no_longer_than_that() {
     assert_eq!(held(&world), [("roles/manager".to_owned(), Position(9))]);
     world.apply(Change::PrincipalIs { principal: ADA.into(), standing: Standing::Disabled }, Position(10));
     assert_eq!(held(&world), []);
+}
+
+#[test]
+fn a_project_may_take_up_what_was_said_last_and_others_are_not_limited() {
+    let mut world = World::default();
+    let (project, other): (Name, Name) = ("projects/p".parse().unwrap(), "projects/q".parse().unwrap());
+    let set = |runs_max| Change::QuotaSet {
+        project: "projects/p".parse().unwrap(),
+        quota: ProjectQuota { runs_max, ..ProjectQuota::default() },
+    };
+    world.apply(set(Some(2)), Position(1));
+    let before = world.clone();
+    world.apply(set(Some(3)), Position(2));
+    assert_eq!((before.quota(&project).runs_max, world.quota(&project).runs_max), (Some(2), Some(3)));
+    assert_eq!(world.quota(&other), ProjectQuota::default());
+    world.apply(set(None), Position(3));
+    assert_eq!(world.quota(&project), ProjectQuota::default());
 }

@@ -227,6 +227,8 @@ class Client:
             return answer
         error = refused(answer.status_code, answer.text)
         is_temporary = answer.status_code in TEMPORARY or error.code == ErrorCode.CONTENDED
+        if error.code == "QUOTA_EXCEEDED":
+            is_temporary = False  # Waiting makes no room.
         return _Failure(error, is_temporary, _delay(answer))
 
 

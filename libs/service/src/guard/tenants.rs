@@ -54,11 +54,21 @@ impl Tenants {
     /// Counts a call.
     pub async fn count(&self, ctx: &Ctx) -> Result<Counted, Exceeded> {
         let tenant = ctx.project().map_or_else(|| ctx.principal().name.clone(), ToString::to_string);
-        let rule = self.rules.get(&tenant).copied().unwrap_or_default();
-        let quota = rule.quota(self.quota, self.burst_seconds);
+        let quota = self.quota_of(&tenant, ctx.quota().requests_per_second);
         let ask = Ask { policy: POLICY, key: tenant.clone(), quota, cost: ctx.method().cost };
         let standings = self.allowances.take(&[ask]).await?;
         Ok(Counted { tenant, standings })
+    }
+
+    /// How often a tenant may call: as its project's quota says, else as the settings do for all. A rule that settings
+    /// have for the one project is the operator's word, and no quota goes beyond it.
+    fn quota_of(&self, tenant: &str, requests_per_second: Option<u32>) -> Quota {
+        let rule = self.rules.get(tenant);
+        let configured = rule.copied().unwrap_or_default().quota(self.quota, self.burst_seconds);
+        match requests_per_second.map(|rate| Quota::over(rate, self.burst_seconds)) {
+            Some(own) if rule.is_none() || own.per_second < configured.per_second => own,
+            _ => configured,
+        }
     }
 
     /// Waits for a place to run a call in. A stream has no end to wait for, so it takes no place.
@@ -91,5 +101,27 @@ pub(crate) async fn in_place<T>(place: Option<Place>, call: impl Future<Output =
             done
         }
         None => call.await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quota_stands_above_what_holds_for_all_and_below_what_settings_say_of_the_project() {
+        let limits = Limits {
+            project_rate_max: 100,
+            project_burst_seconds: 2,
+            projects: vec!["projects/ruled rate=50 burst=60".to_owned()],
+            ..Limits::default()
+        };
+        let tenants = Tenants::new(&limits);
+        let quota = |tenant, rate| tenants.quota_of(tenant, rate);
+        assert_eq!(quota("projects/p", None), Quota::new(100, 200));
+        assert_eq!(quota("projects/p", Some(7)), Quota::new(7, 14));
+        assert_eq!(quota("projects/p", Some(1000)), Quota::new(1000, 2000));
+        assert_eq!(quota("projects/ruled", Some(7)), Quota::new(7, 14));
+        assert_eq!(quota("projects/ruled", Some(1000)), Quota::new(50, 60));
     }
 }

@@ -169,7 +169,11 @@ impl Zoo {
     }
 
     pub fn with_limits(limits: Limits) -> Self {
-        let access = Access::fixed(world(), Arc::new(SystemClock), Arc::new(Keyring::generate()));
+        Self::with_world(world(), limits)
+    }
+
+    pub fn with_world(world: World, limits: Limits) -> Self {
+        let access = Access::fixed(world, Arc::new(SystemClock), Arc::new(Keyring::generate()));
         Self::with(Arc::new(Memory::new()), access, limits)
     }
 
@@ -242,7 +246,7 @@ pub fn user(name: &str) -> Principal {
     Principal { name: name.into(), kind: PrincipalKind::User, credential: None, scopes: vec![] }
 }
 
-fn world() -> World {
+pub fn world() -> World {
     let mut world = World::default();
     let project = "projects/fraud".parse().unwrap();
     world.apply(Change::ProjectOpened { project }, Position(1));

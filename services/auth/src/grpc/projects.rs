@@ -5,13 +5,13 @@ use cairn_contract::cairn::auth::v1 as proto;
 use cairn_contract::cairn::auth::v1::project_service_server::ProjectService;
 use cairn_eventstore::Work;
 use cairn_kernel::{Expected, Name, Position};
-use cairn_service::{Ctx, Page, Reply, field, refuse};
+use cairn_service::{Ctx, Page, Refusal, Reply, field, refuse};
 use tonic::{Request, Response, Status};
 
 use super::terms::tags;
 use crate::desk::{Desk, Reading, given, made_id, masked, rejected, require_open, stream, text};
 use crate::model::project::{Act, Command};
-use crate::model::{OrganizationName, Project, ProjectName, Rejection, Slug};
+use crate::model::{OrganizationName, Project, ProjectName, Quota, Rejection, Slug};
 
 /// Most tags of one project.
 const TAGS_MAX: usize = 32;
@@ -21,6 +21,11 @@ pub struct Projects(pub Arc<Desk>);
 impl Projects {
     async fn show(&self, reading: &Reading, name: &ProjectName) -> Result<proto::Project, Status> {
         let found = reading.query.project(name.as_str()).await.map_err(refuse)?;
+        found.ok_or_else(|| rejected(Rejection::ProjectNotFound(name.clone())))
+    }
+
+    async fn show_quota(&self, reading: &Reading, name: &ProjectName) -> Result<proto::ProjectQuota, Status> {
+        let found = reading.query.quota(name.as_str()).await.map_err(refuse)?;
         found.ok_or_else(|| rejected(Rejection::ProjectNotFound(name.clone())))
     }
 
@@ -122,4 +127,47 @@ impl ProjectService for Projects {
         // Of a deleted organization it stays out of reach, whatever is said of it here.
         self.act(&ctx, &request.request_id, &request.etag, project, Act::Restore).await
     }
+
+    async fn get_project_quota(&self, request: Request<proto::GetProjectQuotaRequest>) -> Reply<proto::ProjectQuota> {
+        let (ctx, request) = Ctx::accept(request)?;
+        let project = field("name", &request.name)?;
+        let reading = self.0.reading(&ctx, &request.as_of).await?;
+        Ok(Response::new(self.show_quota(&reading, &project).await?))
+    }
+
+    async fn set_project_quota(&self, request: Request<proto::SetProjectQuotaRequest>) -> Reply<proto::ProjectQuota> {
+        let (ctx, request) = Ctx::accept(request)?;
+        let project: ProjectName = field("name", &request.name)?;
+        let asked = request.quota.unwrap_or_default();
+        // What was read may be sent back as it came.
+        let etag = if request.etag.is_empty() { asked.etag.clone() } else { request.etag };
+        let quota = quota(&project, asked)?;
+        let (stream, act) = (stream::<Project>(&project), Act::SetQuota { quota });
+        let command = Command { project: project.clone(), act };
+        let at = self.0.execute::<Project>(&ctx, &request.request_id, &stream, &etag, command).await?;
+        Ok(ctx.reply(self.show_quota(&self.0.present(), &project).await?, at))
+    }
+}
+
+/// Limits as they are asked for.
+fn quota(project: &ProjectName, asked: proto::ProjectQuota) -> Result<Quota, Status> {
+    let invalid = |field, problem: &str| Err(refuse(Refusal::invalid(field, problem)));
+    if !asked.name.is_empty() && asked.name != project.as_str() {
+        return invalid("quota.name", "is another project than the one that is asked about");
+    }
+    if asked.requests_per_second == Some(0) {
+        return invalid(
+            "quota.requests_per_second",
+            "must be at least 1: a project that nobody may use is deleted instead",
+        );
+    }
+    if asked.storage_bytes_max.is_some_and(|bytes| i64::try_from(bytes).is_err()) {
+        return invalid("quota.storage_bytes_max", "must be at most 2^63 - 1");
+    }
+    Ok(Quota {
+        runs_max: asked.runs_max,
+        concurrent_runs_max: asked.concurrent_runs_max,
+        storage_bytes_max: asked.storage_bytes_max,
+        requests_per_second: asked.requests_per_second,
+    })
 }

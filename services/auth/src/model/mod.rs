@@ -15,6 +15,7 @@ pub mod name;
 pub mod oauth_client;
 pub mod organization;
 pub mod project;
+pub mod quota;
 pub mod rejection;
 pub mod role;
 pub mod service_account;
@@ -43,6 +44,7 @@ pub use name::{
 pub use oauth_client::OauthClient;
 pub use organization::Organization;
 pub use project::Project;
+pub use quota::Quota;
 pub use rejection::Rejection;
 pub use role::Role;
 pub use service_account::ServiceAccount;

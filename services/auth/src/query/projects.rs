@@ -1,5 +1,5 @@
-use cairn_contract::cairn::auth::events::v1::ProjectClassified;
-use cairn_contract::cairn::auth::v1::{Project, project::State};
+use cairn_contract::cairn::auth::events::v1::{ProjectClassified, ProjectQuotaSet};
+use cairn_contract::cairn::auth::v1::{Project, ProjectQuota, project::State};
 use cairn_kernel::Name;
 use cairn_projection::QueryFault;
 use cairn_projection::rusqlite::{Connection, Error, Row, named_params};
@@ -14,6 +14,11 @@ impl Query {
     /// One project, deleted or not.
     pub async fn project(&self, name: &str) -> Result<Option<Project>, QueryFault> {
         self.one("projects", COLUMNS, name, read).await
+    }
+
+    /// How much a project may take up.
+    pub async fn quota(&self, name: &str) -> Result<Option<ProjectQuota>, QueryFault> {
+        self.one("projects", "name, revision, quota", name, read_quota).await
     }
 
     /// A page of the projects that lie at or below `visible`: of one organization, or of all if it is empty.
@@ -61,5 +66,18 @@ fn read(row: &Row<'_>) -> Result<Project, Error> {
         organization: row.get(7)?,
         // What was stored reads: the same program folded it.
         tags: ProjectClassified::decode(row.get_ref(8)?.as_blob()?).unwrap_or_default().tags,
+    })
+}
+
+fn read_quota(row: &Row<'_>) -> Result<ProjectQuota, Error> {
+    // As above: the same program folded it.
+    let set = ProjectQuotaSet::decode(row.get_ref(2)?.as_blob()?).unwrap_or_default();
+    Ok(ProjectQuota {
+        name: row.get(0)?,
+        etag: row.get::<_, i64>(1)?.to_string(),
+        runs_max: set.runs_max,
+        concurrent_runs_max: set.concurrent_runs_max,
+        storage_bytes_max: set.storage_bytes_max,
+        requests_per_second: set.requests_per_second,
     })
 }

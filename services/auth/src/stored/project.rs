@@ -6,12 +6,13 @@ use prost::Message;
 
 use super::{kinds, read};
 use crate::model::project::{Change, Event};
-use crate::model::{OrganizationName, Project, ProjectName, TagText, Text};
+use crate::model::{OrganizationName, Project, ProjectName, Quota, TagText, Text};
 
 kinds! {
     CREATED = ProjectCreated;
     DESCRIBED = ProjectDescribed;
     CLASSIFIED = ProjectClassified;
+    QUOTA_SET = ProjectQuotaSet;
     DELETED = ProjectDeleted;
     RESTORED = ProjectRestored;
 }
@@ -28,6 +29,17 @@ impl Stored for Project {
             Change::Classified { tags } => {
                 let tags = tags.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
                 (CLASSIFIED, proto::ProjectClassified { project, tags }.encode_to_vec())
+            }
+            Change::QuotaSet { quota } => {
+                let Quota { runs_max, concurrent_runs_max, storage_bytes_max, requests_per_second } = *quota;
+                let event = proto::ProjectQuotaSet {
+                    project,
+                    runs_max,
+                    concurrent_runs_max,
+                    storage_bytes_max,
+                    requests_per_second,
+                };
+                (QUOTA_SET, event.encode_to_vec())
             }
             Change::Described { title, description } => {
                 let (title, description) = (title.as_str().to_owned(), description.as_str().to_owned());
@@ -53,6 +65,17 @@ impl Stored for Project {
                 let proto::ProjectClassified { project, tags } = read(payload)?;
                 let tags = tags.into_iter().map(|(key, value)| (TagText::stored(key), TagText::stored(value)));
                 (project, Change::Classified { tags: tags.collect() })
+            }
+            QUOTA_SET => {
+                let proto::ProjectQuotaSet {
+                    project,
+                    runs_max,
+                    concurrent_runs_max,
+                    storage_bytes_max,
+                    requests_per_second,
+                } = read(payload)?;
+                let quota = Quota { runs_max, concurrent_runs_max, storage_bytes_max, requests_per_second };
+                (project, Change::QuotaSet { quota })
             }
             DESCRIBED => {
                 let proto::ProjectDescribed { project, title, description } = read(payload)?;

@@ -2,7 +2,7 @@ use cairn_contract::cairn::auth::v1 as proto;
 use prost_types::FieldMask;
 use tonic::Code;
 
-use crate::suite::{Suite, reason};
+use crate::suite::{Suite, reason, values};
 
 fn create(id: &str, request_id: &str) -> proto::CreateProjectRequest {
     let project = proto::Project { title: id.to_uppercase(), ..Default::default() };
@@ -86,4 +86,88 @@ async fn a_list_shows_only_what_the_caller_may_see_page_by_page() {
     let nobody = suite.user(None).await;
     let refused = suite.projects().list_projects(suite.by_user(&nobody, list(0, ""))).await.unwrap_err();
     assert_eq!(refused.code(), Code::PermissionDenied);
+}
+
+fn limits(runs_max: Option<u32>) -> proto::ProjectQuota {
+    let (storage_bytes_max, requests_per_second) = (Some(10 << 30), Some(50));
+    proto::ProjectQuota { runs_max, storage_bytes_max, requests_per_second, ..Default::default() }
+}
+
+fn set(project: &str, quota: proto::ProjectQuota) -> proto::SetProjectQuotaRequest {
+    proto::SetProjectQuotaRequest { name: project.into(), quota: Some(quota), ..Default::default() }
+}
+
+#[tokio::test]
+async fn a_quota_is_set_read_as_it_is_and_was_and_taken_away() {
+    let suite = Suite::begun().await;
+    suite.open("fraud").await;
+    let get = |as_of: &str| proto::GetProjectQuotaRequest { name: "projects/fraud".into(), as_of: as_of.into() };
+    let none = suite.projects().get_project_quota(suite.by_admin(get(""))).await.unwrap().into_inner();
+    assert_eq!((none.runs_max, none.storage_bytes_max, none.name.as_str()), (None, None, "projects/fraud"));
+
+    let answer =
+        suite.projects().set_project_quota(suite.by_admin(set("projects/fraud", limits(Some(3))))).await.unwrap();
+    let position = answer.metadata().get("cairn-position").unwrap().to_str().unwrap().to_owned();
+    let answer = answer.into_inner();
+    assert_eq!(proto::ProjectQuota { name: String::new(), etag: String::new(), ..answer.clone() }, limits(Some(3)));
+    let known = suite.deps.access.quota(&"projects/fraud".parse().unwrap());
+    assert_eq!((known.runs_max, known.requests_per_second, known.concurrent_runs_max), (Some(3), Some(50), None));
+    assert_eq!(suite.deps.access.quota(&"projects/default".parse().unwrap()), Default::default());
+
+    // Again, with what was read: nothing happens. With what was read before: it is refused.
+    suite.projects().set_project_quota(suite.by_admin(set("projects/fraud", answer.clone()))).await.unwrap();
+    assert_eq!(suite.events("ProjectQuotaSet").await.len(), 1);
+    let stale = suite.projects().set_project_quota(suite.by_admin(set("projects/fraud", none))).await.unwrap_err();
+    assert_eq!(reason(&stale), "ETAG_MISMATCH");
+
+    let cleared = proto::SetProjectQuotaRequest { name: "projects/fraud".into(), ..Default::default() };
+    let cleared = suite.projects().set_project_quota(suite.by_admin(cleared)).await.unwrap().into_inner();
+    assert_eq!((cleared.runs_max, cleared.requests_per_second), (None, None));
+    assert_eq!(suite.deps.access.quota(&"projects/fraud".parse().unwrap()), Default::default());
+    let then = suite.projects().get_project_quota(suite.by_admin(get(&position))).await.unwrap().into_inner();
+    assert_eq!(then, answer, "as it was");
+
+    let ground = suite.ground.clone();
+    drop(suite);
+    let again = ground.start().await;
+    again.projects().set_project_quota(again.by_admin(set("projects/fraud", limits(Some(7))))).await.unwrap();
+    assert_eq!(again.deps.access.quota(&"projects/fraud".parse().unwrap()).runs_max, Some(7), "after a start too");
+}
+
+#[tokio::test]
+async fn a_quota_is_set_by_who_administers_the_organization_and_seen_by_who_works_in_the_project() {
+    let suite = Suite::begun().await;
+    suite.open("fraud").await;
+    let manager = suite.user(Some(("roles/manager", "projects/fraud"))).await;
+    let admin = suite.user(Some(("roles/org-admin", "organizations/default"))).await;
+    let stranger = suite.user(None).await;
+    let project = || set("projects/fraud", limits(Some(1)));
+    let refused = suite.projects().set_project_quota(suite.by_user(&manager, project())).await.unwrap_err();
+    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::PermissionDenied, "ACCESS_DENIED"));
+    suite.projects().set_project_quota(suite.by_user(&admin, project())).await.unwrap();
+    let get = || proto::GetProjectQuotaRequest { name: "projects/fraud".into(), ..Default::default() };
+    let seen = suite.projects().get_project_quota(suite.by_user(&manager, get())).await.unwrap().into_inner();
+    assert_eq!(seen.runs_max, Some(1));
+    let hidden = suite.projects().get_project_quota(suite.by_user(&stranger, get())).await.unwrap_err();
+    assert_eq!(hidden.code(), Code::PermissionDenied);
+}
+
+#[tokio::test]
+async fn a_quota_that_cannot_be_is_refused_with_what_is_wrong() {
+    let suite = Suite::begun().await;
+    suite.open("fraud").await;
+    let cases = [
+        (proto::ProjectQuota { requests_per_second: Some(0), ..Default::default() }, "quota.requests_per_second"),
+        (proto::ProjectQuota { storage_bytes_max: Some(u64::MAX), ..Default::default() }, "quota.storage_bytes_max"),
+        (proto::ProjectQuota { name: "projects/other".into(), ..Default::default() }, "quota.name"),
+    ];
+    for (quota, field) in cases {
+        let refused =
+            suite.projects().set_project_quota(suite.by_admin(set("projects/fraud", quota))).await.unwrap_err();
+        assert_eq!((refused.code(), values(&refused)["field"].as_str()), (Code::InvalidArgument, field));
+    }
+    let nowhere =
+        suite.projects().set_project_quota(suite.by_admin(set("projects/none", limits(None)))).await.unwrap_err();
+    assert_eq!(reason(&nowhere), "PROJECT_NOT_FOUND");
+    assert!(suite.events("ProjectQuotaSet").await.is_empty());
 }

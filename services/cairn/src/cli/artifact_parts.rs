@@ -250,6 +250,7 @@ fn is_unknown(fault: &anyhow::Error) -> bool {
 /// Whether the server was not done in time, or the answer was lost.
 fn is_late(fault: &anyhow::Error) -> bool {
     match fault.downcast_ref::<Fault>() {
+        Some(refused) if refused.is_over_quota() => false,
         Some(Fault::Refused { status, .. }) => matches!(status, 408 | 429 | 502 | 503 | 504),
         Some(Fault::Unreachable { .. }) => true,
         _ => false,

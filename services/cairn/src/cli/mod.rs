@@ -41,6 +41,7 @@ mod policies;
 mod privacy;
 mod projects;
 mod promotions;
+mod quotas;
 mod rebuild;
 mod register;
 mod roles;

@@ -3,9 +3,9 @@
 use clap::Subcommand;
 use serde_json::json;
 
-use super::organizations;
 use super::output::Column;
 use super::session::{Items, Session, given, pairs};
+use super::{organizations, quotas};
 
 const SERVICE: &str = "auth.v1.ProjectService";
 
@@ -57,6 +57,18 @@ pub enum Command {
         /// `KEY=VALUE`. Any number of them; none takes all tags away.
         tags: Vec<String>,
     },
+    /// Shows how much a project may take up; with limits, changes those and leaves the others as they are.
+    Quota {
+        /// Its id, or full name.
+        id: String,
+        #[command(flatten)]
+        limits: quotas::Limits,
+    },
+    /// Shows how much a project takes up of what its quota limits.
+    Usage {
+        /// Its id, or full name.
+        id: String,
+    },
     /// Closes a project: nothing in it can be changed until it is restored.
     Delete {
         /// Its id, or full name.
@@ -89,6 +101,8 @@ pub async fn run(session: Session, command: Command) -> anyhow::Result<()> {
             let changed = call("ClassifyProject", json!({"name": name(&id), "tags": pairs(&tags)?})).await?;
             session.output.done(&format!("{} has {} tags", name(&id), tags.len()), &changed)
         }
+        Command::Quota { id, limits } => quotas::quota(&session, &name(&id), &limits).await,
+        Command::Usage { id } => quotas::usage(&session, &name(&id)).await,
         Command::Delete { id } => {
             let gone = call("DeleteProject", json!({"name": name(&id)})).await?;
             session.output.done(&format!("deleted {}; `cairn projects restore {id}` brings it back", name(&id)), &gone)

@@ -1,3 +1,4 @@
+use cairn_access::ProjectQuota;
 use cairn_eventstore::Order;
 use cairn_kernel::{AsOf, Metadata, Name, Position};
 use cairn_service::Ctx;
@@ -14,6 +15,8 @@ pub struct Call {
     pub after: Option<Position>,
     /// The moment a read wants to see; `None`: now.
     pub as_of: Option<AsOf>,
+    /// How much the project may take up that the caller works in.
+    pub quota: ProjectQuota,
 }
 
 /// What a change made, and the position that reads it.
@@ -26,7 +29,8 @@ pub struct Made<T> {
 impl Call {
     /// The call that `ctx` stands for. `request_id` is the request's own field; empty: retries are new requests.
     pub fn of(ctx: &Ctx, request_id: &str) -> Self {
-        Self { order: ctx.order(request_id), deadline: ctx.deadline(), after: ctx.after(), as_of: None }
+        let (order, deadline, quota) = (ctx.order(request_id), ctx.deadline(), ctx.quota());
+        Self { order, deadline, after: ctx.after(), as_of: None, quota }
     }
 
     /// A read that `ctx` stands for. `as_of` is the request's own field.

@@ -105,6 +105,7 @@ impl App {
         name: &ExperimentName,
         expected: Expected,
     ) -> Result<Made<ExperimentRecord>, Refusal> {
+        let _room = self.room_for_experiment(call, name).await?;
         self.execute_experiment(call, name, expected, Command::Restore).await
     }
 

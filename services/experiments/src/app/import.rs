@@ -36,6 +36,7 @@ impl App {
         source: String,
     ) -> Result<Made<RunRecord>, Refusal> {
         let new = Arc::new(self.new_run(call, name, draft).await?);
+        let _room = self.room_for_new(call, name, new.state).await?;
         let attempt = |mut work: Work| {
             let (name, create, source) = (name.clone(), Action::Create(Arc::clone(&new)), source.clone());
             async move {

@@ -12,6 +12,7 @@ mod import;
 mod logged_models;
 mod project_tags;
 mod reading;
+mod room;
 mod runs;
 mod watch;
 
@@ -21,6 +22,7 @@ use std::time::Duration;
 use cairn_eventstore::Commands;
 use cairn_kernel::{Clock, Position, StreamName};
 use cairn_projection::View;
+use cairn_service::quota::Rooms;
 use cairn_service::{AsOfReads, Refusal};
 use moka::future::Cache;
 use tokio::sync::Semaphore;
@@ -67,6 +69,8 @@ struct Inner {
     /// Names of runs by the stream that their ids give. A run never moves.
     runs: Cache<StreamName, RunName>,
     watchers: Arc<Semaphore>,
+    /// What is under way within the quotas of projects.
+    rooms: Rooms,
 }
 
 impl App {
@@ -93,6 +97,7 @@ impl App {
             experiments: Cache::builder().max_capacity(REMEMBERED_MAX).time_to_live(EXPERIMENT_SEEN_FOR).build(),
             runs: Cache::new(REMEMBERED_MAX),
             watchers: Arc::new(Semaphore::new(WATCHERS_MAX)),
+            rooms: Rooms::default(),
         };
         Self { inner: Arc::new(inner) }
     }

@@ -56,6 +56,7 @@ impl App {
     ) -> Result<Made<Arc<Run>>, Refusal> {
         let name = experiment.run(&call.id(RUNS).simple().to_string())?;
         let new = self.new_run(call, &name, draft).await?;
+        let _room = self.room_for_new(call, &name, new.state).await?;
         let done = self.act_on_run(call, &name, Expected::Any, Action::Create(Arc::new(new))).await?;
         self.reached(done.position, call.deadline).await?;
         Ok(Made { value: done.state, position: done.position })
@@ -158,6 +159,7 @@ impl App {
         end_time: Option<Time>,
         display_name: Option<String>,
     ) -> Result<Made<RunRecord>, Refusal> {
+        let _room = self.room_for_state(call, name, state).await?;
         self.change_run(call, name, Expected::Any, Action::Amend { state, end_time, display_name }).await
     }
 
@@ -253,6 +255,7 @@ impl App {
         name: &RunName,
         expected: Expected,
     ) -> Result<Made<RunRecord>, Refusal> {
+        let _room = self.room_for_restored(call, name).await?;
         self.change_run(call, name, expected, Action::Restore).await
     }
 

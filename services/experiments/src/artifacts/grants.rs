@@ -53,6 +53,7 @@ impl Artifacts {
     /// A token and an address for bytes of a known size and digest.
     pub async fn begin(
         &self,
+        ctx: &Ctx,
         owner: &Owner,
         path: &ArtifactPath,
         media_type: Option<String>,
@@ -63,6 +64,7 @@ impl Artifacts {
         if size > self.inner.size_max {
             return Err(refuse(Refusal::of(&cairn_objects::ObjectFault::TooLarge { size_max: self.inner.size_max })));
         }
+        self.left(ctx, owner, path).await?.check(size)?;
         let (key, now) = (new_key(owner).map_err(refuse)?, self.inner.clock.now());
         let begun = Begun {
             owner: owner.to_string(),
@@ -94,7 +96,10 @@ impl Artifacts {
             media_type: begun.media_type,
         };
         self.check_room(owner).await?;
+        // Refused, it can be completed later: the bytes stay until the token ends. Room is kept only once they were read.
+        self.left(ctx, owner, &path).await?.check(content.size)?;
         self.check_stored(&content).await?;
+        let _room = self.room(ctx, owner, &path, content.size).await?;
         let order = once(order, &content.object_key);
         let command = Command::Record { owner: owner.clone(), path: path.clone(), content };
         self.execute(ctx, order, owner, &path, Expected::Any, command).await?;

@@ -93,7 +93,7 @@ impl ArtifactService for Grpc {
         &self,
         request: Request<proto::BeginArtifactUploadRequest>,
     ) -> Reply<proto::BeginArtifactUploadResponse> {
-        let (_, request) = Ctx::accept(request)?;
+        let (ctx, request) = Ctx::accept(request)?;
         let owner: Owner = field("parent", &request.parent)?;
         let path: ArtifactPath = field("path", &request.path)?;
         let sha256: Digest = field("sha256", &request.sha256)?;
@@ -101,12 +101,12 @@ impl ArtifactService for Grpc {
         let media_type = Some(request.media_type).filter(|media_type| !media_type.is_empty());
         if request.part_bytes > 0 {
             let plan = Plan::Known { size: request.size_bytes, sha256, part_bytes: request.part_bytes };
-            let (upload, part_count) = self.artifacts.begin_parts(&owner, &path, media_type, &plan).await?;
+            let (upload, part_count) = self.artifacts.begin_parts(&ctx, &owner, &path, media_type, &plan).await?;
             let response = proto::BeginArtifactUploadResponse { upload, part_count, ..Default::default() };
             return Ok(Response::new(response));
         }
         let content = (request.size_bytes, sha256);
-        let (upload, granted) = self.artifacts.begin(&owner, &path, media_type, content, lifetime).await?;
+        let (upload, granted) = self.artifacts.begin(&ctx, &owner, &path, media_type, content, lifetime).await?;
         Ok(Response::new(proto::BeginArtifactUploadResponse {
             upload,
             address: granted.signed.url,

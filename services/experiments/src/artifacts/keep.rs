@@ -27,9 +27,22 @@ impl Artifacts {
     /// Stores bytes and makes them the artifact. Returns when lists show it.
     pub async fn store(&self, ctx: &Ctx, order: Order, upload: Upload, body: Body) -> Result<Content, Status> {
         self.check_room(&upload.owner).await?;
+        let left = self.left(ctx, &upload.owner, &upload.path).await?;
+        let size_max = upload.expect.size_max;
+        let expect = Expect { size_max: left.at_most(size_max), ..upload.expect };
         let key = new_key(&upload.owner).map_err(refuse)?;
-        let written = self.inner.objects.put(&key, body, upload.expect).await;
-        let written = written.map_err(|fault| refuse(Refusal::of(&fault)))?;
+        let written = self.inner.objects.put(&key, body, expect).await;
+        let written = written.map_err(|fault| refuse(left.explain(&fault, size_max)))?;
+        let _room = match self.room(ctx, &upload.owner, &upload.path, written.size).await {
+            Ok(room) => room,
+            Err(full) => {
+                // No event was written that could name them.
+                if let Err(fault) = self.inner.objects.delete(&key).await {
+                    tracing::warn!(%key, %fault, "bytes that there was no room for stay until they are swept");
+                }
+                return Err(full);
+            }
+        };
         let content = Content {
             object_key: key.to_string(),
             size: written.size,

@@ -14,6 +14,7 @@ mod projection;
 mod query;
 mod ranges;
 mod read;
+mod room;
 mod signed;
 mod streams;
 mod sweep;
@@ -26,6 +27,7 @@ use cairn_eventstore::{Commands, EventStore};
 use cairn_kernel::Clock;
 use cairn_objects::{ObjectStore, Signer};
 use cairn_projection::{QueryFault, ReadModel, View};
+use cairn_service::quota::Rooms;
 use cairn_service::{AsOfReads, Deps};
 use tonic::service::Routes;
 
@@ -33,7 +35,7 @@ pub use self::config::Config;
 pub use self::keep::Upload;
 pub use self::media_type::media_type_of;
 pub use self::parts::{PART_LIFETIME_MAX, Plan, Slot};
-pub use self::query::{Child, Row};
+pub use self::query::{Child, Row, Usage};
 pub use self::ranges::{Asked, Portion};
 pub use self::read::Download;
 pub(crate) use self::streams::{Sending, first, receive, send};
@@ -58,6 +60,8 @@ struct Inner {
     past: AsOfReads,
     size_max: u64,
     turns: Turns,
+    /// What is under way within the quotas of projects.
+    rooms: Rooms,
     /// Where objects are, as people name it: `file:///srv/cairn/objects`.
     address: String,
 }
@@ -86,8 +90,8 @@ impl Artifacts {
         let view = View::start(store, &model, projection::Projection)?;
         let clock = commands.clock().clone();
         let Storage { objects, signer, address, size_max } = storage;
-        let turns = Turns::default();
-        let inner = Inner { objects, signer, commands, clock, model, view, past, size_max, turns, address };
+        let (turns, rooms) = (Turns::default(), Rooms::default());
+        let inner = Inner { objects, signer, commands, clock, model, view, past, size_max, turns, rooms, address };
         let artifacts = Self { inner: Arc::new(inner) };
         sweep::sweep_regularly(&artifacts);
         Ok(artifacts)

@@ -118,6 +118,7 @@ impl Artifacts {
     /// Begins an upload, and gives its token and how many parts it has.
     pub async fn begin_parts(
         &self,
+        ctx: &Ctx,
         owner: &Owner,
         path: &ArtifactPath,
         media_type: Option<String>,
@@ -125,6 +126,9 @@ impl Artifacts {
     ) -> Result<(String, u32), Status> {
         self.check_room(owner).await?;
         let part_count = plan.part_count(self.inner.size_max).map_err(refuse)?;
+        // Of content that is not known, all that can be said is that there is room for some.
+        let size = if let Plan::Known { size, .. } = plan { *size } else { 1 };
+        self.left(ctx, owner, path).await?.check(size)?;
         let key = new_key(owner).map_err(refuse)?;
         let upload = self.inner.objects.begin(&key).await.map_err(refused)?;
         let known = match plan {
@@ -213,7 +217,12 @@ impl Artifacts {
             return Ok(path);
         }
         self.check_room(owner).await?;
+        if let Some(known) = &begun.known {
+            self.left(ctx, owner, &path).await?.check(known.size)?;
+        }
         let written = self.put_together(&begun, parts).await?;
+        // Refused, it can be completed later: put together it stays until the token ends.
+        let _room = self.room(ctx, owner, &path, written.size).await?;
         let content = Content {
             object_key: begun.object_key.clone(),
             size: written.size,

@@ -1,9 +1,10 @@
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use cairn_eventstore::{Filter, Recorded, Stored};
 use cairn_kernel::Aggregate;
 use cairn_projection::{Projection as Project, ProjectionFault};
-use rusqlite::{Transaction, params};
+use rusqlite::{OptionalExtension, Transaction, params};
 
 use crate::model::artifact::{Artifact, Change};
 
@@ -18,9 +19,14 @@ const UPSERT: &str = "
         media_type = excluded.media_type, create_time = excluded.create_time, creator = excluded.creator,
         revision = excluded.revision";
 
+/// How much more a project keeps than before.
+const COUNT: &str = "
+    INSERT INTO project_usage (project, bytes, artifacts) VALUES (?1, ?2, ?3)
+    ON CONFLICT (project) DO UPDATE SET bytes = bytes + excluded.bytes, artifacts = artifacts + excluded.artifacts";
+
 impl Project for Projection {
-    const NAME: &'static str = "experiments.artifacts.v1";
-    const PAST: Option<&'static str> = Some("experiments.artifacts.v1.past");
+    const NAME: &'static str = "experiments.artifacts.v2";
+    const PAST: Option<&'static str> = Some("experiments.artifacts.v2.past");
 
     const SCHEMA: &'static str = "
         CREATE TABLE artifacts (
@@ -38,6 +44,12 @@ impl Project for Projection {
         ) WITHOUT ROWID, STRICT;
         CREATE UNIQUE INDEX artifacts_by_id ON artifacts (owner, id);
         CREATE INDEX artifacts_by_object ON artifacts (object_key);
+        CREATE TABLE project_usage (
+            project TEXT NOT NULL,
+            bytes INTEGER NOT NULL,
+            artifacts INTEGER NOT NULL,
+            PRIMARY KEY (project)
+        ) WITHOUT ROWID, STRICT;
     ";
 
     const READER_INDEXES: &'static [&'static str] = &["artifacts_by_object"];
@@ -49,16 +61,27 @@ impl Project for Projection {
     fn apply(&self, tx: &Transaction<'_>, events: &[Arc<Recorded>]) -> Result<(), ProjectionFault> {
         let mut upsert = tx.prepare_cached(UPSERT)?;
         let mut delete = tx.prepare_cached("DELETE FROM artifacts WHERE owner = ?1 AND path = ?2")?;
+        let mut known = tx.prepare_cached("SELECT size FROM artifacts WHERE owner = ?1 AND path = ?2")?;
+        // Written once for many events.
+        let mut usage: HashMap<String, (i64, i64)> = HashMap::new();
         for recorded in events {
             let event = Artifact::decode(&recorded.kind, &recorded.payload)?;
             let (owner, path) = (event.owner.as_str(), event.path.as_str());
+            let before: Option<i64> = known.query_row(params![owner, path], |row| row.get(0)).optional()?;
+            let after = match &event.change {
+                Change::Recorded(content) => Some(i64::try_from(content.size).unwrap_or(i64::MAX)),
+                Change::Deleted => None,
+            };
+            let more = usage.entry(event.owner.project().project().to_owned()).or_default();
+            more.0 += after.unwrap_or_default() - before.unwrap_or_default();
+            more.1 += i64::from(after.is_some()) - i64::from(before.is_some());
             match &event.change {
                 Change::Recorded(content) => upsert.execute(params![
                     owner,
                     path,
                     event.path.id(),
                     content.object_key,
-                    i64::try_from(content.size).unwrap_or(i64::MAX),
+                    after,
                     content.sha256,
                     content.media_type,
                     recorded.time.micros(),
@@ -67,6 +90,10 @@ impl Project for Projection {
                 ])?,
                 Change::Deleted => delete.execute(params![owner, path])?,
             };
+        }
+        let mut count = tx.prepare_cached(COUNT)?;
+        for (project, (bytes, artifacts)) in usage {
+            count.execute(params![project, bytes, artifacts])?;
         }
         Ok(())
     }

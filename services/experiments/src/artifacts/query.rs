@@ -2,6 +2,7 @@ use cairn_kernel::{Revision, Time};
 use cairn_projection::{QueryFault, ReadModel};
 use rusqlite::{OptionalExtension, params};
 
+use crate::model::ProjectName;
 use crate::model::artifact::{ArtifactPath, Content, Owner};
 
 /// An artifact as the view lists it.
@@ -20,6 +21,13 @@ pub struct Child {
     pub path: String,
     /// `None`: it is a folder.
     pub size: Option<u64>,
+}
+
+/// What all artifacts of a project take up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    pub bytes: u64,
+    pub artifacts: u64,
 }
 
 const COLUMNS: &str = "path, object_key, size, sha256, media_type, create_time, creator, revision";
@@ -67,6 +75,19 @@ pub async fn count(model: &ReadModel, owner: &Owner, max: usize) -> Result<usize
         count.query_row(params![owner, max as i64], |row| row.get::<_, i64>(0))
     };
     Ok(model.query(query).await? as usize)
+}
+
+/// How much a project keeps. Costs the same however much it is.
+pub async fn usage(model: &ReadModel, project: &ProjectName) -> Result<Usage, QueryFault> {
+    let project = project.project().to_owned();
+    let query = move |connection: &rusqlite::Connection| {
+        let mut found = connection.prepare_cached("SELECT bytes, artifacts FROM project_usage WHERE project = ?1")?;
+        let usage = |row: &rusqlite::Row<'_>| {
+            Ok(Usage { bytes: row.get::<_, i64>(0)? as u64, artifacts: row.get::<_, i64>(1)? as u64 })
+        };
+        found.query_row([project], usage).optional()
+    };
+    Ok(model.query(query).await?.unwrap_or_default())
 }
 
 /// Files and folders right below a folder (empty: the root), in the order of their paths. One seek for each, however

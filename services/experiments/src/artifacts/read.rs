@@ -6,8 +6,9 @@ use cairn_service::{Ctx, Refusal, refuse};
 use tonic::Status;
 
 use super::Artifacts;
-use super::query::{self, Child, Row};
+use super::query::{self, Child, Row, Usage};
 use super::ranges::{Asked, Portion};
+use crate::model::ProjectName;
 use crate::model::artifact::{Artifact, ArtifactName, ArtifactPath, Content, Owner, Rejection};
 
 /// An artifact on its way out. The whole of it ends well only when it has the recorded digest; of a part nobody can
@@ -80,6 +81,12 @@ impl Artifacts {
             let message = format!("there is no artifact {name}");
             refuse(Refusal::new(Code::NotFound, "ARTIFACT_NOT_FOUND", message).with("name", name))
         })
+    }
+
+    /// How much a project keeps or kept.
+    pub async fn usage(&self, ctx: &Ctx, as_of: &str, project: &ProjectName) -> Result<Usage, Status> {
+        let model = self.model(ctx, as_of).await?;
+        query::usage(&model, project).await.map_err(refuse)
     }
 
     /// Where an object is, as people name it.

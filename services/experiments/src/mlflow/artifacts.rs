@@ -187,7 +187,8 @@ impl MlflowArtifactService for Mlflow {
             invalid(format!("Invalid value {count} for parameter 'num_parts' supplied: it must be 1 to {PARTS_MAX}."))
         })?;
         // Clients say nothing of the content's type: the name tells.
-        let (upload, _) = self.artifacts.begin_parts(&owner, &path, None, &Plan::Count(count)).await.map_err(said)?;
+        let begun = self.artifacts.begin_parts(caller.ctx(), &owner, &path, None, &Plan::Count(count)).await;
+        let (upload, _) = begun.map_err(said)?;
         let slots = self.artifacts.sign_parts(&owner, &upload, 1..=count, PART_LIFETIME_MAX).await?;
         let credentials = slots.into_iter().filter_map(|slot| Some((slot.number, slot.granted?.signed)));
         let credentials = credentials.map(|(number, signed)| proto::MultipartUploadCredential {

@@ -14,6 +14,15 @@ pub(super) struct Batch<'tx> {
     words: HashMap<String, i64>,
     touched: HashMap<i64, (i64, i64)>,
     series: HashMap<(i64, i64), (i64, Vec<Row>)>,
+    /// By how much the runs of each project, and those at work, have become more.
+    usage: HashMap<String, Counted>,
+}
+
+/// Runs that are not gone, and those of them that are at work; or by how much they are more than before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Counted {
+    pub(super) runs: i64,
+    pub(super) running: i64,
 }
 
 /// A run's row and that of its experiment.
@@ -25,7 +34,14 @@ pub(super) struct RunRow {
 
 impl<'tx> Batch<'tx> {
     pub(super) fn new(tx: &'tx Transaction<'tx>) -> Self {
-        Self { tx, runs: HashMap::new(), words: HashMap::new(), touched: HashMap::new(), series: HashMap::new() }
+        Self {
+            tx,
+            runs: HashMap::new(),
+            words: HashMap::new(),
+            touched: HashMap::new(),
+            series: HashMap::new(),
+            usage: HashMap::new(),
+        }
     }
 
     /// The row of a run. `None`: its creation was set aside as unreadable, so nothing of it is shown.
@@ -79,10 +95,34 @@ impl<'tx> Batch<'tx> {
         self.series.entry((run.id, key)).or_insert_with(|| (run.experiment, vec![])).1.push(row);
     }
 
+    /// As what a run counts now.
+    pub(super) fn counted(&self, run: RunRow) -> rusqlite::Result<Counted> {
+        self.tx
+            .prepare_cached("SELECT NOT is_gone, NOT is_gone AND state = 'RUNNING' FROM run WHERE id = ?1")?
+            .query_row([run.id], |row| Ok(Counted { runs: row.get(0)?, running: row.get(1)? }))
+    }
+
+    /// A project's runs counted as `before`, and count as `after`.
+    pub(super) fn count(&mut self, project: &str, before: Counted, after: Counted) {
+        if before == after {
+            return;
+        }
+        let more = self.usage.entry(project.to_owned()).or_default();
+        more.runs += after.runs - before.runs;
+        more.running += after.running - before.running;
+    }
+
     /// Writes what was put off.
     pub(super) fn flush(self) -> rusqlite::Result<()> {
         for ((run, key), (experiment, rows)) in self.series {
             write_series(self.tx, run, key, experiment, rows)?;
+        }
+        let mut count = self.tx.prepare_cached(
+            "INSERT INTO project_usage (project, runs, running) VALUES (?1, ?2, ?3)
+             ON CONFLICT DO UPDATE SET runs = runs + excluded.runs, running = running + excluded.running",
+        )?;
+        for (project, more) in self.usage {
+            count.execute(params![project, more.runs, more.running])?;
         }
         let mut touch = self.tx.prepare_cached("UPDATE run SET etag = ?2, update_us = ?3 WHERE id = ?1")?;
         for (run, (etag, update_us)) in self.touched {

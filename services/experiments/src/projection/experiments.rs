@@ -3,10 +3,11 @@ use std::collections::BTreeMap;
 use cairn_eventstore::Recorded;
 use rusqlite::{Connection, params};
 
-use super::batch::{Batch, revision};
+use super::batch::{Batch, Counted, revision};
+use crate::model::ExperimentName;
 use crate::model::experiment::{Change, Event};
 
-pub(super) fn apply(batch: &Batch<'_>, recorded: &Recorded, event: &Event) -> rusqlite::Result<()> {
+pub(super) fn apply(batch: &mut Batch<'_>, recorded: &Recorded, event: &Event) -> rusqlite::Result<()> {
     let tx = batch.tx;
     let name = &event.experiment;
     if let Change::Created { display_name, artifact_location, tags } = &event.change {
@@ -58,8 +59,8 @@ pub(super) fn apply(batch: &Batch<'_>, recorded: &Recorded, event: &Event) -> ru
             }
             remember(tx, id, *revision, recorded)
         }
-        Change::Deleted => set_deleted(tx, id, true, recorded),
-        Change::Restored => set_deleted(tx, id, false, recorded),
+        Change::Deleted => set_deleted(batch, name, id, true, recorded),
+        Change::Restored => set_deleted(batch, name, id, false, recorded),
     }
 }
 
@@ -86,7 +87,24 @@ fn remember(tx: &Connection, id: i64, number: u32, recorded: &Recorded) -> rusql
 }
 
 /// Its runs are gone with it, and back with it, unless they were deleted by themselves.
-fn set_deleted(tx: &Connection, id: i64, is_deleted: bool, recorded: &Recorded) -> rusqlite::Result<()> {
+fn set_deleted(
+    batch: &mut Batch<'_>,
+    name: &ExperimentName,
+    id: i64,
+    is_deleted: bool,
+    recorded: &Recorded,
+) -> rusqlite::Result<()> {
+    let tx = batch.tx;
+    let follow = tx
+        .prepare_cached(
+            "SELECT count(*), count(*) FILTER (WHERE state = 'RUNNING') FROM run
+             WHERE experiment = ?1 AND NOT is_deleted AND is_gone <> ?2",
+        )?
+        .query_row(params![id, is_deleted], |row| Ok(Counted { runs: row.get(0)?, running: row.get(1)? }))?;
+    match is_deleted {
+        true => batch.count(name.project(), follow, Counted::default()),
+        false => batch.count(name.project(), Counted::default(), follow),
+    }
     tx.prepare_cached("UPDATE experiment SET is_deleted = ?2 WHERE id = ?1")?.execute(params![id, is_deleted])?;
     tx.prepare_cached(
         "UPDATE run SET is_gone = ?2, delete_us = iif(?2, ?3, NULL) WHERE experiment = ?1 AND NOT is_deleted",

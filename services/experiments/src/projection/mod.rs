@@ -20,8 +20,8 @@ use crate::model::{Experiment, LoggedModel, Run};
 pub struct Views;
 
 impl Projection for Views {
-    const NAME: &'static str = "experiments.v2";
-    const PAST: Option<&'static str> = Some("experiments.v2.past");
+    const NAME: &'static str = "experiments.v3";
+    const PAST: Option<&'static str> = Some("experiments.v3.past");
     const SCHEMA: &'static str = include_str!("schema.sql");
     /// Runs are looked up by start (deleting an experiment) and by parent (hiding nested runs) here too.
     const READER_INDEXES: &'static [&'static str] = &[
@@ -44,7 +44,7 @@ impl Projection for Views {
             match recorded.stream.category() {
                 Experiment::CATEGORY => {
                     let event = Experiment::decode(&recorded.kind, &recorded.payload)?;
-                    experiments::apply(&batch, recorded, &event)?;
+                    experiments::apply(&mut batch, recorded, &event)?;
                 }
                 Run::CATEGORY => {
                     let event = Run::decode(&recorded.kind, &recorded.payload)?;

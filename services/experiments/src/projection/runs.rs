@@ -4,7 +4,7 @@ use cairn_contract::cairn::experiments::v1::DroppedEntry;
 use cairn_eventstore::Recorded;
 use rusqlite::params;
 
-use super::batch::{Batch, RunRow, revision};
+use super::batch::{Batch, Counted, RunRow, revision};
 use super::logged_models::measured;
 use crate::metrics::packed::Row;
 use crate::model::entry::{DROPPED_KEYS_MAX, tag};
@@ -30,11 +30,13 @@ pub(super) fn apply(batch: &mut Batch<'_>, recorded: &Recorded, event: &Event) -
             set_tag(batch, name, run, tag::RUN_NAME, to)
         }
         Change::Finished { state, end_time } | Change::Resumed { state, end_time } => {
+            let before = batch.counted(run)?;
             batch.tx.prepare_cached("UPDATE run SET state = ?2, end_us = ?3 WHERE id = ?1")?.execute(params![
                 run.id,
                 state.as_str(),
                 end_time.map(|time| time.micros())
             ])?;
+            batch.count(name.project(), before, batch.counted(run)?);
             Ok(())
         }
         Change::ParamsLogged(params) => log_params(batch, run, params),
@@ -100,6 +102,7 @@ fn create(batch: &mut Batch<'_>, recorded: &Recorded, name: &RunName, change: &C
             |row| Ok(RunRow { id: row.get(0)?, experiment: row.get(1)? }),
         )?;
     batch.know_run(name, written);
+    batch.count(name.project(), Counted::default(), batch.counted(written)?);
     set_tag(batch, name, written, tag::RUN_NAME, display_name)?;
     match parent {
         Some(parent) => set_tag(batch, name, written, tag::PARENT_RUN, parent),
@@ -229,12 +232,13 @@ fn count_dropped(batch: &Batch<'_>, run: RunRow, dropped: &Dropped) -> rusqlite:
 }
 
 fn set_deleted(
-    batch: &Batch<'_>,
+    batch: &mut Batch<'_>,
     name: &RunName,
     run: RunRow,
     is_deleted: bool,
     recorded: &Recorded,
 ) -> rusqlite::Result<()> {
+    let before = batch.counted(run)?;
     batch
         .tx
         .prepare_cached(
@@ -244,6 +248,7 @@ fn set_deleted(
              WHERE id = ?1",
         )?
         .execute(params![run.id, is_deleted, recorded.time.micros()])?;
+    batch.count(name.project(), before, batch.counted(run)?);
     hide_below(batch, name, run)
 }
 

@@ -59,6 +59,12 @@ CREATE INDEX run_by_state ON run (experiment, state);
 CREATE INDEX run_by_display_name ON run (experiment, display_name);
 CREATE INDEX run_by_parent ON run (project, parent) WHERE parent IS NOT NULL;
 
+-- How many runs of each project are not gone, and how many of those are at work: what quotas are held against.
+CREATE TABLE project_usage (
+  project TEXT NOT NULL, runs INTEGER NOT NULL, running INTEGER NOT NULL,
+  PRIMARY KEY (project)
+) WITHOUT ROWID;
+
 CREATE TABLE param (
   run INTEGER NOT NULL, key INTEGER NOT NULL, experiment INTEGER NOT NULL, value TEXT NOT NULL,
   PRIMARY KEY (run, key)

@@ -8,6 +8,7 @@ mod run_plan;
 mod run_search;
 mod run_walk;
 mod runs;
+mod usage;
 mod visible;
 
 use cairn_projection::{QueryFault, ReadModel};
@@ -17,6 +18,7 @@ pub use self::experiments::{ExperimentPage, ExperimentRecord, ExperimentSearch, 
 pub use self::logged_models::{LoggedModelPage, LoggedModelRecord, LoggedModelSearch, MeasuredRecord};
 pub use self::run_search::{RunPage, RunSearch};
 pub use self::runs::{BatchRecord, MetricRecord, RunDetail, RunRecord};
+pub use self::usage::RunCount;
 pub use self::visible::Visible;
 use crate::search::SearchFault;
 

@@ -8,6 +8,7 @@ mod experiments;
 mod limits;
 mod logs;
 mod metrics;
+mod quotas;
 mod runs;
 mod search;
 mod support;

@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use cairn_access::ProjectQuota;
 use cairn_eventstore::{Commands, EventStore, Memory, Order, RequestKey};
 use cairn_experiments::app::{App, Call, NewBatch, NewExperiment, RunDraft};
 use cairn_experiments::model::{BatchId, ExperimentName, Points, ProjectName, RunName};
@@ -71,6 +72,7 @@ pub fn call() -> Call {
         deadline: Instant::now() + Duration::from_secs(10),
         after: None,
         as_of: None,
+        quota: ProjectQuota::default(),
     }
 }
 

@@ -9,6 +9,7 @@ mod grpc;
 mod packages;
 mod projection;
 mod query;
+mod room;
 mod streams;
 mod sweep;
 mod versions;
@@ -20,6 +21,7 @@ use cairn_eventstore::{CommandFault, Commands, EventStore};
 use cairn_kernel::{AsOf, Clock, Expected, Position};
 use cairn_objects::ObjectStore;
 use cairn_projection::{QueryFault, ReadModel, View};
+use cairn_service::quota::Rooms;
 use cairn_service::{Refusal, moment_of};
 use cairn_tlog::VerifyingKey;
 use tokio::time::Instant;
@@ -47,6 +49,8 @@ struct Inner {
     config: Config,
     /// Whose signature a package needs. Empty: none.
     trusted_keys: Vec<VerifyingKey>,
+    /// What is under way within the quotas of projects.
+    rooms: Rooms,
 }
 
 impl Functions {
@@ -62,7 +66,8 @@ impl Functions {
         let view = View::start(store, &model, projection::Functions)?;
         let clock = Arc::clone(commands.clock());
         let trusted_keys = config.trusted_keys();
-        let inner = Inner { objects, commands, clock, model, view, config, trusted_keys };
+        let rooms = Rooms::default();
+        let inner = Inner { objects, commands, clock, model, view, config, trusted_keys, rooms };
         let functions = Self { inner: Arc::new(inner) };
         sweep::sweep_regularly(&functions);
         Ok(functions)

@@ -20,11 +20,25 @@ pub struct NewVersion {
 
 impl Functions {
     /// Stores a package under its digest. Sent again it is stored again, which keeps it from being swept away.
-    pub async fn upload(&self, name: &FunctionName, sha256: Digest, body: Body) -> Result<Written, Refusal> {
+    pub async fn upload(
+        &self,
+        call: &Call,
+        name: &FunctionName,
+        sha256: Digest,
+        body: Body,
+    ) -> Result<Written, Refusal> {
         self.check_exists(name).await?;
         let size_max = self.inner.config.package_bytes_max;
-        let expect = Expect { sha256: Some(sha256), ..Expect::at_most(size_max) };
-        self.inner.objects.put(&key(name, sha256)?, body, expect).await.map_err(|fault| Refusal::of(&fault))
+        let key = key(name, sha256)?;
+        let left = self.left(call, name, &key).await?;
+        let most = left.as_ref().map_or(size_max, |(limit, used)| size_max.min(limit.max.saturating_sub(*used)));
+        let expect = Expect { sha256: Some(sha256), ..Expect::at_most(most) };
+        self.inner.objects.put(&key, body, expect).await.map_err(|fault| match (&fault, left) {
+            (ObjectFault::TooLarge { .. }, Some((limit, used))) if most < size_max => {
+                limit.exceeded(used, most.saturating_add(1))
+            }
+            _ => Refusal::of(&fault),
+        })
     }
 
     /// Publishes an uploaded package.
@@ -44,6 +58,7 @@ impl Functions {
             .with("sha256", sha256),
             fault => Refusal::of(&fault),
         })?;
+        let _room = self.room(call, &function, &key, stored.size).await?;
         let package =
             Package { document, sha256: sha256.to_string(), size: stored.size, signature, object_key: key.to_string() };
         let versions_max = self.inner.config.versions_per_function_max as usize;

@@ -241,6 +241,20 @@ pub async fn is_used(model: &ReadModel, object_key: &str) -> Result<bool, QueryF
     model.query(ask).await
 }
 
+/// How many bytes the packages of a project's functions have, and whether this object is one of them. Each counts once,
+/// however many versions it was published as; those of deleted functions do not.
+pub async fn package_bytes(model: &ReadModel, project: &str, object_key: &str) -> Result<(u64, bool), QueryFault> {
+    let (project, key) = (project.to_owned(), object_key.to_owned());
+    let ask = move |db: &Connection| {
+        db.prepare_cached(
+            "SELECT coalesce(sum(size), 0), coalesce(max(object_key = ?2), 0) FROM (
+               SELECT DISTINCT object_key, size FROM function_version WHERE project = ?1 AND gone_position IS NULL)",
+        )?
+        .query_row(params![project, key], |row| Ok((row.get::<_, i64>(0)? as u64, row.get(1)?)))
+    };
+    model.query(ask).await
+}
+
 /// A page out of a row more than it holds.
 fn cut<T>(mut rows: Vec<(T, Value)>, limit: usize, print: &str) -> Page<T> {
     let has_more = rows.len() > limit;

@@ -32,12 +32,12 @@ impl FunctionVersionService for Grpc {
         &self,
         request: Request<Streaming<proto::UploadFunctionPackageRequest>>,
     ) -> Reply<proto::FunctionPackage> {
-        let (_, mut stream) = Ctx::accept(request)?;
+        let (ctx, mut stream) = Ctx::accept(request)?;
         let head = stream.message().await?.ok_or_else(|| invalid("content", "the upload has no message"))?;
         let name: FunctionName = field("parent", &head.parent)?;
         let sha256: Digest = field("sha256", &head.sha256)?;
         let body = receive(head.content, stream);
-        let written = self.functions.upload(&name, sha256, body).await.map_err(refuse)?;
+        let written = self.functions.upload(&Call::of(&ctx, ""), &name, sha256, body).await.map_err(refuse)?;
         Ok(Response::new(proto::FunctionPackage { sha256: written.sha256.to_string(), size_bytes: written.size }))
     }
 

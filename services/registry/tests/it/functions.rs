@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use cairn_access::ProjectQuota;
 use cairn_eventstore::{Commands, EventStore, Memory};
 use cairn_kernel::{AsOf, Clock, Expected, Position, Revision, SimClock, Time};
 use cairn_objects::{Digest, Signer, of_bytes};
+use cairn_registry::app::Call;
 use cairn_registry::functions::{Config, FunctionRecord, FunctionSearch, Functions, NewVersion, Visible};
 use cairn_registry::model::function::{Command, Document, FunctionName, FunctionVersionName};
 use cairn_service::Refusal;
@@ -88,7 +90,7 @@ impl Shop {
     async fn publish(&self, name: &str, bytes: &'static str, signature: &str) -> Result<(), Refusal> {
         let name: FunctionVersionName = format!("projects/p/functions/{name}").parse().unwrap();
         let sha256 = Digest::of(bytes.as_bytes());
-        self.functions.upload(&name.function, sha256, of_bytes(bytes)).await?;
+        self.functions.upload(&call(), &name.function, sha256, of_bytes(bytes)).await?;
         let new = NewVersion { name, document: document(json!({})), sha256, signature: signature.to_owned() };
         self.functions.publish(&call(), new).await.map(drop)
     }
@@ -205,7 +207,7 @@ async fn what_was_published_counts_from_then_on_and_until_the_deletion() {
 async fn a_package_that_is_not_what_its_digest_says_or_was_never_sent_is_not_published() {
     let shop = Shop::new();
     shop.create("f", json!({})).await.unwrap();
-    let wrong = shop.functions.upload(&function("f"), Digest::of(b"one"), of_bytes("two")).await.unwrap_err();
+    let wrong = shop.functions.upload(&call(), &function("f"), Digest::of(b"one"), of_bytes("two")).await.unwrap_err();
     assert_eq!(wrong.reason, "CONTENT_MISMATCH");
     let name = "projects/p/functions/f/versions/1".parse().unwrap();
     let new = NewVersion { name, document: document(json!({})), sha256: Digest::of(b"one"), signature: String::new() };
@@ -244,7 +246,7 @@ async fn packages_that_were_never_published_are_swept_away_and_others_never() {
     let shop = Shop::new();
     shop.create("f", json!({})).await.unwrap();
     shop.publish("f/versions/1", "kept", "").await.unwrap();
-    shop.functions.upload(&function("f"), Digest::of(b"orphan"), of_bytes("orphan")).await.unwrap();
+    shop.functions.upload(&call(), &function("f"), Digest::of(b"orphan"), of_bytes("orphan")).await.unwrap();
     // Objects in memory are as old as time.
     shop.clock.set(Time::default());
     assert_eq!(shop.functions.sweep(Duration::from_secs(10)).await.unwrap(), 0, "it may be on its way");
@@ -267,4 +269,37 @@ async fn the_view_built_from_the_start_is_the_one_that_followed() {
     shop.delete("a").await;
     let verdict = shop.functions.view().verify().await.unwrap();
     assert!(verdict.tables.iter().all(|table| table.difference.is_none()), "{verdict:?}");
+}
+
+#[tokio::test]
+async fn packages_beyond_a_projects_quota_are_refused_and_those_of_deleted_functions_leave_their_room() {
+    let shop = Shop::new();
+    for name in ["f", "g"] {
+        shop.create(name, json!({})).await.unwrap();
+    }
+    let quota = ProjectQuota { storage_bytes_max: Some(10), ..ProjectQuota::default() };
+    let limited = || Call { quota, ..call() };
+    let publish = async |name: &str, bytes: &'static str| {
+        let name: FunctionVersionName = format!("projects/p/functions/{name}").parse().unwrap();
+        let sha256 = Digest::of(bytes.as_bytes());
+        shop.functions.upload(&limited(), &name.function, sha256, of_bytes(bytes)).await?;
+        let new = NewVersion { name, document: document(json!({})), sha256, signature: String::new() };
+        shop.functions.publish(&limited(), new).await.map(drop)
+    };
+    publish("f/versions/1", "sixsix").await.unwrap();
+    let refused = publish("g/versions/1", "five5").await.unwrap_err();
+    assert_eq!(refused.reason, "QUOTA_EXCEEDED");
+    assert!(refused.metadata.contains(&("used", "6".to_owned())), "{refused:?}");
+    // The same package once more is the same bytes, and what was uploaded before the limit is held against it too.
+    publish("f/versions/2", "sixsix").await.unwrap();
+    shop.functions.upload(&call(), &function("g"), Digest::of(b"five5"), of_bytes("five5")).await.unwrap();
+    let new = NewVersion {
+        name: "projects/p/functions/g/versions/1".parse().unwrap(),
+        document: document(json!({})),
+        sha256: Digest::of(b"five5"),
+        signature: String::new(),
+    };
+    assert_eq!(shop.functions.publish(&limited(), new).await.unwrap_err().reason, "QUOTA_EXCEEDED");
+    shop.delete("f").await;
+    publish("g/versions/1", "five5").await.unwrap();
 }

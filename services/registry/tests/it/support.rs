@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use cairn_access::ProjectQuota;
 use cairn_eventstore::{Commands, Direction, EventStore, Filter, Memory, NewEvent, Order, RequestKey, Write};
 use cairn_kernel::{Expected, Metadata, Position, SimClock, StreamName};
 use cairn_objects::{ObjectStore, Signer};
@@ -181,6 +182,7 @@ pub fn by(principal: &str) -> Call {
         deadline: Instant::now() + Duration::from_secs(10),
         after: None,
         as_of: None,
+        quota: ProjectQuota::default(),
     }
 }
 

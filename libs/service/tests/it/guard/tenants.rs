@@ -1,10 +1,12 @@
 use std::time::Duration;
 
+use cairn_access::{Change, ProjectQuota};
+use cairn_kernel::Position;
 use cairn_service::guard::Limits;
 use tonic_types::StatusExt;
 
 use super::reason;
-use crate::zoo::{LionRequest, Zoo, about_leo};
+use crate::zoo::{self, LionRequest, Zoo, about_leo};
 
 fn prices() -> tonic::Request<LionRequest> {
     tonic::Request::new(LionRequest::default())
@@ -26,6 +28,20 @@ async fn a_project_has_an_allowance_that_only_its_own_callers_use_up() {
     assert_eq!(details.error_info().unwrap().metadata["tenant"], "projects/fraud");
     let delay = details.retry_info().unwrap().retry_delay.unwrap();
     assert!(Duration::ZERO < delay && delay <= Duration::from_secs(1), "{delay:?}");
+    zoo.call_as("users/keeper", "ShowPrices", prices()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_projects_quota_says_how_often_it_may_be_sent_requests() {
+    let mut world = zoo::world();
+    let quota = ProjectQuota { requests_per_second: Some(2), ..ProjectQuota::default() };
+    world.apply(Change::QuotaSet { project: "projects/fraud".parse().unwrap(), quota }, Position(9));
+    let zoo = Zoo::with_world(world, Limits { project_burst_seconds: 1, ..Limits::default() });
+    for _ in 0..2 {
+        zoo.call_as("users/keeper", "GetLion", about_leo("meat")).await.unwrap();
+    }
+    let refused = zoo.call_as("users/keeper", "GetLion", about_leo("meat")).await.unwrap_err();
+    assert_eq!(reason(&refused), "RATE_LIMITED");
     zoo.call_as("users/keeper", "ShowPrices", prices()).await.unwrap();
 }
 

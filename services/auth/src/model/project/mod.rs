@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use cairn_kernel::Aggregate;
 
-use super::{OrganizationName, PROSE_CHARS_MAX, ProjectName, Rejection, TITLE_CHARS_MAX, TagText, Text};
+use super::{OrganizationName, PROSE_CHARS_MAX, ProjectName, Quota, Rejection, TITLE_CHARS_MAX, TagText, Text};
 
 /// Facts about a project that bindings can depend on.
 pub type Tags = BTreeMap<TagText, TagText>;
@@ -14,6 +14,7 @@ pub struct Project {
     title: Text<TITLE_CHARS_MAX>,
     description: Text<PROSE_CHARS_MAX>,
     tags: Tags,
+    quota: Quota,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,6 +44,10 @@ pub enum Act {
     Classify {
         tags: Tags,
     },
+    /// All of its limits from now on.
+    SetQuota {
+        quota: Quota,
+    },
     /// What is absent stays as it is.
     Describe {
         title: Option<Text<TITLE_CHARS_MAX>>,
@@ -63,6 +68,7 @@ pub struct Event {
 pub enum Change {
     Created { title: Text<TITLE_CHARS_MAX>, description: Text<PROSE_CHARS_MAX>, organization: OrganizationName },
     Classified { tags: Tags },
+    QuotaSet { quota: Quota },
     Described { title: Text<TITLE_CHARS_MAX>, description: Text<PROSE_CHARS_MAX> },
     Deleted,
     Restored,
@@ -86,7 +92,9 @@ impl Aggregate for Project {
             (Act::Restore, Stage::Deleted) => Change::Restored,
             (Act::Classify { tags }, Stage::Active) if tags == self.tags => return Ok(vec![]),
             (Act::Classify { tags }, Stage::Active) => Change::Classified { tags },
-            (Act::Describe { .. } | Act::Classify { .. }, Stage::Deleted) => {
+            (Act::SetQuota { quota }, Stage::Active) if quota == self.quota => return Ok(vec![]),
+            (Act::SetQuota { quota }, Stage::Active) => Change::QuotaSet { quota },
+            (Act::Describe { .. } | Act::Classify { .. } | Act::SetQuota { .. }, Stage::Deleted) => {
                 return Err(Rejection::ProjectDeleted(project));
             }
             (Act::Describe { title, description }, Stage::Active) => {
@@ -109,9 +117,11 @@ impl Aggregate for Project {
                     title: title.clone(),
                     description: description.clone(),
                     tags: Tags::default(),
+                    quota: Quota::default(),
                 };
             }
             Change::Classified { tags } => self.tags = tags.clone(),
+            Change::QuotaSet { quota } => self.quota = *quota,
             Change::Described { title, description } => {
                 (self.title, self.description) = (title.clone(), description.clone());
             }

@@ -3,7 +3,7 @@ use cairn_testkit::given;
 use proptest::prelude::*;
 
 use super::{Act, Change, Command, Event, Project, Stage, Tags};
-use crate::model::{OrganizationName, ProjectName, Rejection, TagText, Text};
+use crate::model::{OrganizationName, ProjectName, Quota, Rejection, TagText, Text};
 
 fn name() -> ProjectName {
     ProjectName::stored("projects/fraud")
@@ -15,6 +15,10 @@ fn acme() -> OrganizationName {
 
 fn tagged(value: &str) -> Tags {
     [(TagText::stored("tier"), TagText::stored(value))].into()
+}
+
+fn limited(runs_max: Option<u32>) -> Quota {
+    Quota { runs_max, storage_bytes_max: Some(1 << 40), ..Quota::default() }
 }
 
 fn ask(act: Act) -> Command {
@@ -65,6 +69,21 @@ fn a_project_is_classified_as_a_whole() {
 }
 
 #[test]
+fn a_quota_is_set_as_a_whole_and_taken_away_by_setting_none() {
+    let quota = limited(Some(3));
+    given::<Project>([created()])
+        .when(ask(Act::SetQuota { quota }))
+        .then([happened(Change::QuotaSet { quota })])
+        .when(ask(Act::SetQuota { quota }))
+        .nothing()
+        .when(ask(Act::SetQuota { quota: Quota::default() }))
+        .then([happened(Change::QuotaSet { quota: Quota::default() })]);
+    given::<Project>([created()]).when(ask(Act::SetQuota { quota: Quota::default() })).nothing();
+    let deleted = [created(), happened(Change::Deleted)];
+    given::<Project>(deleted).when(ask(Act::SetQuota { quota })).rejected(Rejection::ProjectDeleted(name()));
+}
+
+#[test]
 fn a_deleted_project_can_be_restored_and_not_described() {
     let deleted = [created(), happened(Change::Deleted)];
     given::<Project>([created()]).when(ask(Act::Delete)).then([happened(Change::Deleted)]);
@@ -76,7 +95,8 @@ fn a_deleted_project_can_be_restored_and_not_described() {
 
 #[test]
 fn a_project_that_was_never_created_is_not_found() {
-    for command in [describe("x"), ask(Act::Delete), ask(Act::Restore)] {
+    let limit = ask(Act::SetQuota { quota: limited(None) });
+    for command in [describe("x"), limit, ask(Act::Delete), ask(Act::Restore)] {
         given::<Project>([]).when(command).rejected(Rejection::ProjectNotFound(name()));
     }
 }
@@ -86,6 +106,7 @@ fn any_command() -> impl Strategy<Value = Command> {
         Just(create()),
         "[ab]{0,2}".prop_map(|title| describe(&title)),
         "[ab]".prop_map(|value| ask(Act::Classify { tags: tagged(&value) })),
+        prop::option::of(0..2_u32).prop_map(|runs_max| ask(Act::SetQuota { quota: limited(runs_max) })),
         Just(ask(Act::Delete)),
         Just(ask(Act::Restore)),
     ]

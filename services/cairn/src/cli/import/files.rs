@@ -80,6 +80,7 @@ impl Import {
             match self.target.session().client().put(&url, media_type.as_ref(), body).await {
                 Ok(stored) if size.is_none_or(|size| size == stored_size(&stored)) => return Ok(()),
                 Ok(_) => problem = Some(anyhow::anyhow!("it has another size than the source's list says")),
+                Err(fault) if fault.is_over_quota() => return Err(fault.into()),
                 // A line that broke on either side ends the copy: which one it was, only the next attempt shows.
                 Err(fault) => problem = Some(fault.into()),
             }

@@ -59,6 +59,7 @@ impl Target {
 /// Whether it is worth asking again: somebody was in the way, or the line broke.
 pub fn may_pass(fault: &anyhow::Error) -> bool {
     match fault.downcast_ref::<Fault>() {
+        Some(refused) if refused.is_over_quota() => false,
         Some(Fault::Refused { status, code, .. }) => matches!(status, 408 | 429 | 502 | 503 | 504) || code == "ABORTED",
         Some(Fault::Unreachable { .. }) => true,
         _ => false,
@@ -68,6 +69,7 @@ pub fn may_pass(fault: &anyhow::Error) -> bool {
 /// Whether going on is of no use: nothing else will fare better.
 pub fn is_fatal(fault: &anyhow::Error) -> bool {
     match fault.downcast_ref::<Fault>() {
+        Some(refused) if refused.is_over_quota() => true,
         Some(Fault::Refused { status, .. }) => matches!(status, 401 | 403),
         Some(Fault::Unreachable { .. } | Fault::Invalid(_)) => true,
         _ => false,
