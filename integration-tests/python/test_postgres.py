@@ -91,7 +91,8 @@ def test_nothing_acknowledged_is_lost_when_the_database_goes_and_comes_again_s1_
 def test_a_data_folder_belongs_to_one_log_s1_9(cairn, tmp_path, server):
     suite = Suite(cairn, tmp_path / "data", {"DATABASE_URL": server.url()})
     with suite:
-        pass
+        with pytest.raises(RuntimeError, match="in use by another process"):
+            Suite(cairn, suite.data, {"DATABASE_URL": server.url()}, log=tmp_path / "second.log").start()
     with pytest.raises(RuntimeError, match="another engine"):
         Suite(cairn, suite.data).start()
     server.query("DROP SCHEMA cairn_events CASCADE")

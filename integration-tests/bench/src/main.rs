@@ -7,6 +7,7 @@ mod ledger;
 mod lineage;
 mod machine;
 mod mlflow;
+mod postgres;
 mod rebuild;
 mod start;
 
@@ -25,6 +26,8 @@ enum Command {
     Access(access::Args),
     /// Durable appends: the event store beside bare SQLite, fjall and a plain file.
     Append(append::Args),
+    /// Durable appends in PostgreSQL: the event store beside the same batches in bare SQL.
+    Postgres(postgres::Args),
     /// Read models: views built from the log beside bare SQLite.
     Rebuild(rebuild::Args),
     /// Pages of the audit log and proofs over a long history, beside a bare table.
@@ -49,6 +52,7 @@ fn main() -> anyhow::Result<()> {
     match cli.command {
         Command::Access(args) => access::run(&args),
         Command::Append(args) => append::run(&args),
+        Command::Postgres(args) => postgres::run(&args),
         Command::Rebuild(args) => rebuild::run(&args),
         Command::Ledger(args) => ledger::run(&args),
         Command::Lineage(args) => lineage::run(&args),
@@ -59,6 +63,7 @@ fn main() -> anyhow::Result<()> {
         Command::All(args) => {
             access::run(&access::Args::default())?;
             append::run(&append::Args::default())?;
+            postgres::run(&postgres::Args::default())?;
             rebuild::run(&rebuild::Args::default())?;
             ledger::run(&ledger::Args::default())?;
             lineage::run(&lineage::Args::default())?;

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use crate::dial::Link;
 use crate::plan::{End, Facts, Head, Lack};
+use crate::pool::Parameters;
 use crate::row::number;
 use crate::tables::Statements;
 
@@ -87,9 +88,8 @@ impl Facts {
         let pasts: Vec<_> = pasts.into_iter().collect();
         let names: Vec<&str> = pasts.iter().map(|(stream, _)| stream.as_str()).collect();
         let positions: Vec<i64> = pasts.iter().map(|(_, position)| number(*position)).collect();
-        let parameters: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 2] =
-            [(&names, Type::TEXT_ARRAY), (&positions, Type::INT8_ARRAY)];
-        let rows = link.query_typed(&sql.pasts, &parameters).await?;
+        let parameters: &Parameters<'_> = &[(&names, Type::TEXT_ARRAY), (&positions, Type::INT8_ARRAY)];
+        let rows = link.query_typed(&sql.pasts, parameters).await?;
         let mut found: HashMap<_, _> = pasts.iter().map(|past| (past.clone(), None)).collect();
         for row in &rows {
             if let Some(past) = asked(&pasts, row.try_get(0)?) {

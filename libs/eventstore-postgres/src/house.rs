@@ -6,9 +6,10 @@ use std::time::Duration;
 use cairn_eventstore::{ReadFault, Snapshot};
 use cairn_kernel::StreamName;
 use tokio::time::{Instant, sleep_until};
-use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::types::Type;
 use tracing::debug;
 
+use crate::pool::Parameters;
 use crate::row::{column, number};
 use crate::store::Shared;
 
@@ -75,27 +76,27 @@ impl House {
         let revisions: Vec<i64> = some.iter().map(|(_, snapshot)| number(snapshot.revision.0)).collect();
         let shapes: Vec<&str> = some.iter().map(|(_, snapshot)| snapshot.schema.as_str()).collect();
         let states: Vec<&[u8]> = some.iter().map(|(_, snapshot)| &snapshot.state[..]).collect();
-        let parameters: [(&(dyn ToSql + Sync), Type); 4] = [
+        let parameters: &Parameters<'_> = &[
             (&names, Type::TEXT_ARRAY),
             (&revisions, Type::INT8_ARRAY),
             (&shapes, Type::TEXT_ARRAY),
             (&states, Type::BYTEA_ARRAY),
         ];
-        self.shared.pool.query(&self.shared.sql.keep_snapshots, &parameters).await.map(drop)
+        self.shared.pool.query(&self.shared.sql.keep_snapshots, parameters).await.map(drop)
     }
 
     /// One step of the slow walk over the streams that do not keep everything. Gives where to go on; `None`: it is done.
     async fn sweep(&self, after: i64) -> Result<Option<i64>, ReadFault> {
         let now = self.shared.clock.now().micros();
         let young = now.saturating_sub(i64::try_from(YOUNG.as_micros()).unwrap_or(i64::MAX));
-        let parameters: [(&(dyn ToSql + Sync), Type); 5] = [
+        let parameters: &Parameters<'_> = &[
             (&after, Type::INT8),
             (&STREAMS_MAX, Type::INT8),
             (&EVENTS_MAX, Type::INT8),
             (&now, Type::INT8),
             (&young, Type::INT8),
         ];
-        let rows = self.shared.pool.query(&self.shared.sql.sweep, &parameters).await?;
+        let rows = self.shared.pool.query(&self.shared.sql.sweep, parameters).await?;
         let Some(row) = rows.first() else { return Ok(None) };
         let (last, streams, removed): (Option<i64>, i64, i64) = (column(row, 0)?, column(row, 1)?, column(row, 2)?);
         self.shared.meters.removed_events.increment(removed.unsigned_abs());

@@ -7,7 +7,7 @@ use cairn_kernel::{Position, Revision, StreamName, Time};
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
-use crate::pool::Pool;
+use crate::pool::{Parameters, Pool};
 use crate::row::{Decoder, column, number};
 use crate::tables::Statements;
 
@@ -33,9 +33,9 @@ pub(crate) async fn stream(
         Direction::Backwards => &sql.stream_backwards,
     };
     let (from, limit, now) = (number(from.0), i64::try_from(limit).unwrap_or(i64::MAX), now.micros());
-    let parameters: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 4] =
-        [(&name.as_str(), Type::TEXT), (&from, Type::INT8), (&limit, Type::INT8), (&now, Type::INT8)];
-    Decoder::events(&pool.query(sql, &parameters).await?)
+    let parameters: &Parameters<'_> =
+        &[(&name.as_str(), Type::TEXT), (&from, Type::INT8), (&limit, Type::INT8), (&now, Type::INT8)];
+    Decoder::events(&pool.query(sql, parameters).await?)
 }
 
 /// The first event under an id.
@@ -144,7 +144,7 @@ async fn stretch(
     };
     let (after, until, now) = (number(after), number(until), now.micros());
     let room = i64::try_from(room).unwrap_or(i64::MAX);
-    let parameters: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 8] = [
+    let parameters: &Parameters<'_> = &[
         (&after, Type::INT8),
         (&until, Type::INT8),
         (&room, Type::INT8),
@@ -154,5 +154,5 @@ async fn stretch(
         (&wanted.kinds, Type::TEXT_ARRAY),
         (&wanted.beginnings, Type::TEXT_ARRAY),
     ];
-    Decoder::events(&pool.query(sql, &parameters).await?)
+    Decoder::events(&pool.query(sql, parameters).await?)
 }

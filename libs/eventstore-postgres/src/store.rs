@@ -1,3 +1,4 @@
+use std::any::Any;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -48,6 +49,7 @@ pub(crate) struct Shared {
 pub struct Postgres {
     shared: Arc<Shared>,
     log: Uuid,
+    _held: Option<Box<dyn Any + Send + Sync>>,
 }
 
 impl Postgres {
@@ -88,12 +90,19 @@ impl Postgres {
         tokio::spawn(Writer::new(Arc::clone(&shared), writing, link, log).run());
         tokio::spawn(Watch { shared: Arc::clone(&shared), listener, retentions }.run());
         tokio::spawn(House { shared: Arc::clone(&shared) }.run());
-        Ok(Self { shared, log })
+        Ok(Self { shared, log, _held: None })
     }
 
     /// Names the log, whoever has it open and wherever it is moved.
     pub fn log(&self) -> Uuid {
         self.log
+    }
+
+    /// Keeps something for as long as the store is open, such as the lock of what was made from it.
+    #[must_use]
+    pub fn holding(mut self, what: impl Any + Send + Sync) -> Self {
+        self._held = Some(Box::new(what));
+        self
     }
 
     fn queue_append(&self, writes: Vec<Write>) -> Result<oneshot::Receiver<AppendOutcome>, AppendFault> {

@@ -11,23 +11,25 @@ use tokio_postgres::types::Type;
 use tracing::{debug, info};
 
 use crate::dial::{Dialer, Link};
+use crate::fault::read_fault;
+use crate::pool::Parameters;
 use crate::row::{COLUMN_COUNT, Decoder, column, number};
 use crate::store::Shared;
 
 /// Before a connection that listens is made anew.
 const RETRY: Duration = Duration::from_secs(5);
-/// Bytes of events that are fetched at once for those who follow live are at most these many events, and what is more is
-/// left to whoever reads.
+/// Events fetched at once for those who follow live; what is more is left to whoever reads.
 const FETCHED_MAX: u64 = 1_024;
 
 impl Shared {
-    /// Shows what others appended, up to `until`, to those who follow the log live.
-    pub(crate) async fn catch_up(&self, until: u64) {
+    /// Shows what others appended, up to `until`, to those who follow the log live. The writer has a connection of its own for
+    /// that, and need not wait behind readers.
+    pub(crate) async fn catch_up(&self, until: u64, link: Option<&Link>) {
         let known = self.ring.head().0;
         if until <= known {
             return;
         }
-        match self.fetched(known, until).await {
+        match self.fetched(known, until, link).await {
             Ok(Some(fresh)) => self.ring.publish(fresh),
             // What is not kept in memory is read from the database.
             Ok(None) => {}
@@ -37,12 +39,16 @@ impl Shared {
     }
 
     /// A stretch of the log. `None`: it is not whole, or too much.
-    async fn fetched(&self, after: u64, until: u64) -> Result<Option<Vec<Fresh>>, ReadFault> {
+    async fn fetched(&self, after: u64, until: u64, link: Option<&Link>) -> Result<Option<Vec<Fresh>>, ReadFault> {
         if until - after > FETCHED_MAX {
             return Ok(None);
         }
         let (first, last) = (number(after), number(until));
-        let rows = self.pool.query(&self.sql.tail, &[(&first, Type::INT8), (&last, Type::INT8)]).await?;
+        let parameters: &Parameters<'_> = &[(&first, Type::INT8), (&last, Type::INT8)];
+        let rows = match link {
+            Some(link) => link.query_typed(&self.sql.tail, parameters).await.map_err(|error| read_fault(&error))?,
+            None => self.pool.query(&self.sql.tail, parameters).await?,
+        };
         if rows.len() as u64 != until - after {
             return Ok(None);
         }
@@ -141,7 +147,7 @@ impl Watch {
             self.retentions = retentions;
             self.shared.ring.clear();
         }
-        self.shared.catch_up(position.unsigned_abs()).await;
+        self.shared.catch_up(position.unsigned_abs(), None).await;
         Ok(())
     }
 }

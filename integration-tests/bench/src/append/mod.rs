@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 mod bare;
 mod disk;
-mod events;
+pub(crate) mod events;
 mod keyed;
 mod ours;
 
@@ -58,11 +58,11 @@ pub(crate) struct Measured {
 }
 
 impl Measured {
-    fn new(events: usize, took: Duration, latency: Histogram<u64>) -> Self {
+    pub(crate) fn new(events: usize, took: Duration, latency: Histogram<u64>) -> Self {
         Self { events, took, latency }
     }
 
-    fn per_second(&self) -> f64 {
+    pub(crate) fn per_second(&self) -> f64 {
         self.events as f64 / self.took.as_secs_f64()
     }
 }
@@ -171,21 +171,22 @@ fn on_empty(args: &Args, measure: impl FnOnce(&Path) -> anyhow::Result<Measured>
     measure(folder.path())
 }
 
+/// The best of some measurements.
 #[derive(Default)]
-struct Best(Option<Measured>);
+pub(crate) struct Best(Option<Measured>);
 
 impl Best {
-    fn consider(&mut self, measured: Measured) {
+    pub(crate) fn consider(&mut self, measured: Measured) {
         if measured.per_second() > self.per_second() {
             self.0 = Some(measured);
         }
     }
 
-    fn per_second(&self) -> f64 {
+    pub(crate) fn per_second(&self) -> f64 {
         self.0.as_ref().map_or(0.0, Measured::per_second)
     }
 
-    fn quantile(&self, quantile: f64) -> u64 {
+    pub(crate) fn quantile(&self, quantile: f64) -> u64 {
         self.0.as_ref().map_or(0, |measured| measured.latency.value_at_quantile(quantile))
     }
 }

@@ -6,7 +6,8 @@ use tokio_postgres::types::{ToSql, Type};
 use uuid::Uuid;
 
 use crate::dial::Link;
-use crate::plan::{End, Outcome, Plan};
+use crate::plan::{End, Plan};
+use crate::pool::Parameters;
 use crate::row::number;
 use crate::tables::Statements;
 
@@ -25,15 +26,8 @@ struct Columns<'a> {
 /// Writes a plan into the open transaction and commits it.
 ///
 /// Everything is sent at once, the commit with it, so that the lock is held for one round trip and the sync. Where one
-/// statement fails, the server refuses those after it and the commit with them. `sent` remembers what to tell whom, from the
-/// moment at which it may have happened.
-pub(super) async fn commit(
-    link: &Link,
-    sql: &Statements,
-    start: &End,
-    plan: &Plan,
-    sent: &mut Option<Vec<Outcome>>,
-) -> Result<(), Error> {
+/// statement fails, the server refuses those after it and the commit with them.
+pub(super) async fn commit(link: &Link, sql: &Statements, start: &End, plan: &Plan) -> Result<(), Error> {
     if plan.is_idle() {
         return link.batch_execute("COMMIT").await;
     }
@@ -47,10 +41,10 @@ pub(super) async fn commit(
     let ages: Vec<Option<i64>> = plan.retentions.iter().map(|(_, retention)| max_age(retention)).collect();
     let counts: Vec<Option<i64>> = plan.retentions.iter().map(|(_, kept)| kept.max_count.map(number)).collect();
 
-    let kinds: &Given<'_> = &[(&kind_numbers, Type::INT4_ARRAY), (&kind_names, Type::TEXT_ARRAY)];
-    let streams: &Given<'_> =
+    let kinds: &Parameters<'_> = &[(&kind_numbers, Type::INT4_ARRAY), (&kind_names, Type::TEXT_ARRAY)];
+    let streams: &Parameters<'_> =
         &[(&stream_numbers, Type::INT8_ARRAY), (&stream_names, Type::TEXT_ARRAY), (&categories, Type::TEXT_ARRAY)];
-    let retentions: &Given<'_> =
+    let retentions: &Parameters<'_> =
         &[(&retained, Type::INT8_ARRAY), (&ages, Type::INT8_ARRAY), (&counts, Type::INT8_ARRAY)];
     let events = columns.parameters();
     let end = end_sql(sql, &plan.end, plan.events.is_empty());
@@ -68,12 +62,9 @@ pub(super) async fn commit(
         statements.push(link.execute_typed(&sql.retain, retentions).map(|done| done.map(drop)).boxed());
     }
     statements.push(link.batch_execute(&end).boxed());
-    *sent = Some(plan.outcomes.clone());
     // Each is sent when it is first asked for, and they are asked in their order.
     join_all(statements).await.into_iter().collect()
 }
-
-type Given<'a> = [(&'a (dyn ToSql + Sync), Type)];
 
 impl<'a> Columns<'a> {
     fn of(start: &End, plan: &'a Plan) -> Self {

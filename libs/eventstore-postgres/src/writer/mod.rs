@@ -101,25 +101,30 @@ impl Writer {
         self.shared.trouble.lock().is_some()
     }
 
+    /// Whether to wait for a database that has gone away. Counted from when it went: whoever comes when that is known for a
+    /// while need not wait to hear it.
+    fn is_patient(&mut self) -> bool {
+        self.troubled_since.get_or_insert_with(Instant::now).elapsed() < self.outage
+    }
+
     /// Commits one batch and answers everybody in it.
     async fn serve(&mut self) {
         let grace = (self.commit_took / GRACE_SHARE).min(GRACE_MAX);
         self.shared.queue.gather(self.answered, grace).await;
         let since = Instant::now();
-        // Counted from when it went away: whoever comes when that is known for a while need not wait to hear it.
-        let patient_until = self.troubled_since.unwrap_or(since) + self.outage;
         let mut batch = Batch::default();
         loop {
             match self.attempt(&mut batch).await {
                 Ok(done) => return self.succeed(batch, done, since).await,
                 Err(Trouble::Conflict) if !batch.is_careful => batch.is_careful = true,
-                Err(Trouble::Lost(why)) if Instant::now() < patient_until => {
+                Err(Trouble::Lost(why)) if self.is_patient() => {
                     warn!(why, "the event store lost its database and tries again");
                     // A connection that had ended before is replaced at once.
                     if batch.losses > 0 {
                         sleep(PAUSE).await;
                     }
                     batch.losses += 1;
+                    batch.is_careful |= batch.sent.is_some();
                 }
                 Err(trouble) => return self.fail(batch, &trouble),
             }
@@ -155,13 +160,17 @@ impl Writer {
         }
         self.facts.load_kinds(link, &sql, &end).await.map_err(|error| Trouble::of(&error))?;
         let plan = self.work_out(link, batch, end).await?;
-        let (start, now) = (end.position, plan.end);
-        commit::commit(link, &sql, &end, &plan, &mut batch.sent).await.map_err(|error| Trouble::of(&error))?;
+        let (start, now, outcomes) = (end.position, plan.end, batch.settled(&plan.outcomes));
+        if !plan.is_idle() {
+            // From now on it may have happened, whatever comes: should it not be answered, everything is looked for.
+            batch.sent = Some(outcomes.clone());
+        }
+        commit::commit(link, &sql, &end, &plan).await.map_err(|error| Trouble::of(&error))?;
         self.facts.heads.extend(plan.heads);
         self.facts.kinds.extend(plan.kinds.into_iter().map(|(number, name)| (name, number)));
         self.end = Some(now);
         Ok(Done {
-            outcomes: plan.outcomes,
+            outcomes,
             start,
             end: now.position,
             fresh: plan.events.into_iter().map(|planned| planned.fresh).collect(),
@@ -204,7 +213,7 @@ impl Writer {
         meters.appended_bytes.increment(bytes as u64);
         meters.head_position.set(done.end as f64);
         // What others wrote before this batch, so that who follows live finds the stretch whole.
-        self.shared.catch_up(done.start).await;
+        self.shared.catch_up(done.start, self.link.as_ref()).await;
         if done.is_retention_changed {
             self.shared.ring.clear();
         } else {

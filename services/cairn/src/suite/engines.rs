@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -141,15 +142,28 @@ pub fn jsonl<'a>(loaded: &'a Loaded, folder: &'a Folder) -> Opening<'a> {
 }
 
 /// A database of PostgreSQL. What else is in the data folder was made from one log and belongs to it, so the folder remembers
-/// which one that is.
+/// which one that is; and since others may write to the log, it is the folder that one process has for itself.
 pub fn postgres<'a>(loaded: &'a Loaded, folder: &'a Folder) -> Opening<'a> {
     async {
         let trace = begin_or_go_on(folder, "postgres")?;
-        let opened = Postgres::open(&loaded.get(), clock()).await?;
+        let lock = lock(&trace.with_extension("postgres.lock"))?;
+        let opened = Postgres::open(&loaded.get(), clock()).await?.holding(lock);
         remember(&trace, &opened.log().to_string()).with_context(|| format!("{}", trace.display()))?;
         Ok(Arc::new(opened) as Arc<dyn EventStore>)
     }
     .boxed()
+}
+
+/// Takes a folder for this process, until what is given is dropped or the process ends.
+fn lock(path: &Path) -> anyhow::Result<fs::File> {
+    let folder = path.parent().context("it has no folder")?;
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    let file = fs::File::create(path).with_context(|| format!("{}", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(fs::TryLockError::WouldBlock) => bail!("the data folder is in use by another process ({})", path.display()),
+        Err(fs::TryLockError::Error(fault)) => Err(fault).with_context(|| format!("{}", path.display())),
+    }
 }
 
 /// Notes which log a folder belongs to, or sees that it is still the same.
@@ -163,7 +177,6 @@ fn remember(trace: &Path, log: &str) -> anyhow::Result<()> {
         }
         return Ok(());
     }
-    fs::create_dir_all(trace.parent().context("it has no folder")?)?;
     let begun = trace.with_extension("postgres.new");
     let mut file = fs::File::create(&begun)?;
     writeln!(file, "{log}")?;
@@ -225,6 +238,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let folder = Folder::open(folder.path()).unwrap();
         let trace = begin_or_go_on(&folder, "postgres").unwrap();
+        let lock_file = trace.with_extension("postgres.lock");
+        let held = lock(&lock_file).unwrap();
+        assert!(lock(&lock_file).unwrap_err().to_string().contains("in use by another process"));
+        drop(held);
+        lock(&lock_file).unwrap();
         remember(&trace, "one").unwrap();
         remember(&begin_or_go_on(&folder, "postgres").unwrap(), "one").unwrap();
         assert!(remember(&trace, "two").unwrap_err().to_string().contains("belongs to log one"));
