@@ -56,7 +56,7 @@ impl Decoder {
 }
 
 /// The name that a number stands for. Numbers are given names in the same transaction, so one without is damage.
-fn named<'a>(row: &'a Row, at: usize, position: u64) -> Result<&'a str, ReadFault> {
+fn named(row: &Row, at: usize, position: u64) -> Result<&str, ReadFault> {
     column::<Option<&str>>(row, at)?.ok_or_else(|| {
         let what = if at == 2 { "stream" } else { "type" };
         ReadFault::Damaged(format!("event {position} is of a {what} that is not there"))

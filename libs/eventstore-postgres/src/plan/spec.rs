@@ -63,7 +63,7 @@ fn appends_go_on_from_the_end_and_from_each_other() {
         vec![write("new", at(0), [7])],
         vec![write("old", at(4), [])],
     ];
-    let plan = planned(&facts(), &appends).ok().expect("all is known");
+    let plan = planned(&facts(), &appends).expect("all is known");
     assert_eq!(plan.end, End { position: 14, time: Time::from_micros(700), streams: 2, ..END });
     assert_eq!(plan.streams, [(2, name("new"))]);
     assert!(plan.kinds.is_empty());
@@ -77,7 +77,7 @@ fn appends_go_on_from_the_end_and_from_each_other() {
 #[test]
 fn a_clock_that_went_back_does_not_take_the_log_with_it() {
     let writes = vec![write("old", Expected::Any, [4])];
-    let plan = plan(&[Wish::Append(&writes)], &facts(), END, Time::from_micros(3), false).ok().expect("all is known");
+    let plan = plan(&[Wish::Append(&writes)], &facts(), END, Time::from_micros(3), false).expect("all is known");
     assert_eq!((plan.end.time, plan.events[0].fresh.event.time), (END.time, END.time));
 }
 
@@ -126,7 +126,7 @@ fn whoever_is_careful_looks_for_every_event() {
     let mut facts = facts();
     assert_eq!(careful(&facts).err().expect("3 may be there").known, HashSet::from([(name("old"), id(3))]));
     facts.known = HashMap::from([((name("old"), id(3)), None)]);
-    assert_eq!(careful(&facts).ok().expect("all is known").end.position, 11);
+    assert_eq!(careful(&facts).expect("all is known").end.position, 11);
 }
 
 #[test]
@@ -135,11 +135,11 @@ fn a_refused_append_leaves_no_name_and_no_number() {
     let refused = vec![Write::new(name("new"), Expected::Exists, vec![new_kind.clone()])];
     let mut facts = facts();
     facts.known = HashMap::from([((name("new"), id(4)), None)]);
-    let plan = planned(&facts, &[refused]).ok().expect("all is known");
+    let plan = planned(&facts, &[refused]).expect("all is known");
     assert!(plan.is_idle() && plan.streams.is_empty() && plan.kinds.is_empty());
     assert_eq!(plan.end.streams, END.streams);
     let accepted = vec![Write::new(name("new"), Expected::NoStream, vec![new_kind])];
-    let plan = planned(&facts, &[accepted]).ok().expect("all is known");
+    let plan = planned(&facts, &[accepted]).expect("all is known");
     assert_eq!((plan.kinds, plan.end.kinds), (vec![(2, "t.New".into())], 2));
 }
 
@@ -149,7 +149,7 @@ fn what_is_kept_of_a_stream_counts_for_what_follows() {
     let one = Retention { max_count: Some(1), ..Retention::default() };
     let stream = name("new");
     let wishes = [Wish::Retain(&stream, one), Wish::Append(&writes), Wish::Retain(&stream, Retention::default())];
-    let plan = plan(&wishes, &facts(), END, END.time, false).ok().expect("all is known");
+    let plan = plan(&wishes, &facts(), END, END.time, false).expect("all is known");
     assert!(plan.events[0].fresh.is_retained);
     assert_eq!((plan.retentions, plan.end.retentions), (vec![(2, Retention::default())], 2));
 }
