@@ -15,10 +15,13 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
+/// What answers a request with these headers.
+type Answer = Arc<dyn Fn(&HeaderMap) -> Response<Body> + Send + Sync>;
+
 /// A page by its path.
 struct Page {
     path: &'static str,
-    answer: Arc<dyn Fn(&HeaderMap) -> Response<Body> + Send + Sync>,
+    answer: Answer,
 }
 
 impl Page {

@@ -207,7 +207,6 @@ mod tests {
                 next += width as u64;
                 keeper.push(&run.closed()).unwrap();
             }
-            drop(keeper);
             tx.commit().unwrap();
         }
         connection
