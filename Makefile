@@ -37,9 +37,9 @@ build: ## Builds the `cairn` program.
 check: ## Formatting, lints, and the tests that need only cargo.
 	$(MAKE) fmt lint test-rust
 
-test: test-rust test-python ## Everything: also genuine clients and servers. Says what it installs and starts.
+test: postgres test-rust test-python ## Everything: also genuine clients and servers. Says what it installs and starts.
 
-test-rust: postgres ## All Rust tests (with cargo-nextest where it is installed).
+test-rust: ## All Rust tests (with cargo-nextest where it is installed).
 	@if cargo nextest --version >/dev/null 2>&1; then \
 	  cargo nextest run --workspace --all-targets --no-fail-fast $(if $(POSTGRES),,-E 'not (package(cairn-eventstore-postgres) & binary(it)) - test(postgresql)'); \
 	else \
