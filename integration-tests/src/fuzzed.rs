@@ -1,5 +1,5 @@
-//! What must hold for any input whatever: each function takes bytes and panics when it does not. `cargo fuzz` looks for
-//! such bytes (`make fuzz`), and a test runs the seeds and mutations of them.
+//! What must hold for any input whatever: each function takes bytes and panics when it does not. `make fuzz` looks for such
+//! bytes, and a test runs the seeds and mutations of them.
 
 use std::convert::Infallible;
 use std::sync::{Arc, LazyLock};

@@ -93,10 +93,11 @@ pub fn elsewhere(
     found.collect()
 }
 
-/// Asks them how they are, until `stop`.
+/// Asks them how they are, until `stop`, even if there are none.
 pub async fn watch(elsewhere: Arc<[Elsewhere]>, stop: CancellationToken) {
     let watching = elsewhere.iter().map(|peers| peers.balance.watch_health(stop.clone()));
     futures::future::join_all(watching).await;
+    stop.cancelled().await;
 }
 
 #[async_trait]
