@@ -23,7 +23,7 @@ def server():
         yield running
 
 
-def test_runs_and_models_are_there_after_a_restart_and_the_log_is_in_the_database_s1_9(cairn, tmp_path, server):
+def test_runs_and_models_are_there_after_a_restart_and_the_log_is_in_the_database(cairn, tmp_path, server):
     suite = Suite(cairn, tmp_path / "data", {"DATABASE_URL": server.url()})
     with suite:
         api = Api(suite)
@@ -59,7 +59,7 @@ def test_a_wrong_password_stops_the_start_within_five_seconds_and_is_tried_once_
     assert "hunter2" not in shown.stdout + shown.stderr
 
 
-def test_nothing_acknowledged_is_lost_when_the_database_goes_and_comes_again_s1_9(cairn, tmp_path, server):
+def test_nothing_acknowledged_is_lost_when_the_database_goes_and_comes_again(cairn, tmp_path, server):
     suite = Suite(cairn, tmp_path / "data", {"DATABASE_URL": server.url(), "CAIRN__EVENTS_POSTGRES__OUTAGE_MS": "100"})
     suite.start()
     try:
@@ -88,7 +88,7 @@ def test_nothing_acknowledged_is_lost_when_the_database_goes_and_comes_again_s1_
     verify_views(suite)
 
 
-def test_a_data_folder_belongs_to_one_log_s1_9(cairn, tmp_path, server):
+def test_a_data_folder_belongs_to_one_log(cairn, tmp_path, server):
     suite = Suite(cairn, tmp_path / "data", {"DATABASE_URL": server.url()})
     with suite:
         with pytest.raises(RuntimeError, match="in use by another process"):

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use cairn::suite::{Engines, Roles, Running, config};
 use cairn_eventstore::EventStore;
@@ -12,6 +13,7 @@ use cairn_service::telemetry::Metrics;
 use reqwest::{Method as Verb, Response, StatusCode};
 use serde_json::Value;
 use tempfile::TempDir;
+use tokio::time::timeout;
 
 /// The first administrator's key.
 const KEY: &str = "integration-test-0123456789abcdef";
@@ -69,7 +71,9 @@ impl Suite {
         Self { running, http: reqwest::Client::new(), admin: KEY.to_owned(), _folder: None }
     }
 
-    pub async fn stop(self) {
+    pub async fn stop(mut self) {
+        let ended = timeout(Duration::ZERO, self.running.ended()).await;
+        assert!(ended.is_err(), "a part of the suite ended by itself: {ended:?}");
         self.running.stop().await;
     }
 
