@@ -59,21 +59,27 @@ impl Postgres {
         let patience = Duration::from_millis(config.connect_timeout_ms);
         let dialer = |url: &str| Dialer::new(url, patience).map_err(|problem| OpenFault::Config(vec![problem]));
         let (url, direct) = (config.url.expose(), config.direct_url.expose());
-        let (writing, reading) = (dialer(url)?, dialer(url)?);
+        let dialing = Arc::new(dialer(url)?);
         let listener = match direct {
-            "" if writing.is_pooled() => None,
+            "" if dialing.is_pooled() => None,
             "" => Some(dialer(url)?),
             direct => Some(dialer(direct)?),
         };
-        let place = writing.place();
-        let link = writing.dial_patiently().await.map_err(|fault| fault.at(place.clone()))?;
+        let place = dialing.place();
+        let link = dialing.dial_patiently().await.map_err(|fault| fault.at(place.clone()))?;
         let sql = Arc::new(Statements::new(&config.schema, config.statement_timeout().as_millis()));
-        schema::prepare(&link, &config.schema, &place).await?;
+        let is_timed = schema::prepare(&link, &config.schema, &place).await?;
         let (log, position, retentions) = head(&link, &sql).await.map_err(|why| OpenFault::Failed { place, why })?;
         let meters = Meters::new();
         meters.head_position.set(position.0 as f64);
         let acquire = Duration::from_millis(config.acquire_timeout_ms);
-        let pool = Pool::new(reading, config.connections_max, acquire, config.statement_timeout(), meters.clone());
+        let pool = Pool::new(
+            Arc::clone(&dialing),
+            config.connections_max,
+            acquire,
+            config.statement_timeout(),
+            meters.clone(),
+        );
         let shared = Arc::new(Shared {
             sql,
             queue: Queue::new(config.waiting_appends_max, config.waiting_bytes_max, meters.clone()),
@@ -87,7 +93,7 @@ impl Postgres {
             clock,
             meters,
         });
-        tokio::spawn(Writer::new(Arc::clone(&shared), writing, link, log).run());
+        tokio::spawn(Writer::new(Arc::clone(&shared), dialing, link, log, !is_timed).run());
         tokio::spawn(Watch { shared: Arc::clone(&shared), listener, retentions }.run());
         tokio::spawn(House { shared: Arc::clone(&shared) }.run());
         Ok(Self { shared, log, _held: None })

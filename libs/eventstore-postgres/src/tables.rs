@@ -14,6 +14,7 @@ pub(crate) struct Statements {
     pub(crate) schema: String,
     pub(crate) channel: String,
     pub(crate) lock: String,
+    pub(crate) hop: String,
     pub(crate) kinds: String,
     pub(crate) heads: String,
     pub(crate) known: String,
@@ -52,6 +53,7 @@ impl Statements {
                             WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, true);
                  SELECT {end} FROM {s}.head FOR UPDATE"
             ),
+            hop: hop(s),
             kinds: format!("SELECT id, name FROM {s}.kinds"),
             heads: format!(
                 "SELECT n.at, s.id, coalesce(s.max_age IS NOT NULL OR s.max_count IS NOT NULL, false), l.revision, l.id
@@ -120,6 +122,32 @@ impl Statements {
             sweep: sweep(s),
         }
     }
+}
+
+/// Everything that a commit writes in one statement, which writes nothing if the head is not where it was. Parameters 1 to 8 as
+/// for the events; new types, and new streams; what the head must say; what it says then; what is told to who listens.
+///
+/// `moved` is empty if another process has moved the head, also while this one waits for it: then its row is looked at anew.
+fn hop(s: &str) -> String {
+    format!(
+        "WITH moved AS (
+             UPDATE {s}.head SET position = $20, time = $2, streams = $21, kinds = $22
+             WHERE log = $14 AND version = $15 AND position = $16 AND streams = $17 AND kinds = $18 AND retentions = $19
+             RETURNING pg_notify('{s}_appended', $23),
+                       set_config('synchronous_commit', CASE current_setting('synchronous_commit')
+                           WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, true)
+         ), named AS (
+             INSERT INTO {s}.kinds (id, name) SELECT n.* FROM moved, unnest($9::int[], $10::text[]) AS n (id, name)
+         ), begun AS (
+             INSERT INTO {s}.streams (id, name, category)
+             SELECT n.* FROM moved, unnest($11::bigint[], $12::text[], $13::text[]) AS n (id, name, category)
+         )
+         INSERT INTO {s}.events (position, time, stream, revision, kind, id, metadata, payload)
+         SELECT $1 + n.at, $2, n.stream, n.revision, n.kind, n.id, n.metadata, n.payload
+         FROM moved, unnest($3::bigint[], $4::bigint[], $5::int[], $6::uuid[], $7::bytea[], $8::bytea[])
+             WITH ORDINALITY AS n (stream, revision, kind, id, metadata, payload, at)
+         ORDER BY n.at"
+    )
 }
 
 /// A stretch of a stream. Parameters: name, first revision, how many at most, the time.

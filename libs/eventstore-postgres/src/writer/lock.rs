@@ -44,7 +44,7 @@ impl Writer {
     }
 
     /// Forgets what is not true any more: all of it, if another process wrote since.
-    fn mind(&mut self, end: &End) {
+    pub(super) fn mind(&mut self, end: &End) {
         let is_same = self.end.is_some_and(|known| {
             (known.position, known.streams, known.retentions) == (end.position, end.streams, end.retentions)
         });
@@ -54,6 +54,7 @@ impl Writer {
         }
         known.clear();
         pasts.clear();
+        self.is_alone = is_same;
         self.end = Some(*end);
     }
 }
