@@ -4,10 +4,10 @@ use std::ops::Deref;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::mpsc;
+use tokio::sync::{OnceCell, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
-use tokio_postgres::{AsyncMessage, Client};
+use tokio_postgres::{AsyncMessage, Client, Statement};
 use tracing::debug;
 
 use crate::address::Address;
@@ -36,9 +36,21 @@ pub(crate) struct Dialer {
 pub(crate) struct Link {
     client: Client,
     line: JoinHandle<()>,
+    prepared: Prepared,
+}
+
+/// The statements that are worth being prepared: those that every batch runs.
+#[derive(Default)]
+pub(crate) struct Prepared {
+    pub(crate) hop: OnceCell<Statement>,
+    pub(crate) hop_with_names: OnceCell<Statement>,
 }
 
 impl Link {
+    pub(crate) fn prepared(&self) -> &Prepared {
+        &self.prepared
+    }
+
     /// Ends it at once, whatever is under way on it.
     pub(crate) fn cut(self) {
         self.line.abort();
@@ -90,7 +102,7 @@ impl Dialer {
                 debug!(why = said(&error), "a connection to the database ended");
             }
         });
-        Ok(Link { client, line })
+        Ok(Link { client, line, prepared: Prepared::default() })
     }
 
     /// Connects to a server that may be about to start. Whoever is refused is not tried again.
@@ -125,7 +137,7 @@ impl Dialer {
                 }
             }
         });
-        let link = Link { client, line };
+        let link = Link { client, line, prepared: Prepared::default() };
         let listening = timeout(self.patience, link.batch_execute(&format!("LISTEN {channel}"))).await;
         listening.map_err(|_| self.late().why().to_owned())?.map_err(|error| said(&error))?;
         Ok((link, told))

@@ -5,6 +5,7 @@ use tokio_postgres::Error;
 use tokio_postgres::types::{ToSql, Type};
 use uuid::Uuid;
 
+use super::Identity;
 use crate::dial::Link;
 use crate::plan::{End, Plan};
 use crate::pool::Parameters;
@@ -27,7 +28,13 @@ struct Columns<'a> {
 ///
 /// Everything is sent at once, the commit with it, so that the lock is held for one round trip and the sync. Where one
 /// statement fails, the server refuses those after it and the commit with them.
-pub(super) async fn commit(link: &Link, sql: &Statements, start: &End, plan: &Plan) -> Result<(), Error> {
+pub(super) async fn commit(
+    link: &Link,
+    sql: &Statements,
+    writer: &Identity,
+    start: &End,
+    plan: &Plan,
+) -> Result<(), Error> {
     if plan.is_idle() {
         return link.batch_execute("COMMIT").await;
     }
@@ -41,7 +48,7 @@ pub(super) async fn commit(link: &Link, sql: &Statements, start: &End, plan: &Pl
     let retentions: &Parameters<'_> =
         &[(&retained, Type::INT8_ARRAY), (&ages, Type::INT8_ARRAY), (&counts, Type::INT8_ARRAY)];
     let events = columns.parameters();
-    let end = end_sql(sql, &plan.end, plan.events.is_empty());
+    let end = end_sql(sql, writer, &plan.end, plan.events.is_empty());
     let mut statements: Vec<BoxFuture<'_, Result<(), Error>>> = vec![];
     if !plan.kinds.is_empty() {
         statements.push(link.execute_typed(&sql.insert_kinds, &kinds).map(|done| done.map(drop)).boxed());
@@ -62,16 +69,21 @@ pub(super) async fn commit(link: &Link, sql: &Statements, start: &End, plan: &Pl
 
 /// Writes a plan and commits it without having locked the log before, in one round trip. `false`: nothing was written, because
 /// another process has written since `start`.
-pub(super) async fn hop(link: &Link, sql: &Statements, log: Uuid, start: &End, plan: &Plan) -> Result<bool, Error> {
+///
+/// Prepared where the connection stays what it is: planning it takes longer than running it.
+pub(super) async fn hop(
+    link: &Link,
+    sql: &Statements,
+    writer: &Identity,
+    start: &End,
+    plan: &Plan,
+) -> Result<bool, Error> {
     let columns = Columns::of(start, plan);
     let names = Names::of(plan);
     let (old, new) = (number(start.position), number(plan.end.position));
-    let notice = notice(&plan.end);
-    let mut parameters = columns.parameters().to_vec();
-    parameters.extend(names.kinds());
-    parameters.extend(names.streams());
+    let notice = notice(&plan.end, writer);
     let head: [(&(dyn ToSql + Sync), Type); 10] = [
-        (&log, Type::UUID),
+        (&writer.log, Type::UUID),
         (&VERSION, Type::INT4),
         (&old, Type::INT8),
         (&start.streams, Type::INT8),
@@ -82,8 +94,22 @@ pub(super) async fn hop(link: &Link, sql: &Statements, log: Uuid, start: &End, p
         (&plan.end.kinds, Type::INT4),
         (&notice, Type::TEXT),
     ];
-    parameters.extend(head);
-    Ok(link.execute_typed(&sql.hop, &parameters).await? > 0)
+    let mut parameters = [&columns.parameters()[..], &head].concat();
+    let is_plain = plan.kinds.is_empty() && plan.streams.is_empty();
+    let (sql, prepared) = match is_plain {
+        true => (&sql.hop, &link.prepared().hop),
+        false => (&sql.hop_with_names, &link.prepared().hop_with_names),
+    };
+    if !is_plain {
+        parameters.extend(names.kinds());
+        parameters.extend(names.streams());
+    }
+    if writer.is_pooled {
+        return Ok(link.execute_typed(sql, &parameters).await? > 0);
+    }
+    let (values, types): (Vec<_>, Vec<Type>) = parameters.into_iter().unzip();
+    let statement = prepared.get_or_try_init(|| link.prepare_typed(sql, &types)).await?;
+    Ok(link.execute(statement, &values).await? > 0)
 }
 
 /// What is given a number for the first time, by column.
@@ -149,7 +175,7 @@ impl<'a> Columns<'a> {
 }
 
 /// Moves the head, tells who listens, and commits. One message; where a part of it fails, the rest is not looked at.
-fn end_sql(sql: &Statements, end: &End, is_quiet: bool) -> String {
+fn end_sql(sql: &Statements, writer: &Identity, end: &End, is_quiet: bool) -> String {
     let Statements { schema, channel, .. } = sql;
     let End { position, time, streams, kinds, retentions } = end;
     // A batch that only changes what is kept leaves the time of the last event.
@@ -158,13 +184,13 @@ fn end_sql(sql: &Statements, end: &End, is_quiet: bool) -> String {
         "UPDATE {schema}.head SET position = {position}, time = {time}, streams = {streams}, kinds = {kinds},
              retentions = {retentions};
          SELECT pg_notify('{channel}', '{}'); COMMIT",
-        notice(end)
+        notice(end, writer)
     )
 }
 
-/// What is told to who listens: where the log ends now.
-fn notice(end: &End) -> String {
-    format!("{}/{}", end.position, end.retentions)
+/// What is told to who listens: where the log ends now, and by whom.
+fn notice(end: &End, writer: &Identity) -> String {
+    format!("{}/{}/{}", end.position, end.retentions, writer.store)
 }
 
 fn max_age(retention: &Retention) -> Option<i64> {

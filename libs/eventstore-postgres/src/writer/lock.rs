@@ -27,7 +27,7 @@ impl Writer {
 
     /// Whether this is still the log that was opened, with all that was seen of it.
     fn check(&self, log: Uuid, version: i32, end: &End) -> Result<(), Trouble> {
-        if log != self.log {
+        if log != self.identity.log {
             return Err(wrong("the database holds another log than before: start again if that is meant"));
         }
         if version != VERSION {

@@ -39,8 +39,7 @@ pub(crate) struct Writer {
     shared: Arc<Shared>,
     dialer: Arc<Dialer>,
     link: Option<Link>,
-    /// Which log this is.
-    log: Uuid,
+    identity: Identity,
     room: BatchRoom,
     heads_max: usize,
     outage: Duration,
@@ -58,6 +57,16 @@ pub(crate) struct Writer {
     troubled_since: Option<Instant>,
 }
 
+/// Who writes into which log, and how.
+#[derive(Clone, Copy)]
+pub(crate) struct Identity {
+    pub(crate) log: Uuid,
+    /// This store among all that have the log open.
+    pub(crate) store: Uuid,
+    /// Whether each transaction may run on another connection, so that nothing is prepared.
+    pub(crate) is_pooled: bool,
+}
+
 /// What was committed.
 struct Done {
     outcomes: Vec<Outcome>,
@@ -69,12 +78,12 @@ struct Done {
 }
 
 impl Writer {
-    pub(crate) fn new(shared: Arc<Shared>, dialer: Arc<Dialer>, link: Link, log: Uuid, may_hop: bool) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, dialer: Arc<Dialer>, link: Link, identity: Identity, may_hop: bool) -> Self {
         let config = &shared.config;
         Self {
             dialer,
             link: Some(link),
-            log,
+            identity,
             room: BatchRoom { events: config.batch_events_max, bytes: BATCH_BYTES_MAX },
             heads_max: config.cached_heads_max,
             outage: Duration::from_millis(config.outage_ms),
@@ -123,6 +132,10 @@ impl Writer {
             match self.attempt(&mut batch).await {
                 Ok(done) => return self.succeed(batch, done, since).await,
                 Err(Trouble::Conflict) if !batch.is_careful => batch.is_careful = true,
+                Err(Trouble::Unprepared) if !self.identity.is_pooled => {
+                    warn!("a pooler stands before the database: say pgbouncer=true in events_postgres.url");
+                    self.identity.is_pooled = true;
+                }
                 Err(Trouble::Lost(why)) if self.is_patient() => {
                     warn!(why, "the event store lost its database and tries again");
                     // A connection that had ended before is replaced at once.
@@ -177,7 +190,7 @@ impl Writer {
             // From now on it may have happened, whatever comes: should it not be answered, everything is looked for.
             batch.sent = Some(outcomes.clone());
         }
-        let committed = commit::commit(link, &self.shared.sql, &end, &plan).await;
+        let committed = commit::commit(link, &self.shared.sql, &self.identity, &end, &plan).await;
         committed.map_err(|error| Trouble::of(&error))?;
         Ok(self.done(end, plan, outcomes))
     }
@@ -196,7 +209,7 @@ impl Writer {
             return Ok(None);
         }
         batch.sent = Some(plan.outcomes.clone());
-        let hopped = commit::hop(link, &self.shared.sql, self.log, &end, &plan).await;
+        let hopped = commit::hop(link, &self.shared.sql, &self.identity, &end, &plan).await;
         if hopped.map_err(|error| Trouble::of(&error))? {
             let outcomes = plan.outcomes.clone();
             return Ok(Some(self.done(end, plan, outcomes)));
