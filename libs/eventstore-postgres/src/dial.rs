@@ -3,10 +3,11 @@
 use std::ops::Deref;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use parking_lot::Mutex;
+use tokio::sync::{OnceCell, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
-use tokio_postgres::{AsyncMessage, Client};
+use tokio_postgres::{AsyncMessage, Client, Statement};
 use tracing::debug;
 
 use crate::address::Address;
@@ -18,20 +19,38 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// Notices of other processes that may wait to be looked at: one says as much as many.
 const NOTICES_MAX: usize = 16;
 
+/// How long a failure to connect is answered to whoever asks next, instead of trying again: however many ask, a server that is
+/// away is not stormed, nor is one that does not let us in.
+const AWAY: Duration = Duration::from_millis(100);
+const REFUSED: Duration = Duration::from_secs(5);
+
 /// Knows how to reach a database.
 pub(crate) struct Dialer {
     address: Address,
     tls: Tls,
     patience: Duration,
+    failed: Mutex<Option<(Instant, DialFault)>>,
 }
 
 /// A connection. Dropped, it says goodbye.
 pub(crate) struct Link {
     client: Client,
     line: JoinHandle<()>,
+    prepared: Prepared,
+}
+
+/// The statements that are worth being prepared: those that every batch runs.
+#[derive(Default)]
+pub(crate) struct Prepared {
+    pub(crate) hop: OnceCell<Statement>,
+    pub(crate) hop_with_names: OnceCell<Statement>,
 }
 
 impl Link {
+    pub(crate) fn prepared(&self) -> &Prepared {
+        &self.prepared
+    }
+
     /// Ends it at once, whatever is under way on it.
     pub(crate) fn cut(self) {
         self.line.abort();
@@ -50,7 +69,7 @@ impl Dialer {
     pub(crate) fn new(url: &str, patience: Duration) -> Result<Self, String> {
         let address = Address::parse(url)?;
         let tls = Tls::new(&address)?;
-        Ok(Self { address, tls, patience })
+        Ok(Self { address, tls, patience, failed: Mutex::default() })
     }
 
     /// Who and where, without the password.
@@ -62,8 +81,19 @@ impl Dialer {
         self.address.is_pooled
     }
 
-    /// Connects, once.
+    /// Connects, once; or says why not if that is known.
     pub(crate) async fn dial(&self) -> Result<Link, DialFault> {
+        if let Some((since, fault)) = &*self.failed.lock()
+            && since.elapsed() < if matches!(fault, DialFault::Unreachable(_)) { AWAY } else { REFUSED }
+        {
+            return Err(fault.clone());
+        }
+        let dialed = self.try_dial().await;
+        *self.failed.lock() = dialed.as_ref().err().map(|fault| (Instant::now(), fault.clone()));
+        dialed
+    }
+
+    async fn try_dial(&self) -> Result<Link, DialFault> {
         let connecting = self.address.config.connect(self.tls.clone());
         let connected = timeout(self.patience, connecting).await.map_err(|_| self.late())?;
         let (client, connection) = connected.map_err(|error| DialFault::of(&error))?;
@@ -72,7 +102,7 @@ impl Dialer {
                 debug!(why = said(&error), "a connection to the database ended");
             }
         });
-        Ok(Link { client, line })
+        Ok(Link { client, line, prepared: Prepared::default() })
     }
 
     /// Connects to a server that may be about to start. Whoever is refused is not tried again.
@@ -107,7 +137,7 @@ impl Dialer {
                 }
             }
         });
-        let link = Link { client, line };
+        let link = Link { client, line, prepared: Prepared::default() };
         let listening = timeout(self.patience, link.batch_execute(&format!("LISTEN {channel}"))).await;
         listening.map_err(|_| self.late().why().to_owned())?.map_err(|error| said(&error))?;
         Ok((link, told))

@@ -94,6 +94,10 @@ impl DialFault {
     }
 }
 
+/// How a server says that a prepared statement is not there, is there already, or is another one.
+const UNPREPARED: [&SqlState; 3] =
+    [&SqlState::INVALID_SQL_STATEMENT_NAME, &SqlState::DUPLICATE_PSTATEMENT, &SqlState::PROTOCOL_VIOLATION];
+
 /// What a failed statement means for whoever writes.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Trouble {
@@ -101,6 +105,8 @@ pub(crate) enum Trouble {
     Lost(String),
     /// A row that is there already. Nothing was written.
     Conflict,
+    /// A statement that was prepared is not there: another connection than the one that it was prepared on has run it.
+    Unprepared,
     /// No space: nothing was written, and it can be tried again.
     Full,
     /// Something that does not mend itself by waiting: nothing was written.
@@ -117,6 +123,7 @@ impl Trouble {
             // A server that ends a connection may do so after it has committed and before it says so.
             _ if is_final => Self::Lost(said(error)),
             code if *code == SqlState::UNIQUE_VIOLATION => Self::Conflict,
+            code if UNPREPARED.contains(&code) => Self::Unprepared,
             code if *code == SqlState::DISK_FULL => Self::Full,
             _ => Self::Other(said(error)),
         }
@@ -125,6 +132,7 @@ impl Trouble {
     pub(crate) fn answer(&self) -> AppendFault {
         match self {
             Self::Full => AppendFault::StorageFull,
+            Self::Unprepared => AppendFault::Unavailable("a prepared statement is gone".to_owned()),
             Self::Conflict => AppendFault::Unavailable("an event could not be inserted".to_owned()),
             Self::Lost(why) | Self::Other(why) => AppendFault::Unavailable(why.clone()),
             Self::Wrong(why) => AppendFault::Damaged(why.clone()),

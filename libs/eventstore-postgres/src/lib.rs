@@ -5,8 +5,10 @@
 //! at once. So positions have no gaps, whoever sees one can read all before it, and one sync of the database's disk serves as
 //! many callers as there are. No process is special: the lock ends with its transaction, and so with its process.
 //!
-//! Nothing outlives a transaction on a connection, no lock, no setting, no prepared statement: pgbouncer in transaction mode
-//! may stand between. What other processes append is heard of by polling, and sooner by LISTEN where there is a connection of
+//! A process that finds nobody else writing sends a batch as one statement instead, which writes nothing if that was wrong.
+//!
+//! Nothing outlives a transaction on a connection, no lock and no setting, and where pgbouncer in transaction mode stands
+//! between, no prepared statement either. What other processes append is heard of by polling, and sooner by LISTEN where there is a connection of
 //! its own to listen on.
 //!
 //! It does not know what events mean. How safe they are is the server's business: its disks, its replicas, its backups.

@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cairn_eventstore::ReadFault;
@@ -16,7 +17,7 @@ pub(crate) type Parameters<'a> = [(&'a (dyn ToSql + Sync), Type)];
 
 /// A few connections for statements that stand alone, opened when first needed.
 pub(crate) struct Pool {
-    dialer: Dialer,
+    dialer: Arc<Dialer>,
     idle: Mutex<Vec<Link>>,
     permits: Semaphore,
     count: usize,
@@ -32,7 +33,13 @@ enum Tried {
 }
 
 impl Pool {
-    pub(crate) fn new(dialer: Dialer, count: usize, acquire: Duration, statement: Duration, meters: Meters) -> Self {
+    pub(crate) fn new(
+        dialer: Arc<Dialer>,
+        count: usize,
+        acquire: Duration,
+        statement: Duration,
+        meters: Meters,
+    ) -> Self {
         Self { dialer, idle: Mutex::default(), permits: Semaphore::new(count), count, acquire, statement, meters }
     }
 

@@ -5,6 +5,7 @@ use cairn_eventstore::{AppendFault, Appended, Retention, Write};
 use cairn_kernel::StreamName;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
+use tokio::task::yield_now;
 use tokio::time::timeout;
 
 use crate::meters::Meters;
@@ -67,10 +68,16 @@ struct Line {
     /// Of the jobs in line and of those the writer is at.
     appends: usize,
     bytes: usize,
-    /// Jobs in line at which the writer wants to be woken.
-    wanted: usize,
+    /// Whether the writer sleeps until somebody comes.
+    is_awaited: bool,
     is_poked: bool,
     closed: Option<AppendFault>,
+}
+
+impl Line {
+    fn has_news(&self) -> bool {
+        !self.jobs.is_empty() || self.is_poked || self.closed.is_some()
+    }
 }
 
 /// What goes into a batch. One append is never split.
@@ -111,7 +118,7 @@ impl Queue {
         line.appends += 1;
         line.bytes += bytes;
         line.jobs.push_back(job);
-        let is_awaited = line.jobs.len() == line.wanted;
+        let is_awaited = std::mem::take(&mut line.is_awaited);
         drop(line);
         if is_awaited {
             self.arrived.notify_one();
@@ -127,7 +134,7 @@ impl Queue {
 
     /// Waits for somebody to come.
     pub(crate) async fn news(&self, patience: Duration) -> News {
-        self.wait_for(1, patience).await;
+        self.wait_for_one(patience).await;
         let mut line = self.line.lock();
         // With somebody in line, whoever asks is told by what becomes of them.
         line.is_poked = false;
@@ -142,28 +149,36 @@ impl Queue {
     ///
     /// Those who were answered last are likely to come again at once: without waiting a moment for them, each batch would
     /// hold only the quickest of many clients.
+    ///
+    /// Looks again and again and lets others run in between: the time is shorter than a timer can tell.
     pub(crate) async fn gather(&self, count: usize, patience: Duration) {
-        if count > 1 {
-            self.wait_for(count, patience).await;
+        let deadline = Instant::now() + patience;
+        while self.is_short_of(count) && Instant::now() < deadline {
+            yield_now().await;
         }
     }
 
-    async fn wait_for(&self, count: usize, patience: Duration) {
+    fn is_short_of(&self, count: usize) -> bool {
+        let line = self.line.lock();
+        line.jobs.len() < count && line.closed.is_none()
+    }
+
+    async fn wait_for_one(&self, patience: Duration) {
         let arrived = async {
             loop {
                 {
                     let mut line = self.line.lock();
-                    if line.jobs.len() >= count || line.is_poked || line.closed.is_some() {
+                    line.is_awaited = !line.has_news();
+                    if !line.is_awaited {
                         return;
                     }
-                    line.wanted = count;
                 }
                 self.arrived.notified().await;
             }
         };
         // Time out or not, whoever looks next sees what there is.
         let _ = timeout(patience, arrived).await;
-        self.line.lock().wanted = 0;
+        self.line.lock().is_awaited = false;
     }
 
     /// Everybody in line, as many as go into one batch. The first goes however large it is, or it would never be stored.

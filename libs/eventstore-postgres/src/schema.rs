@@ -62,15 +62,16 @@ fn create(s: &str) -> String {
     )
 }
 
-/// Makes sure that the tables are there and are ours. However many processes do so at once, one makes them.
-pub(crate) async fn prepare(link: &Link, schema: &str, place: &str) -> Result<(), OpenFault> {
+/// Makes sure that the tables are there and are ours. However many processes do so at once, one makes them. Gives whether the
+/// server cuts statements short that take long.
+pub(crate) async fn prepare(link: &Link, schema: &str, place: &str) -> Result<bool, OpenFault> {
     let failed = |error: tokio_postgres::Error| match DialFault::of(&error) {
         DialFault::Unreachable(why) if error.code().is_none() => {
             OpenFault::Unreachable { place: place.to_owned(), why }
         }
         _ => OpenFault::Failed { place: place.to_owned(), why: said(&error) },
     };
-    check_server(link, place).await.map_err(failed)??;
+    let is_timed = check_server(link, place).await.map_err(failed)??;
     let begin = format!(
         "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
          SELECT set_config('statement_timeout', '0', true), set_config('lock_timeout', '10000', true);
@@ -82,10 +83,11 @@ pub(crate) async fn prepare(link: &Link, schema: &str, place: &str) -> Result<()
         Found::Ours(VERSION) => link.batch_execute("ROLLBACK").await.map_err(failed),
         Found::Ours(found) => {
             let (place, schema) = (place.to_owned(), schema.to_owned());
-            Err(OpenFault::TooNew { place, schema, found, known: VERSION })
+            return Err(OpenFault::TooNew { place, schema, found, known: VERSION });
         }
-        Found::Others => Err(OpenFault::NotOurs { place: place.to_owned(), schema: schema.to_owned() }),
-    }
+        Found::Others => return Err(OpenFault::NotOurs { place: place.to_owned(), schema: schema.to_owned() }),
+    }?;
+    Ok(is_timed)
 }
 
 enum Found {
@@ -110,10 +112,11 @@ async fn found(link: &Link, schema: &str) -> Result<Found, tokio_postgres::Error
     }
 }
 
-/// Whether a server is one that this can work with.
-async fn check_server(link: &Link, place: &str) -> Result<Result<(), OpenFault>, tokio_postgres::Error> {
+/// Refuses a server that this cannot work with. Gives whether it cuts long statements short.
+async fn check_server(link: &Link, place: &str) -> Result<Result<bool, OpenFault>, tokio_postgres::Error> {
     let sql = "SELECT current_setting('server_version_num')::int, current_setting('server_encoding'),
-                      current_setting('fsync') = 'on', pg_is_in_recovery()";
+                      current_setting('fsync') = 'on', pg_is_in_recovery(),
+                      current_setting('statement_timeout') <> '0'";
     let row = link.query_typed_one(sql, &[]).await?;
     let unsuitable = |why: String| Ok(Err(OpenFault::Unsuitable { place: place.to_owned(), why }));
     let (version, encoding): (i32, String) = (row.try_get(0)?, row.try_get(1)?);
@@ -129,5 +132,5 @@ async fn check_server(link: &Link, place: &str) -> Result<Result<(), OpenFault>,
     if !row.try_get::<_, bool>(2)? {
         tracing::warn!("the database runs with fsync off: a power cut may destroy the log");
     }
-    Ok(Ok(()))
+    Ok(Ok(row.try_get(4)?))
 }

@@ -22,7 +22,7 @@ use crate::pool::Pool;
 use crate::queue::{Job, Queue};
 use crate::tables::Statements;
 use crate::watch::Watch;
-use crate::writer::Writer;
+use crate::writer::{Identity, Writer};
 use crate::{Config, OpenFault, query, schema};
 
 /// Longest stream name, in bytes: what an index can hold, and more than names of ours have.
@@ -59,21 +59,28 @@ impl Postgres {
         let patience = Duration::from_millis(config.connect_timeout_ms);
         let dialer = |url: &str| Dialer::new(url, patience).map_err(|problem| OpenFault::Config(vec![problem]));
         let (url, direct) = (config.url.expose(), config.direct_url.expose());
-        let (writing, reading) = (dialer(url)?, dialer(url)?);
+        let dialing = Arc::new(dialer(url)?);
         let listener = match direct {
-            "" if writing.is_pooled() => None,
+            "" if dialing.is_pooled() => None,
             "" => Some(dialer(url)?),
             direct => Some(dialer(direct)?),
         };
-        let place = writing.place();
-        let link = writing.dial_patiently().await.map_err(|fault| fault.at(place.clone()))?;
+        let place = dialing.place();
+        let link = dialing.dial_patiently().await.map_err(|fault| fault.at(place.clone()))?;
         let sql = Arc::new(Statements::new(&config.schema, config.statement_timeout().as_millis()));
-        schema::prepare(&link, &config.schema, &place).await?;
-        let (log, position, retentions) = head(&link, &sql).await.map_err(|why| OpenFault::Failed { place, why })?;
+        let is_timed = schema::prepare(&link, &config.schema, &place).await?;
+        let (identity, position, retentions) =
+            head(&link, &sql, dialing.is_pooled()).await.map_err(|why| OpenFault::Failed { place, why })?;
         let meters = Meters::new();
         meters.head_position.set(position.0 as f64);
         let acquire = Duration::from_millis(config.acquire_timeout_ms);
-        let pool = Pool::new(reading, config.connections_max, acquire, config.statement_timeout(), meters.clone());
+        let pool = Pool::new(
+            Arc::clone(&dialing),
+            config.connections_max,
+            acquire,
+            config.statement_timeout(),
+            meters.clone(),
+        );
         let shared = Arc::new(Shared {
             sql,
             queue: Queue::new(config.waiting_appends_max, config.waiting_bytes_max, meters.clone()),
@@ -87,10 +94,10 @@ impl Postgres {
             clock,
             meters,
         });
-        tokio::spawn(Writer::new(Arc::clone(&shared), writing, link, log).run());
-        tokio::spawn(Watch { shared: Arc::clone(&shared), listener, retentions }.run());
+        tokio::spawn(Writer::new(Arc::clone(&shared), dialing, link, identity, !is_timed).run());
+        tokio::spawn(Watch { shared: Arc::clone(&shared), listener, retentions, store: identity.store }.run());
         tokio::spawn(House { shared: Arc::clone(&shared) }.run());
-        Ok(Self { shared, log, _held: None })
+        Ok(Self { shared, log: identity.log, _held: None })
     }
 
     /// Names the log, whoever has it open and wherever it is moved.
@@ -120,13 +127,16 @@ impl Postgres {
 type AppendOutcome = Result<cairn_eventstore::Appended, AppendFault>;
 
 /// Which log it is, where it ends, and how often what is kept was changed.
-async fn head(link: &Link, sql: &Statements) -> Result<(Uuid, Position, i64), String> {
+async fn head(link: &Link, sql: &Statements, is_pooled: bool) -> Result<(Identity, Position, i64), String> {
     let row = link.query_typed_one(&sql.end, &[]).await.map_err(|error| said(&error))?;
+    // The server names this store among its fellows.
+    let named = link.query_typed_one("SELECT gen_random_uuid()", &[]).await.map_err(|error| said(&error))?;
     let read = || -> Result<_, tokio_postgres::Error> {
-        Ok((row.try_get::<_, &str>(0)?, row.try_get::<_, i64>(2)?, row.try_get(6)?))
+        Ok((row.try_get::<_, &str>(0)?, named.try_get(0)?, row.try_get::<_, i64>(2)?, row.try_get(6)?))
     };
-    let (log, position, retentions) = read().map_err(|error| said(&error))?;
-    Ok((log.parse().map_err(|_| "the log has no name")?, Position(position.unsigned_abs()), retentions))
+    let (log, store, position, retentions) = read().map_err(|error| said(&error))?;
+    let log = log.parse().map_err(|_| "the log has no name")?;
+    Ok((Identity { log, store, is_pooled }, Position(position.unsigned_abs()), retentions))
 }
 
 /// Refuses what PostgreSQL cannot hold as text. One such name would fail the whole batch that it is in.

@@ -14,6 +14,8 @@ pub(crate) struct Statements {
     pub(crate) schema: String,
     pub(crate) channel: String,
     pub(crate) lock: String,
+    pub(crate) hop: String,
+    pub(crate) hop_with_names: String,
     pub(crate) kinds: String,
     pub(crate) heads: String,
     pub(crate) known: String,
@@ -52,6 +54,8 @@ impl Statements {
                             WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, true);
                  SELECT {end} FROM {s}.head FOR UPDATE"
             ),
+            hop: hop(s, ""),
+            hop_with_names: hop(s, &names(s)),
             kinds: format!("SELECT id, name FROM {s}.kinds"),
             heads: format!(
                 "SELECT n.at, s.id, coalesce(s.max_age IS NOT NULL OR s.max_count IS NOT NULL, false), l.revision, l.id
@@ -120,6 +124,38 @@ impl Statements {
             sweep: sweep(s),
         }
     }
+}
+
+/// Everything that a commit writes in one statement, which writes nothing if the head is not where it was. Parameters 1 to 8 as
+/// for the events; what the head must say; what it says then; what is told to who listens; new types, and new streams.
+///
+/// `moved` is empty if another process has moved the head, also while this one waits for it: then its row is looked at anew.
+fn hop(s: &str, names: &str) -> String {
+    format!(
+        "WITH moved AS (
+             UPDATE {s}.head SET position = $15, time = $2, streams = $16, kinds = $17
+             WHERE log = $9 AND version = $10 AND position = $11 AND streams = $12 AND kinds = $13 AND retentions = $14
+             RETURNING pg_notify('{s}_appended', $18),
+                       set_config('synchronous_commit', CASE current_setting('synchronous_commit')
+                           WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, true)
+         ){names}
+         INSERT INTO {s}.events (position, time, stream, revision, kind, id, metadata, payload)
+         SELECT $1 + n.at, $2, n.stream, n.revision, n.kind, n.id, n.metadata, n.payload
+         FROM moved, unnest($3::bigint[], $4::bigint[], $5::int[], $6::uuid[], $7::bytea[], $8::bytea[])
+             WITH ORDINALITY AS n (stream, revision, kind, id, metadata, payload, at)"
+    )
+}
+
+/// What is added for types and streams that have no number yet.
+fn names(s: &str) -> String {
+    format!(
+        ", named AS (
+             INSERT INTO {s}.kinds (id, name) SELECT n.* FROM moved, unnest($19::int[], $20::text[]) AS n (id, name)
+         ), begun AS (
+             INSERT INTO {s}.streams (id, name, category)
+             SELECT n.* FROM moved, unnest($21::bigint[], $22::text[], $23::text[]) AS n (id, name, category)
+         )"
+    )
 }
 
 /// A stretch of a stream. Parameters: name, first revision, how many at most, the time.

@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 use tokio_postgres::types::Type;
 use tracing::{debug, info};
+use uuid::Uuid;
 
 use crate::dial::{Dialer, Link};
 use crate::fault::read_fault;
@@ -64,6 +65,8 @@ pub(crate) struct Watch {
     /// Where to listen, if there is such a place.
     pub(crate) listener: Option<Dialer>,
     pub(crate) retentions: i64,
+    /// This store among its fellows.
+    pub(crate) store: Uuid,
 }
 
 type Listening = (Link, mpsc::Receiver<String>);
@@ -132,10 +135,13 @@ impl Watch {
 
     /// Whether a notice tells of something that this process has not seen: most are of its own appends.
     fn is_news(&self, notice: &str) -> bool {
-        let parts = notice
-            .split_once('/')
-            .and_then(|(position, retentions)| Some((position.parse::<u64>().ok()?, retentions.parse::<i64>().ok()?)));
-        parts.is_none_or(|(position, retentions)| position > self.shared.ring.head().0 || retentions != self.retentions)
+        let mut parts = notice.split('/');
+        let position = parts.next().and_then(|text| text.parse::<u64>().ok());
+        let retentions = parts.next().and_then(|text| text.parse::<i64>().ok());
+        let store = parts.next().and_then(|text| text.parse::<Uuid>().ok());
+        store != Some(self.store)
+            && (position.is_none_or(|position| position > self.shared.ring.head().0)
+                || retentions != Some(self.retentions))
     }
 
     /// Looks at the head.

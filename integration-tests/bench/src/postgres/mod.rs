@@ -22,7 +22,7 @@ mod bare;
 const BATCHES: [usize; 4] = [1, 16, 256, 4_096];
 const CLIENTS: [usize; 4] = [1, 16, 64, 256];
 /// Fewest events per measurement.
-const EVENTS_MIN: usize = 2_000;
+const EVENTS_MIN: usize = 10_000;
 
 /// Compares durable appends in PostgreSQL.
 #[derive(Clone, Debug, clap::Args)]

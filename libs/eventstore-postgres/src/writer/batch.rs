@@ -24,6 +24,11 @@ pub(super) fn wish(job: &Job) -> Wish<'_> {
 }
 
 impl Batch {
+    /// Whether nothing was tried yet.
+    pub(super) fn is_first(&self) -> bool {
+        self.jobs.is_empty() && !self.is_careful && self.losses == 0
+    }
+
     /// What to tell everybody, given what an attempt found. An append that finds its own earlier attempt committed is no
     /// repeat of itself.
     pub(super) fn settled(&self, found: &[Outcome]) -> Vec<Outcome> {

@@ -27,7 +27,7 @@ impl Writer {
 
     /// Whether this is still the log that was opened, with all that was seen of it.
     fn check(&self, log: Uuid, version: i32, end: &End) -> Result<(), Trouble> {
-        if log != self.log {
+        if log != self.identity.log {
             return Err(wrong("the database holds another log than before: start again if that is meant"));
         }
         if version != VERSION {
@@ -44,7 +44,7 @@ impl Writer {
     }
 
     /// Forgets what is not true any more: all of it, if another process wrote since.
-    fn mind(&mut self, end: &End) {
+    pub(super) fn mind(&mut self, end: &End) {
         let is_same = self.end.is_some_and(|known| {
             (known.position, known.streams, known.retentions) == (end.position, end.streams, end.retentions)
         });
@@ -54,6 +54,7 @@ impl Writer {
         }
         known.clear();
         pasts.clear();
+        self.is_alone = is_same;
         self.end = Some(*end);
     }
 }

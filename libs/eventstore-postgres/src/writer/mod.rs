@@ -37,10 +37,9 @@ const ROUNDS_MAX: usize = 8;
 
 pub(crate) struct Writer {
     shared: Arc<Shared>,
-    dialer: Dialer,
+    dialer: Arc<Dialer>,
     link: Option<Link>,
-    /// Which log this is.
-    log: Uuid,
+    identity: Identity,
     room: BatchRoom,
     heads_max: usize,
     outage: Duration,
@@ -48,10 +47,24 @@ pub(crate) struct Writer {
     facts: Facts,
     /// Where the log ended when the facts were true.
     end: Option<End>,
+    /// Whether batches may be committed without locking the log first, and whether that is likely to work: nobody else wrote
+    /// when it was last locked.
+    may_hop: bool,
+    is_alone: bool,
     /// How many were answered last, and how long their commit took.
     answered: usize,
     commit_took: Duration,
     troubled_since: Option<Instant>,
+}
+
+/// Who writes into which log, and how.
+#[derive(Clone, Copy)]
+pub(crate) struct Identity {
+    pub(crate) log: Uuid,
+    /// This store among all that have the log open.
+    pub(crate) store: Uuid,
+    /// Whether each transaction may run on another connection, so that nothing is prepared.
+    pub(crate) is_pooled: bool,
 }
 
 /// What was committed.
@@ -65,18 +78,20 @@ struct Done {
 }
 
 impl Writer {
-    pub(crate) fn new(shared: Arc<Shared>, dialer: Dialer, link: Link, log: Uuid) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, dialer: Arc<Dialer>, link: Link, identity: Identity, may_hop: bool) -> Self {
         let config = &shared.config;
         Self {
             dialer,
             link: Some(link),
-            log,
+            identity,
             room: BatchRoom { events: config.batch_events_max, bytes: BATCH_BYTES_MAX },
             heads_max: config.cached_heads_max,
             outage: Duration::from_millis(config.outage_ms),
             patience: config.statement_timeout(),
             facts: Facts::default(),
             end: None,
+            may_hop,
+            is_alone: false,
             answered: 0,
             commit_took: Duration::ZERO,
             troubled_since: None,
@@ -117,6 +132,10 @@ impl Writer {
             match self.attempt(&mut batch).await {
                 Ok(done) => return self.succeed(batch, done, since).await,
                 Err(Trouble::Conflict) if !batch.is_careful => batch.is_careful = true,
+                Err(Trouble::Unprepared) if !self.identity.is_pooled => {
+                    warn!("a pooler stands before the database: say pgbouncer=true in events_postgres.url");
+                    self.identity.is_pooled = true;
+                }
                 Err(Trouble::Lost(why)) if self.is_patient() => {
                     warn!(why, "the event store lost its database and tries again");
                     // A connection that had ended before is replaced at once.
@@ -135,22 +154,29 @@ impl Writer {
     async fn attempt(&mut self, batch: &mut Batch) -> Result<Done, Trouble> {
         let link = self.take_link().await?;
         let patience = self.patience;
+        let earlier = batch.sent.clone();
         let attempted = timeout(patience * 2, self.attempt_on(&link, batch)).await;
         let outcome = attempted.unwrap_or_else(|_| Err(late(patience)));
         match &outcome {
             Ok(_) => self.link = Some(link),
             // Whatever is under way on it must not be taken for what comes next.
             Err(Trouble::Lost(_)) => link.cut(),
-            Err(_) => match timeout(self.patience, link.batch_execute("ROLLBACK")).await {
-                Ok(Ok(())) => self.link = Some(link),
-                _ => link.cut(),
-            },
+            Err(_) => {
+                // Of this attempt it is certain that nothing came of it.
+                batch.sent = earlier;
+                match timeout(self.patience, link.batch_execute("ROLLBACK")).await {
+                    Ok(Ok(())) => self.link = Some(link),
+                    _ => link.cut(),
+                }
+            }
         }
         outcome
     }
 
     async fn attempt_on(&mut self, link: &Link, batch: &mut Batch) -> Result<Done, Trouble> {
-        let sql = Arc::clone(&self.shared.sql);
+        if let Some(done) = self.hop(link, batch).await? {
+            return Ok(done);
+        }
         let started = Instant::now();
         let end = self.lock(link).await?;
         self.shared.meters.lock_seconds.record(started.elapsed());
@@ -158,30 +184,59 @@ impl Writer {
         if batch.jobs.is_empty() {
             batch.jobs = self.shared.queue.take(self.room);
         }
-        self.facts.load_kinds(link, &sql, &end).await.map_err(|error| Trouble::of(&error))?;
         let plan = self.work_out(link, batch, end).await?;
-        let (start, now, outcomes) = (end.position, plan.end, batch.settled(&plan.outcomes));
+        let outcomes = batch.settled(&plan.outcomes);
         if !plan.is_idle() {
             // From now on it may have happened, whatever comes: should it not be answered, everything is looked for.
             batch.sent = Some(outcomes.clone());
         }
-        commit::commit(link, &sql, &end, &plan).await.map_err(|error| Trouble::of(&error))?;
+        let committed = commit::commit(link, &self.shared.sql, &self.identity, &end, &plan).await;
+        committed.map_err(|error| Trouble::of(&error))?;
+        Ok(self.done(end, plan, outcomes))
+    }
+
+    /// Commits in one round trip if nobody else has written since, as is likely where one process does all the writing.
+    ///
+    /// What is known of the log may be older than the log or newer than the end it is taken for. Both are found out: the one
+    /// statement writes nothing unless the head is still where it was, and then all of it was true.
+    async fn hop(&mut self, link: &Link, batch: &mut Batch) -> Result<Option<Done>, Trouble> {
+        let Some(end) = self.end.filter(|_| self.may_hop && self.is_alone && batch.is_first()) else { return Ok(None) };
+        batch.jobs = self.shared.queue.take(self.room);
+        self.mind(&end);
+        let plan = self.work_out(link, batch, end).await?;
+        // What is refused is refused under the lock alone: nothing else would say whether it was right to.
+        if plan.events.is_empty() || !plan.retentions.is_empty() {
+            return Ok(None);
+        }
+        batch.sent = Some(plan.outcomes.clone());
+        let hopped = commit::hop(link, &self.shared.sql, &self.identity, &end, &plan).await;
+        if hopped.map_err(|error| Trouble::of(&error))? {
+            let outcomes = plan.outcomes.clone();
+            return Ok(Some(self.done(end, plan, outcomes)));
+        }
+        (batch.sent, self.is_alone) = (None, false);
+        Ok(None)
+    }
+
+    /// Remembers what a commit has changed.
+    fn done(&mut self, start: End, plan: Plan, outcomes: Vec<Outcome>) -> Done {
         self.facts.heads.extend(plan.heads);
         self.facts.kinds.extend(plan.kinds.into_iter().map(|(number, name)| (name, number)));
-        self.end = Some(now);
-        Ok(Done {
+        self.end = Some(plan.end);
+        Done {
             outcomes,
-            start,
-            end: now.position,
+            start: start.position,
+            end: plan.end.position,
             fresh: plan.events.into_iter().map(|planned| planned.fresh).collect(),
             is_retention_changed: !plan.retentions.is_empty(),
-        })
+        }
     }
 
     async fn work_out(&mut self, link: &Link, batch: &Batch, end: End) -> Result<Plan, Trouble> {
         let sql = Arc::clone(&self.shared.sql);
         let wishes: Vec<Wish<'_>> = batch.jobs.iter().map(batch::wish).collect();
         let now = self.shared.clock.now();
+        self.facts.load_kinds(link, &sql, &end).await.map_err(|error| Trouble::of(&error))?;
         for _ in 0..ROUNDS_MAX {
             match plan(&wishes, &self.facts, end, now, batch.is_careful) {
                 Ok(plan) => return Ok(plan),

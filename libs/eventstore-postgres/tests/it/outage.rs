@@ -154,3 +154,26 @@ async fn a_log_that_has_lost_events_is_not_written_to() {
     let refused = append(&*store, "a", [3]).await.unwrap_err();
     assert!(matches!(&refused, AppendFault::Damaged(why) if why.contains("another log")), "{refused:?}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_password_that_is_changed_is_not_tried_again_and_again() {
+    let place = Place::new();
+    let config = Config { outage_ms: 100, poll_interval_ms: 10, ..place.config() };
+    let config = Config { url: format!("{}?pgbouncer=true", place.server.url()).into(), ..config };
+    let store = place.try_open(&config).await.unwrap();
+    append(&*store, "a", [1]).await.unwrap();
+    let admin = place.client().await;
+    admin.batch_execute("ALTER ROLE cairn PASSWORD 'another'").await.unwrap();
+    let others =
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND usename = 'cairn'";
+    admin.execute(others, &[]).await.unwrap();
+    let ended = Instant::now() + Duration::from_secs(1);
+    while Instant::now() < ended {
+        let refused = append(&*store, "a", [2]).await.unwrap_err();
+        assert!(refused.to_string().contains("password authentication failed"), "{refused}");
+        store.find(cairn_eventstore::conformance::event(1).id).await.unwrap_err();
+    }
+    let logged = std::fs::read_to_string(place.server.folder().join("log")).unwrap();
+    let tries = logged.matches("password authentication failed").count();
+    assert!((1..=4).contains(&tries), "it was tried {tries} times");
+}

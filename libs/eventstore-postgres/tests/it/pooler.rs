@@ -145,6 +145,30 @@ async fn several_processes_behind_one_pooler_share_one_log_and_listen_past_it() 
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pooler_that_nobody_spoke_of_is_noticed_and_worked_with() {
+    let Some(pooled) = Pooled::started() else { return };
+    let url = format!("postgres://cairn:{PASSWORD}@127.0.0.1:{}/postgres", pooled.port);
+    let store = pooled.place.try_open(&Config { url: url.into(), ..pooled.place.config() }).await.unwrap();
+    let readers: Vec<_> = (0..4)
+        .map(|_| {
+            let store = Arc::clone(&store);
+            tokio::spawn(async move {
+                for _ in 0..100 {
+                    log(&*store).await;
+                }
+            })
+        })
+        .collect();
+    for n in 0..200 {
+        assert_eq!(append(&*store, &format!("s{}", n % 9), [n]).await.unwrap().0, n + 1);
+    }
+    for reader in readers {
+        reader.await.unwrap();
+    }
+    assert_whole(&log(&*store).await);
+}
+
 #[tokio::test]
 async fn a_wrong_password_is_told_from_behind_a_pooler_too() {
     let Some(pooled) = Pooled::started() else { return };

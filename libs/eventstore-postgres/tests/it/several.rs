@@ -215,3 +215,26 @@ async fn reads_that_find_no_connection_say_so() {
     assert!(stuck.await.unwrap().unwrap().is_some());
     assert!(store.find(event(1).id).await.unwrap().is_some());
 }
+
+/// Whoever believes to be the only one writes without asking first, and finds out if that is not so.
+#[tokio::test]
+async fn stores_that_take_turns_each_go_on_from_where_the_other_ended() {
+    let place = Place::new();
+    let (one, two) = (place.opened().await, place.opened().await);
+    let mut expected = Expected::NoStream;
+    for round in 0..40u64 {
+        // In runs of different lengths, so that each is alone for a while and then is not.
+        let store = if round / (1 + round % 3) % 2 == 0 { &one } else { &two };
+        let appended =
+            store.append(vec![write("a", expected, [round]), write(&format!("s{round}"), Expected::NoStream, [round])]);
+        assert_eq!(appended.await.unwrap().position, Position(2 * round + 2));
+        expected = Expected::Exactly(Revision(round));
+        let wrong = one.append(vec![write("a", Expected::NoStream, [1_000 + round])]).await;
+        assert!(
+            matches!(wrong, Err(AppendFault::WrongRevision { actual, .. }) if actual == Some(Revision(round))),
+            "{wrong:?}"
+        );
+    }
+    reached(&*two, 80).await;
+    assert_whole(&log(&*two).await);
+}
