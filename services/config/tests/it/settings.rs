@@ -158,8 +158,18 @@ async fn a_setting_that_a_process_is_not_well_with_is_taken_back_for_all_and_on_
         other.goes_by(json!({"test.rate": 3})).await;
     }
     assert_eq!(suite.count("RolloutFinished").await, 0);
-    let list = proto::ListConfigRevisionsRequest { environment: PLATFORM.into(), ..Default::default() };
-    let revisions = suite.config().list_config_revisions(suite.admin(list)).await.unwrap().into_inner().revisions;
+    let listed = async {
+        loop {
+            let list = proto::ListConfigRevisionsRequest { environment: PLATFORM.into(), ..Default::default() };
+            let answer = suite.config().list_config_revisions(suite.admin(list)).await.unwrap().into_inner();
+            // What is read may be a moment behind what is recorded.
+            if answer.revisions.len() == 5 {
+                break answer.revisions;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let revisions = timeout(PATIENCE, listed).await.expect("it is listed");
     let told: Vec<(u32, &str, Option<u32>)> = revisions
         .iter()
         .map(|revision| (revision.revision, revision.author.as_str(), revision.rolled_back_to))
