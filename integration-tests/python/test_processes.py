@@ -86,6 +86,19 @@ def test_every_method_finds_the_process_that_answers_it(micro):
     assert astray == {}
 
 
+def test_all_services_killed_at_once_come_back_side_by_side(micro):
+    before = children(micro.process.pid)
+    run = story(micro, "before-all")
+    for role in SERVICES:
+        os.kill(before[role], signal.SIGKILL)
+    eventually(lambda: all(children(micro.process.pid).get(role) not in (None, before[role]) for role in SERVICES))
+    api = Api(micro)
+    eventually(lambda: api.get(run).ok)
+    eventually(lambda: all(part["state"] == "healthy" for part in api.get("/api/v1/health").json()["components"]
+                           if part["name"] in SERVICES))
+    assert story(micro, "after-all") != run
+
+
 @pytest.mark.parametrize("role", [*SERVICES, "gateway"])
 def test_each_process_may_be_killed_and_nothing_acknowledged_is_lost(micro, role):
     before = children(micro.process.pid)[role]

@@ -1,7 +1,7 @@
 //! `cairn serve`: some roles of the suite as one process among others, until it is asked to stop.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 use serde_json::json;
@@ -12,7 +12,7 @@ use cairn_service::shutdown::Shutdown;
 use cairn_service::telemetry::Telemetry;
 
 use super::output::{Output, line};
-use crate::suite::{Engines, Folder, Role, Roles, Running, config};
+use crate::suite::{Engines, Role, Roles, Running, config};
 
 #[derive(Debug, clap::Args)]
 pub struct Command {
@@ -84,14 +84,20 @@ fn announce(output: Output, roles: &Roles, suite: &Running) -> anyhow::Result<()
         }
         return line(&format!("  data   {}\n\nCtrl-C stops it.", folder.path().display()));
     }
-    ready(output, folder, &http, &grpc.unwrap_or_default(), &suite.first_key)
+    ready(output, folder.path(), &folder.first_key(), &http, &grpc.unwrap_or_default(), &suite.first_key)
 }
 
 /// Says how a whole suite is reached.
-pub fn ready(output: Output, folder: &Folder, http: &str, grpc: &str, first_key: &FirstKey) -> anyhow::Result<()> {
-    let (key, data) = (folder.first_key(), folder.path());
+pub fn ready(
+    output: Output,
+    data: &Path,
+    key: &Path,
+    http: &str,
+    grpc: &str,
+    first_key: &FirstKey,
+) -> anyhow::Result<()> {
     if output.is_json {
-        let key = key.exists().then_some(&key);
+        let key = key.exists().then_some(key);
         return line(&json!({"http": http, "grpc": grpc, "data": data, "key_file": key}).to_string());
     }
     line(&format!(

@@ -1,6 +1,6 @@
 //! `cairn up`: the whole suite, in one process or each role as one, until it is asked to stop.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use cairn_auth::FirstKey;
 use cairn_service::shutdown::Shutdown;
@@ -34,9 +34,9 @@ pub async fn run(output: Output, engines: &Engines, command: Command) -> anyhow:
     match command.shape {
         None => serve::until_stopped(output, engines, &Roles::all(), &loaded, Shutdown::on_signals()?).await,
         Some(Shape::Micro) => {
-            let ready = |folder: &_, said: serde_json::Value| {
+            let ready = |data: &Path, key: &Path, said: serde_json::Value| {
                 let at = |door: &str| said[door].as_str().unwrap_or_default().to_owned();
-                serve::ready(output, folder, &at("http"), &at("grpc"), &FirstKey::Unchanged)
+                serve::ready(output, data, key, &at("http"), &at("grpc"), &FirstKey::Unchanged)
             };
             micro::run(&loaded, command.settings.arguments(), ready).await
         }

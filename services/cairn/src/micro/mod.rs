@@ -4,14 +4,14 @@ mod child;
 mod plan;
 
 use std::ffi::OsString;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use cairn_service::config::Loaded;
 use cairn_service::shutdown::{self, Shutdown};
 use cairn_service::telemetry::Telemetry;
-use futures::FutureExt;
-use futures::future::{join_all, select_all, try_join_all};
+use futures::future::{join_all, try_join_all};
 use serde_json::Value;
 use tokio::time::sleep;
 use tracing::{info, warn};
@@ -25,12 +25,12 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// What a process may take to stop beyond the time that its own work may take.
 const SLACK: Duration = Duration::from_secs(5);
 
-/// Runs all roles until somebody asks for the end. `ready` is told what the gateway says when it is, and where the key of
-/// the first administrator may be found.
+/// Runs all roles until somebody asks for the end. `ready` is told the data folder, where the key of the first administrator
+/// may be found, and what the gateway says when it is ready.
 pub async fn run(
     loaded: &Loaded,
     flags: Vec<OsString>,
-    ready: impl FnOnce(&Folder, Value) -> anyhow::Result<()>,
+    ready: impl FnOnce(&Path, &Path, Value) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     if !Engines::is_shared(loaded)? {
         bail!("{NOT_SHARED}");
@@ -39,15 +39,16 @@ pub async fn run(
     let shutdown = Shutdown::on_signals()?;
     let data = loaded.get::<Config>().data;
     let folder = Folder::open(&data).with_context(|| format!("cannot use the data folder {}", data.display()))?;
+    let data = folder.path().to_owned();
     let plan = Plan::new(loaded, folder, flags)?;
     let patience = Duration::from_millis(loaded.get::<shutdown::Config>().grace_ms) + SLACK;
     let (processes, said) = tokio::select! {
         started = all(&plan) => started?,
         () = shutdown.begun() => bail!("stopped before it was ready"),
     };
-    ready(&Folder::open(&plan.folder(Role::Auth))?, said)?;
-    let processes = looked_after(&plan, processes, &shutdown).await;
-    stop(processes, patience).await;
+    ready(&data, &Folder::open(&plan.folder(Role::Auth))?.first_key(), said)?;
+    let processes = join_all(processes.into_iter().map(|process| looked_after(&plan, process, &shutdown))).await;
+    stop(processes.into_iter().flatten().collect(), patience).await;
     telemetry.stop().await;
     Ok(())
 }
@@ -61,32 +62,32 @@ async fn all(plan: &Plan) -> anyhow::Result<(Vec<Process>, Value)> {
     Ok((processes, said))
 }
 
-/// Starts what ends again, until somebody asks for the end.
-async fn looked_after(plan: &Plan, mut processes: Vec<Process>, shutdown: &Shutdown) -> Vec<Process> {
+/// Starts a process again whenever it ends, until somebody asks for the end. `None`: it was away then.
+async fn looked_after(plan: &Plan, mut process: Process, shutdown: &Shutdown) -> Option<Process> {
+    let role = process.role;
     loop {
-        let ended = select_all(processes.iter_mut().map(|process| process.ended().boxed()));
-        let (status, at) = tokio::select! {
-            () = shutdown.begun() => break,
-            (status, at, _) = ended => (status, at),
+        let status = tokio::select! {
+            () = shutdown.begun() => return Some(process),
+            status = process.ended() => status,
         };
-        let role = processes[at].role;
         warn!(%role, status, "a process ended by itself and is started again");
-        loop {
-            tokio::select! {
-                () = shutdown.begun() => return processes,
-                () = sleep(PAUSE) => {}
-            }
-            match Process::start(plan, role).await {
-                Ok((process, _)) => {
-                    processes[at] = process;
-                    info!(%role, "a process is back");
-                    break;
-                }
-                Err(fault) => warn!(%role, %fault, "a process could not be started"),
-            }
+        process = tokio::select! {
+            () = shutdown.begun() => return None,
+            process = started_again(plan, role) => process,
+        };
+        info!(%role, "a process is back");
+    }
+}
+
+/// Starts a process, as often as it takes.
+async fn started_again(plan: &Plan, role: Role) -> Process {
+    loop {
+        sleep(PAUSE).await;
+        match Process::start(plan, role).await {
+            Ok((process, _)) => return process,
+            Err(fault) => warn!(%role, %fault, "a process could not be started"),
         }
     }
-    processes
 }
 
 /// The gateway first, so that nothing comes in any more.
