@@ -5,6 +5,7 @@ mod cpu;
 mod fairness;
 mod overhead;
 mod proxying;
+mod relay;
 mod stub;
 mod suite;
 

@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::suite::{KEY, Suite};
-use super::{Args, cpu};
+use super::{Args, cpu, relay};
 
 const CLIENTS: &str = "32";
 /// So many that processor time, which is counted in hundredths of a second, is known well.
@@ -54,7 +54,11 @@ pub async fn measure(folder: &Path, args: &Args) -> anyhow::Result<()> {
     let rest = format!("http://{http_at}/api/v1/projects/default");
     let call = format!("http://{grpc_at}/cairn.auth.v1.ProjectService/GetProject");
     let of_grpc = ["-d", &message, "-H", "content-type: application/grpc", "-H", "te: trailers"];
+    let least = TcpListener::bind("127.0.0.1:0").await?;
+    let relayed = format!("http://{}/cairn.auth.v1.ProjectService/GetProject", least.local_addr()?);
+    tokio::spawn(relay::serve(least, stub.port, stop.clone()));
     for (what, flags, url) in [
+        ("HTTP/2 to HTTP/2 by the same libraries, and no more", &of_grpc[..], &relayed),
         ("the gateway, REST over HTTP/1.1 to gRPC", &["--h1"][..], &rest),
         ("the gateway, REST over HTTP/2 to gRPC", &[][..], &rest),
         ("the gateway, gRPC to gRPC", &of_grpc[..], &call),
