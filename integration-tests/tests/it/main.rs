@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod as_of;
+mod carrying;
 mod contract;
 mod engines;
 mod fuzz;

@@ -126,7 +126,7 @@ fn is_followed(line: u64, mut text: Vec<u8>, rest: &mut impl BufRead) -> io::Res
 }
 
 /// Whether a file may be one of ours by how it begins: with a line, one that was cut short, or one that was not written.
-fn is_start_of_ours(text: &[u8]) -> bool {
+pub(crate) fn is_start_of_ours(text: &[u8]) -> bool {
     let first = &text[..text.len().min(FIRST.len())];
     FIRST.starts_with(first) || first.iter().all(|byte| *byte == 0)
 }

@@ -8,6 +8,7 @@
 //! belongs into the embedded database.
 
 mod config;
+mod copied;
 mod fault;
 mod file;
 mod line;
@@ -15,6 +16,7 @@ mod store;
 mod writer;
 
 pub use config::Config;
+pub use copied::Copied;
 pub use fault::OpenFault;
 pub use line::Readable;
 pub use store::Jsonl;

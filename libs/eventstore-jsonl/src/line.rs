@@ -96,18 +96,32 @@ impl Line {
 
     /// Adds what the line holds to a log, which must be the one that it was written for.
     pub(crate) fn apply(self, log: &mut Log) -> Result<(), String> {
-        for event in self.events {
-            let recorded = event.recorded(log)?;
+        if let Some((stream, retention)) = self.retention()? {
+            log.retain(&stream, retention);
+        }
+        for recorded in self.recorded(&mut |name| log.kind(name))? {
             if !log.is_next(&recorded) {
                 return Err(format!("event {} does not follow what is before it", recorded.position));
             }
             log.push(Arc::new(recorded));
         }
-        if let Some(retain) = self.retain {
-            let max_age = retain.max_age_micros.map(Duration::from_micros);
-            log.retain(&stream(&retain.stream)?, Retention { max_age, max_count: retain.max_count });
-        }
         Ok(())
+    }
+
+    /// The events in it. `kind` gives a type's name, which many events share.
+    pub(crate) fn recorded(self, kind: &mut dyn FnMut(&str) -> Arc<str>) -> Result<Vec<Recorded>, String> {
+        self.events.into_iter().map(|event| event.recorded(kind)).collect()
+    }
+
+    pub(crate) fn positions(&self) -> impl Iterator<Item = Position> {
+        self.events.iter().map(|event| Position(event.position))
+    }
+
+    /// How much of a stream is kept from here on, if the line says that.
+    pub(crate) fn retention(&self) -> Result<Option<(StreamName, Retention)>, String> {
+        let Some(retain) = &self.retain else { return Ok(None) };
+        let max_age = retain.max_age_micros.map(Duration::from_micros);
+        Ok(Some((stream(&retain.stream)?, Retention { max_age, max_count: retain.max_count })))
     }
 }
 
@@ -128,7 +142,7 @@ impl Event {
         }
     }
 
-    fn recorded(self, log: &mut Log) -> Result<Recorded, String> {
+    fn recorded(self, kind: &mut dyn FnMut(&str) -> Arc<str>) -> Result<Recorded, String> {
         let decode = |text: &str| STANDARD.decode(text).map(Bytes::from).map_err(|fault| fault.to_string());
         let metadata = match (&self.metadata, &self.metadata_base64) {
             (Some(raw), _) => Bytes::copy_from_slice(raw.get().as_bytes()),
@@ -138,7 +152,7 @@ impl Event {
         Ok(Recorded {
             id: self.id,
             stream: stream(&self.stream)?,
-            kind: log.kind(&self.r#type),
+            kind: kind(&self.r#type),
             revision: Revision(self.revision),
             position: Position(self.position),
             time: Time::parse(&self.time).ok_or_else(|| format!("{:?} is no time", self.time))?,

@@ -14,6 +14,7 @@
 //! It does not know what events mean. How safe they are is the server's business: its disks, its replicas, its backups.
 
 mod address;
+mod carried;
 mod config;
 mod dial;
 mod facts;

@@ -47,8 +47,9 @@ pub(crate) struct Shared {
 ///
 /// Dropping it lets the writer finish what it accepted, as long as the runtime goes on.
 pub struct Postgres {
-    shared: Arc<Shared>,
-    log: Uuid,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) dialer: Arc<Dialer>,
+    pub(crate) identity: Identity,
     _held: Option<Box<dyn Any + Send + Sync>>,
 }
 
@@ -94,15 +95,15 @@ impl Postgres {
             clock,
             meters,
         });
-        tokio::spawn(Writer::new(Arc::clone(&shared), dialing, link, identity, !is_timed).run());
+        tokio::spawn(Writer::new(Arc::clone(&shared), Arc::clone(&dialing), link, identity, !is_timed).run());
         tokio::spawn(Watch { shared: Arc::clone(&shared), listener, retentions, store: identity.store }.run());
         tokio::spawn(House { shared: Arc::clone(&shared) }.run());
-        Ok(Self { shared, log: identity.log, _held: None })
+        Ok(Self { shared, dialer: dialing, identity, _held: None })
     }
 
     /// Names the log, whoever has it open and wherever it is moved.
     pub fn log(&self) -> Uuid {
-        self.log
+        self.identity.log
     }
 
     /// Keeps something for as long as the store is open, such as the lock of what was made from it.
@@ -150,7 +151,7 @@ fn check_texts(writes: &[Write]) -> Result<(), AppendFault> {
     Ok(())
 }
 
-fn check_name(stream: &StreamName) -> Result<(), AppendFault> {
+pub(crate) fn check_name(stream: &StreamName) -> Result<(), AppendFault> {
     let name = stream.as_str();
     if name.contains('\0') {
         return Err(AppendFault::Invalid("a stream's name has a zero byte in it".to_owned()));

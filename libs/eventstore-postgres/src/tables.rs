@@ -23,7 +23,10 @@ pub(crate) struct Statements {
     pub(crate) insert_kinds: String,
     pub(crate) insert_streams: String,
     pub(crate) insert_events: String,
+    pub(crate) insert_carried: String,
     pub(crate) retain: String,
+    pub(crate) retentions: String,
+    pub(crate) held: String,
     pub(crate) end: String,
     pub(crate) tail: String,
     pub(crate) stream_forwards: String,
@@ -91,6 +94,16 @@ impl Statements {
                 "UPDATE {s}.streams s SET max_age = n.max_age, max_count = n.max_count
                  FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS n (id, max_age, max_count) WHERE s.id = n.id"
             ),
+            insert_carried: format!(
+                "INSERT INTO {s}.events (position, time, stream, revision, kind, id, metadata, payload)
+                 SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::int[], $6::uuid[],
+                                      $7::bytea[], $8::bytea[])"
+            ),
+            retentions: format!(
+                "SELECT name, max_age, max_count FROM {s}.streams
+                 WHERE max_age IS NOT NULL OR max_count IS NOT NULL ORDER BY id"
+            ),
+            held: held(s),
             end: format!("SELECT {end} FROM {s}.head"),
             tail: format!(
                 "SELECT {COLUMNS}, (s.max_age IS NOT NULL OR s.max_count IS NOT NULL)
@@ -203,6 +216,19 @@ fn log(s: &str, order: &str) -> String {
          LEFT JOIN {s}.streams s ON s.id = e.stream LEFT JOIN {s}.kinds k ON k.id = e.kind
          WHERE e.bytes - octet_length(e.metadata) - octet_length(e.payload) < $5
          ORDER BY e.position {order}"
+    )
+}
+
+/// Events after a position, shown or not. Parameters: the position, how many at most, and the bytes after which it is enough.
+fn held(s: &str) -> String {
+    format!(
+        "SELECT {COLUMNS} FROM (
+             SELECT e.*, sum(octet_length(e.metadata) + octet_length(e.payload)) OVER (ORDER BY e.position) AS bytes
+             FROM (SELECT * FROM {s}.events WHERE position > $1 ORDER BY position LIMIT $2) e
+         ) e
+         LEFT JOIN {s}.streams s ON s.id = e.stream LEFT JOIN {s}.kinds k ON k.id = e.kind
+         WHERE e.bytes - octet_length(e.metadata) - octet_length(e.payload) < $3
+         ORDER BY e.position"
     )
 }
 

@@ -9,6 +9,7 @@
 //! It does not know what events mean, and it does not replicate: a disk that is lost takes the log with it.
 
 mod by_stream;
+mod carried;
 mod config;
 mod fault;
 mod lock;

@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
-use cairn_eventstore::{Direction, Filter, Page, ReadFault, Recorded, Snapshot};
+use cairn_eventstore::{Direction, Filter, Page, ReadFault, Recorded, Retention, Snapshot};
 use cairn_kernel::{Position, Revision, StreamName, Time};
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, params};
 use uuid::Uuid;
 
 use crate::by_stream::{Tables, events_sql, last_revision};
@@ -142,13 +143,27 @@ pub(crate) fn snapshot(connection: &Connection, stream: &StreamName) -> Result<O
     stored(found).map(Option::flatten)
 }
 
+/// The streams that do not keep everything.
+pub(crate) fn retentions(connection: &Connection) -> Result<Vec<(StreamName, Retention)>, ReadFault> {
+    let sql =
+        "SELECT name, max_age, max_count FROM streams WHERE max_age IS NOT NULL OR max_count IS NOT NULL ORDER BY id";
+    let read = |row: &Row<'_>| {
+        let kept = Kept::read(row, 1)?;
+        let max_age = kept.max_age.map(|age| Duration::from_micros(age.unsigned_abs()));
+        Ok((StreamName::stored(row.get::<_, String>(0)?), Retention { max_age, max_count: kept.max_count }))
+    };
+    let read_all = |mut statement: CachedStatement<'_>| statement.query_map([], read)?.collect();
+    stored(connection.prepare_cached(sql).and_then(read_all))
+}
+
 /// A stretch of the whole log, up to `head`.
 pub(crate) struct LogQuery<'a> {
     pub(crate) connection: &'a Connection,
     pub(crate) dictionary: &'a Dictionary,
     pub(crate) filter: &'a Filter,
     pub(crate) head: Position,
-    pub(crate) now: Time,
+    /// For what is still to be shown; `None` reads what is kept.
+    pub(crate) now: Option<Time>,
 }
 
 /// What a page knows of the streams it met.
@@ -226,6 +241,7 @@ impl LogQuery<'_> {
     }
 
     fn is_shown(&self, header: &Header, row: &Row<'_>, met: &mut Met) -> Result<bool, ReadFault> {
+        let Some(now) = self.now else { return Ok(true) };
         let kept = stored(Kept::read(row, COLUMN_COUNT + 2))?;
         let last = match (kept.max_count, met.lasts.get(&header.stream)) {
             (None, _) => header.revision,
@@ -236,7 +252,7 @@ impl LogQuery<'_> {
                 last
             }
         };
-        Ok(kept.shows(header, last, self.now))
+        Ok(kept.shows(header, last, now))
     }
 }
 

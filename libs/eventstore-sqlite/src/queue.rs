@@ -1,8 +1,9 @@
 use std::collections::VecDeque;
 use std::hint::spin_loop;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use cairn_eventstore::{AppendFault, Appended, Retention, Write};
+use cairn_eventstore::{AppendFault, Appended, Recorded, Retention, Write};
 use cairn_kernel::StreamName;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use tokio::sync::oneshot;
@@ -19,21 +20,38 @@ pub(crate) type Answer = oneshot::Sender<Result<Appended, AppendFault>>;
 
 /// Something for the writer to do.
 pub(crate) enum Job {
-    Append { writes: Vec<Write>, events: usize, bytes: usize, queued: Instant, answer: Answer },
-    Retain { stream: StreamName, retention: Retention, answer: oneshot::Sender<Result<(), AppendFault>> },
+    Append {
+        writes: Vec<Write>,
+        events: usize,
+        bytes: usize,
+        queued: Instant,
+        answer: Answer,
+    },
+    Retain {
+        stream: StreamName,
+        retention: Retention,
+        answer: oneshot::Sender<Result<(), AppendFault>>,
+    },
+    /// Events of another log.
+    TakeOver {
+        events: Vec<Arc<Recorded>>,
+        bytes: usize,
+        answer: oneshot::Sender<Result<(), AppendFault>>,
+    },
 }
 
 impl Job {
     pub(crate) fn events(&self) -> usize {
         match self {
             Self::Append { events, .. } => *events,
+            Self::TakeOver { events, .. } => events.len(),
             Self::Retain { .. } => 0,
         }
     }
 
     pub(crate) fn bytes(&self) -> usize {
         match self {
-            Self::Append { bytes, .. } => *bytes,
+            Self::Append { bytes, .. } | Self::TakeOver { bytes, .. } => *bytes,
             Self::Retain { .. } => 0,
         }
     }
@@ -42,7 +60,7 @@ impl Job {
         // A caller that no longer waits needs no answer.
         match self {
             Self::Append { answer, .. } => drop(answer.send(Err(fault))),
-            Self::Retain { answer, .. } => drop(answer.send(Err(fault))),
+            Self::Retain { answer, .. } | Self::TakeOver { answer, .. } => drop(answer.send(Err(fault))),
         }
     }
 }

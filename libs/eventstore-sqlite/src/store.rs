@@ -28,8 +28,8 @@ use crate::{Config, OpenFault};
 ///
 /// Dropping it lets the writer finish what it accepted, and waits for that.
 pub struct Sqlite {
-    shared: Arc<Shared>,
-    readers: Arc<Readers>,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) readers: Arc<Readers>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -132,7 +132,7 @@ impl EventStore for Sqlite {
         let (shared, filter) = (Arc::clone(&self.shared), filter.clone());
         let read = move |connection: &_| {
             // The head first: whatever is committed after it may bring names that are not in the dictionary yet.
-            let (head, now) = (shared.ring.head(), shared.clock.now());
+            let (head, now) = (shared.ring.head(), Some(shared.clock.now()));
             let query = LogQuery { connection, dictionary: &shared.dictionary, filter: &filter, head, now };
             let page = query.page(from, direction, limit)?;
             shared.meters.read_events.increment(page.events.len() as u64);
@@ -178,6 +178,6 @@ impl EventStore for Sqlite {
     }
 }
 
-fn stopped() -> AppendFault {
+pub(crate) fn stopped() -> AppendFault {
     AppendFault::Unavailable("it stopped before the append was answered".into())
 }

@@ -3,6 +3,7 @@
 //! Knows streams, revisions and positions. Payloads are bytes to it: it knows no event of any service, no protobuf and
 //! no transport. Everything that must hold for every backend is written once, in [`conformance`].
 
+mod carried;
 mod commands;
 pub mod conformance;
 mod event;
@@ -17,6 +18,7 @@ mod store;
 mod subscription;
 mod waiting;
 
+pub use carried::{Carried, check_next};
 pub use commands::{ATTEMPTS_MAX, CommandFault, Commands, Done, Loaded, Order, RequestKey, Stored, Work};
 pub use event::{NewEvent, Recorded};
 pub use fault::{AppendFault, DecodeFault, ReadFault};

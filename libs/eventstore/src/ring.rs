@@ -53,15 +53,22 @@ impl Ring {
     /// Shows committed events to readers: a stretch of the log without gaps.
     ///
     /// Where several processes write, stretches come from more than one side: what was shown already is left out, and
-    /// after a gap what is older is forgotten.
+    /// after a gap what is older is forgotten. A stretch that has gaps itself, being taken over from another log, is not kept.
     pub fn publish(&self, fresh: Vec<Fresh>) {
-        let Some(end) = fresh.last().map(|last| last.event.position) else { return };
+        let [Some(start), Some(end)] =
+            [fresh.first(), fresh.last()].map(|fresh| fresh.map(|fresh| fresh.event.position))
+        else {
+            return;
+        };
+        if end.0 - start.0 >= fresh.len() as u64 {
+            return self.skip_to(end);
+        }
         let mut recent = self.recent.write();
         let head = self.head();
         if end <= head {
             return;
         }
-        if fresh.first().is_some_and(|first| first.event.position.0 > head.0 + 1) {
+        if start.0 > head.0 + 1 {
             *recent = Recent::default();
         }
         for fresh in fresh.into_iter().filter(|fresh| fresh.event.position > head) {

@@ -9,6 +9,9 @@ use uuid::Uuid;
 
 #[cfg(test)]
 mod spec;
+mod take_over;
+
+pub(crate) use take_over::take_over;
 
 /// Most different event types. They come from our contracts; a flood of them is a fault.
 const KINDS_MAX: i32 = 65_536;
@@ -107,17 +110,7 @@ impl Plan {
 /// An append whose expectations hold is most likely new, so its ids are looked for only if `is_careful`: the database's own
 /// index objects to those that are there, and then the batch is worked out once more, carefully.
 pub(crate) fn plan(wishes: &[Wish<'_>], facts: &Facts, end: End, now: Time, is_careful: bool) -> Result<Plan, Lack> {
-    let plan = Plan {
-        end: End { time: end.time.max(now), ..end },
-        events: vec![],
-        streams: vec![],
-        kinds: vec![],
-        retentions: vec![],
-        outcomes: Vec::with_capacity(wishes.len()),
-        heads: HashMap::new(),
-    };
-    let lack = Lack::default();
-    let mut planner = Planner { facts, start: end.position, is_careful, plan, added: HashMap::new(), lack };
+    let mut planner = Planner::new(facts, end, now, is_careful);
     planner.ask_for_heads(wishes);
     if !planner.lack.is_empty() {
         return Err(planner.lack);
@@ -147,7 +140,20 @@ struct Planner<'a> {
     lack: Lack,
 }
 
-impl Planner<'_> {
+impl<'a> Planner<'a> {
+    fn new(facts: &'a Facts, end: End, now: Time, is_careful: bool) -> Self {
+        let plan = Plan {
+            end: End { time: end.time.max(now), ..end },
+            events: vec![],
+            streams: vec![],
+            kinds: vec![],
+            retentions: vec![],
+            outcomes: vec![],
+            heads: HashMap::new(),
+        };
+        Self { facts, start: end.position, is_careful, plan, added: HashMap::new(), lack: Lack::default() }
+    }
+
     fn ask_for_heads(&mut self, wishes: &[Wish<'_>]) {
         let mut ask = |stream: &StreamName| {
             if !self.facts.heads.contains_key(stream) {
@@ -303,16 +309,19 @@ impl Planner<'_> {
 
     /// Gives every type a number. All or nothing comes of an append, so this is done before anything else is.
     fn name_kinds(&mut self, writes: &[Write]) -> Result<(), AppendFault> {
-        for event in writes.iter().flat_map(|write| &write.events) {
-            if self.kind(&event.kind).is_some() {
-                continue;
-            }
-            if self.plan.end.kinds >= KINDS_MAX {
-                return Err(AppendFault::Invalid(format!("event {}: too many event types", event.id)));
-            }
-            self.plan.end.kinds += 1;
-            self.plan.kinds.push((self.plan.end.kinds, (*event.kind).into()));
+        let mut events = writes.iter().flat_map(|write| &write.events);
+        events.try_for_each(|event| self.name_kind(&event.kind, event.id))
+    }
+
+    fn name_kind(&mut self, kind: &str, event: Uuid) -> Result<(), AppendFault> {
+        if self.kind(kind).is_some() {
+            return Ok(());
         }
+        if self.plan.end.kinds >= KINDS_MAX {
+            return Err(AppendFault::Invalid(format!("event {event}: too many event types")));
+        }
+        self.plan.end.kinds += 1;
+        self.plan.kinds.push((self.plan.end.kinds, kind.into()));
         Ok(())
     }
 

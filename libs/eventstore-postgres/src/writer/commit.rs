@@ -112,6 +112,27 @@ pub(super) async fn hop(
     Ok(link.execute(statement, &values).await? > 0)
 }
 
+/// Writes events of another log into the open transaction as they are there, and commits.
+pub(crate) async fn take_over(
+    link: &Link,
+    sql: &Statements,
+    writer: &Identity,
+    start: &End,
+    plan: &Plan,
+) -> Result<(), Error> {
+    let (columns, names) = (Columns::of(start, plan), Names::of(plan));
+    let events = || plan.events.iter().map(|planned| &planned.fresh.event);
+    let positions: Vec<i64> = events().map(|event| number(event.position.0)).collect();
+    let times: Vec<i64> = events().map(|event| event.time.micros()).collect();
+    let [_, _, rest @ ..] = columns.parameters();
+    let events: Vec<_> =
+        [(&positions as _, Type::INT8_ARRAY), (&times as _, Type::INT8_ARRAY)].into_iter().chain(rest).collect();
+    link.execute_typed(&sql.insert_kinds, &names.kinds()).await?;
+    link.execute_typed(&sql.insert_streams, &names.streams()).await?;
+    link.execute_typed(&sql.insert_carried, &events).await?;
+    link.batch_execute(&end_sql(sql, writer, &plan.end, false)).await
+}
+
 /// What is given a number for the first time, by column.
 struct Names<'a> {
     kind_numbers: Vec<i32>,

@@ -6,34 +6,21 @@ use super::Writer;
 use crate::dial::Link;
 use crate::fault::Trouble;
 use crate::plan::{End, Facts};
-use crate::tables::VERSION;
+use crate::tables::{Statements, VERSION};
 
 impl Writer {
     /// Begins a transaction that nobody else writes beside, and reads where the log ends.
     ///
     /// INVARIANT: until it ends, no other process gives out a position, a revision or a number.
     pub(super) async fn lock(&mut self, link: &Link) -> Result<End, Trouble> {
-        let messages = link.simple_query(&self.shared.sql.lock).await.map_err(|error| Trouble::of(&error))?;
-        let last = messages.iter().rev().find_map(|message| match message {
-            SimpleQueryMessage::Row(row) => Some(row),
-            _ => None,
-        });
-        let row = last.filter(|row| row.len() == 7).ok_or_else(|| wrong("its head is gone"))?;
-        let (log, version, end) = read(row).ok_or_else(|| wrong("its head cannot be read"))?;
-        self.check(log, version, &end)?;
+        let end = locked(link, &self.shared.sql, self.identity.log).await?;
+        self.check(&end)?;
         self.mind(&end);
         Ok(end)
     }
 
-    /// Whether this is still the log that was opened, with all that was seen of it.
-    fn check(&self, log: Uuid, version: i32, end: &End) -> Result<(), Trouble> {
-        if log != self.identity.log {
-            return Err(wrong("the database holds another log than before: start again if that is meant"));
-        }
-        if version != VERSION {
-            let why = format!("another process has brought the log to version {version}, this one knows {VERSION}");
-            return Err(Trouble::Other(why));
-        }
+    /// Whether all that was seen of the log is still there.
+    fn check(&self, end: &End) -> Result<(), Trouble> {
         let seen = self.shared.ring.head().0;
         if end.position < seen {
             let why =
@@ -57,6 +44,25 @@ impl Writer {
         self.is_alone = is_same;
         self.end = Some(*end);
     }
+}
+
+/// Begins a transaction that holds the lock, and reads where the log ends. Refuses any log but this one.
+pub(crate) async fn locked(link: &Link, sql: &Statements, ours: Uuid) -> Result<End, Trouble> {
+    let messages = link.simple_query(&sql.lock).await.map_err(|error| Trouble::of(&error))?;
+    let last = messages.iter().rev().find_map(|message| match message {
+        SimpleQueryMessage::Row(row) => Some(row),
+        _ => None,
+    });
+    let row = last.filter(|row| row.len() == 7).ok_or_else(|| wrong("its head is gone"))?;
+    let (log, version, end) = read(row).ok_or_else(|| wrong("its head cannot be read"))?;
+    if log != ours {
+        return Err(wrong("the database holds another log than before: start again if that is meant"));
+    }
+    if version != VERSION {
+        let why = format!("another process has brought the log to version {version}, this one knows {VERSION}");
+        return Err(Trouble::Other(why));
+    }
+    Ok(end)
 }
 
 fn wrong(why: &str) -> Trouble {

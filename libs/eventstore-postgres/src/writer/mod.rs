@@ -16,8 +16,8 @@ use crate::queue::{BatchRoom, News};
 use crate::store::Shared;
 
 mod batch;
-mod commit;
-mod lock;
+pub(crate) mod commit;
+pub(crate) mod lock;
 
 use batch::Batch;
 

@@ -6,14 +6,15 @@ use tokio::sync::oneshot;
 use crate::meters::Meters;
 use crate::queue::{Answer, Job};
 
-/// What came of storing how much of a stream is kept.
-type Retained = Result<(), AppendFault>;
+/// What came of storing how much of a stream is kept, or of taking over events.
+type Stored = Result<(), AppendFault>;
 
 /// What the callers of one batch will be told, once it is durable.
 #[derive(Default)]
 pub(super) struct Answers {
     appends: Vec<(Result<Appended, AppendFault>, Instant, Answer)>,
-    retains: Vec<(Retained, oneshot::Sender<Retained>)>,
+    retains: Vec<(Stored, oneshot::Sender<Stored>)>,
+    taken_over: Vec<(Stored, oneshot::Sender<Stored>)>,
     unreached: Vec<Job>,
     /// Bytes of all of them, as the queue counted them.
     bytes: usize,
@@ -31,8 +32,13 @@ impl Answers {
         self.appends.push((outcome, queued, answer));
     }
 
-    pub(super) fn retain(&mut self, outcome: Retained, answer: oneshot::Sender<Retained>) {
+    pub(super) fn retain(&mut self, outcome: Stored, answer: oneshot::Sender<Stored>) {
         self.retains.push((outcome, answer));
+    }
+
+    pub(super) fn take_over(&mut self, outcome: Stored, bytes: usize, answer: oneshot::Sender<Stored>) {
+        self.bytes += bytes;
+        self.taken_over.push((outcome, answer));
     }
 
     /// A job the batch did not get to.
@@ -43,7 +49,7 @@ impl Answers {
 
     /// How many stand in the queue's account.
     pub(super) fn jobs(&self) -> usize {
-        self.appends.len() + self.retains.len() + self.unreached.len()
+        self.appends.len() + self.retains.len() + self.taken_over.len() + self.unreached.len()
     }
 
     /// Bytes that stand in the queue's account.
@@ -61,7 +67,7 @@ impl Answers {
             // A caller that no longer waits needs no answer.
             let _ = answer.send(outcome);
         }
-        for (outcome, answer) in self.retains {
+        for (outcome, answer) in self.retains.into_iter().chain(self.taken_over) {
             let _ = answer.send(outcome);
         }
     }
@@ -77,7 +83,7 @@ impl Answers {
         for (_, _, answer) in self.appends {
             let _ = answer.send(Err(fault.clone()));
         }
-        for (_, answer) in self.retains {
+        for (_, answer) in self.retains.into_iter().chain(self.taken_over) {
             let _ = answer.send(Err(fault.clone()));
         }
         for job in self.unreached {

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use cairn_eventstore::{AppendFault, Appended, Fresh, NewEvent, Recorded, Write};
 use cairn_kernel::{Position, Revision, StreamName};
 use rusqlite::{CachedStatement, params};
+use uuid::Uuid;
 
 use super::Writer;
 use super::heads::Head;
@@ -10,7 +11,7 @@ use super::index::Entry;
 use crate::fault::is_conflict;
 use crate::row::Header;
 
-const INSERT_EVENT: &str = "
+pub(super) const INSERT_EVENT: &str = "
     INSERT INTO events (position, stream, revision, kind, time, checksum, id, metadata, payload)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
 const INSERT_STREAM: &str = "INSERT INTO streams (name, category) VALUES (?1, ?2)";
@@ -99,7 +100,7 @@ impl Writer {
                 let revision = head.last.map_or(0, |(last, _)| last + 1);
                 position += 1;
                 let header = Header { position, stream, revision, kind, time: time.micros() };
-                if !insert_event(&mut statement, &header, event)? {
+                if !insert_event(&mut statement, &header, (event.id, &event.metadata, &event.payload))? {
                     return Ok(Inserted::Conflict);
                 }
                 self.position = position;
@@ -125,7 +126,7 @@ impl Writer {
     }
 
     /// Removes what an append inserted before one of its events met itself.
-    fn take_back(
+    pub(super) fn take_back(
         &mut self,
         (position, time, fresh_count): (u64, cairn_kernel::Time, usize),
         fresh: &mut Vec<Fresh>,
@@ -156,8 +157,12 @@ fn refusal(write: &Write, head: &Head) -> Option<AppendFault> {
 }
 
 /// `false`: the event is in the stream already.
-fn insert_event(statement: &mut CachedStatement<'_>, header: &Header, event: &NewEvent) -> rusqlite::Result<bool> {
-    let checksum = header.checksum(event.id, &event.metadata, &event.payload);
+pub(super) fn insert_event(
+    statement: &mut CachedStatement<'_>,
+    header: &Header,
+    (id, metadata, payload): (Uuid, &[u8], &[u8]),
+) -> rusqlite::Result<bool> {
+    let checksum = header.checksum(id, metadata, payload);
     let inserted = statement.execute(params![
         header.position,
         header.stream,
@@ -165,9 +170,9 @@ fn insert_event(statement: &mut CachedStatement<'_>, header: &Header, event: &Ne
         header.kind,
         header.time,
         checksum,
-        event.id.as_bytes().as_slice(),
-        &event.metadata[..],
-        &event.payload[..],
+        id.as_bytes().as_slice(),
+        metadata,
+        payload,
     ]);
     match inserted {
         Ok(_) => Ok(true),

@@ -25,6 +25,7 @@ mod index;
 mod repeat;
 mod retain;
 mod space;
+mod take_over;
 mod wal;
 
 use answers::Answers;
@@ -266,6 +267,13 @@ impl Writer {
                 Ok(outcome) => answers.retain(outcome, answer),
                 Err(error) => {
                     answers.retain(Err(WriteTrouble::of(&error).answer()), answer);
+                    return Err(error);
+                }
+            },
+            Job::TakeOver { events, bytes, answer } => match self.take_over(&events, fresh) {
+                Ok(outcome) => answers.take_over(outcome, bytes, answer),
+                Err(error) => {
+                    answers.take_over(Err(WriteTrouble::of(&error).answer()), bytes, answer);
                     return Err(error);
                 }
             },

@@ -5,10 +5,11 @@ use cairn_client::Query;
 use clap::Subcommand;
 use serde_json::{Value, json};
 
+use super::carry;
 use super::export::Format;
 use super::output::{Column, at, line, text};
 use super::points;
-use super::session::{Items, Session, given};
+use super::session::{Connection, Items, Session, given};
 
 const COLUMNS: &[Column] = &[
     ("POSITION", "position"),
@@ -71,16 +72,28 @@ pub enum Command {
     },
     /// Writes every event that fits to standard output, with its data, oldest first, up to now. However many there are,
     /// few of them are held in memory.
+    ///
+    /// With --to it is the log itself that is written, for `import`: needs no server but the log, and what is sealed stays
+    /// sealed.
     Export {
         #[command(flatten)]
         filter: Filter,
         /// How events are written.
-        #[arg(long, value_enum)]
-        format: Format,
+        #[arg(long, value_enum, required_unless_present = "to")]
+        format: Option<Format>,
         /// Go on after this position: that of the last event of an export that broke off. Writes no headings.
         #[arg(long)]
         after: Option<u64>,
+        #[command(flatten)]
+        copy: carry::Copy,
     },
+    /// Carries an exported log into another one.
+    Import(carry::Import),
+    /// Carries the whole log to another engine as it is, every position, id, time and byte, and compares what has arrived. Broken
+    /// off, the same command goes on.
+    Migrate(carry::Migrate),
+    /// Says in one line what a log holds: how many events, and the root of a Merkle tree over them.
+    Digest(carry::DigestOf),
     /// The history of one resource: what happened to it, when, and by whom.
     History {
         /// Its name, e.g. `projects/default/experiments/0/runs/…`.
@@ -177,7 +190,17 @@ fn brief(value: &Value) -> String {
     }
 }
 
-pub async fn run(session: Session, command: Command) -> anyhow::Result<()> {
+pub async fn run(connection: Connection, command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Export { copy, .. } if copy.is_wanted() => carry::copy(connection.output(), copy).await,
+        Command::Import(command) => carry::import(connection.output(), command).await,
+        Command::Migrate(command) => carry::migrate(connection.output(), command).await,
+        Command::Digest(command) => carry::digest_of(connection.output(), command).await,
+        asking => ask(connection.open()?, asking).await,
+    }
+}
+
+async fn ask(session: Session, command: Command) -> anyhow::Result<()> {
     match command {
         Command::List { filter, limit } => {
             let rpc = "ledger.v1.LedgerService/ListEvents";
@@ -187,7 +210,10 @@ pub async fn run(session: Session, command: Command) -> anyhow::Result<()> {
             let rpc = "ledger.v1.LedgerService/ReadResourceHistory";
             session.show(rpc, json!({"name": name}), Items::new(HISTORY).with(tell), limit).await
         }
-        Command::Export { filter, format, after } => export(&session, filter.request_after(after), format, after).await,
+        Command::Export { filter, format, after, .. } => {
+            let format = format.context("--format is missing")?;
+            export(&session, filter.request_after(after), format, after).await
+        }
         Command::Tail { filter, after } => {
             let request = filter.request_after(after);
             let mut lines = session.stream("ledger.v1.LedgerService/TailEvents", request).await?;
@@ -201,6 +227,9 @@ pub async fn run(session: Session, command: Command) -> anyhow::Result<()> {
                 }
             }
             Ok(())
+        }
+        Command::Import(_) | Command::Migrate(_) | Command::Digest(_) => {
+            unreachable!("nobody is asked for these")
         }
     }
 }

@@ -9,6 +9,7 @@ mod audit;
 mod authz;
 mod bindings;
 mod break_glass;
+mod carry;
 mod cloud_events;
 mod comparison;
 mod config;
@@ -263,7 +264,7 @@ async fn run(engines: &Engines, cli: Cli) -> anyhow::Result<()> {
         Command::Authz(command) => authz::run(cli.connection.open()?, command).await,
         Command::Audit(audit::Command::Verify(command)) => verify::run(cli.connection.output(), &command),
         Command::Audit(command) => audit::run(cli.connection.open()?, command).await,
-        Command::Events(command) => events::run(cli.connection.open()?, command).await,
+        Command::Events(command) => events::run(cli.connection, command).await,
         Command::Evidence(evidence::Command::Verify(command)) => evidence::verify(cli.connection.output(), &command),
         Command::Evidence(evidence::Command::Pack { promotion, output, events_max }) => {
             evidence::pack(cli.connection.open()?, &promotion, output, events_max).await

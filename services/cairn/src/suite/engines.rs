@@ -70,6 +70,11 @@ impl Engines {
         Ok(!matches!(chosen(loaded)?.as_str(), "sqlite" | "jsonl"))
     }
 
+    /// The engine that settings name, or that follows from them.
+    pub fn chosen(loaded: &Loaded) -> anyhow::Result<String> {
+        chosen(loaded)
+    }
+
     /// Opens the log in the engine that settings name.
     pub async fn open(&self, loaded: &Loaded, folder: &Folder) -> anyhow::Result<Arc<dyn EventStore>> {
         let name = chosen(loaded)?;
@@ -98,7 +103,7 @@ fn chosen(loaded: &Loaded) -> anyhow::Result<String> {
 }
 
 /// What an engine leaves in the data folder, by the ends of its names.
-const TRACES: &[&str] = &["db", "jsonl", "postgres"];
+pub(super) const TRACES: &[&str] = &["db", "jsonl", "postgres"];
 
 /// Refuses to begin an empty log where another engine has kept one: all that is there would seem to be gone.
 fn begin_or_go_on(folder: &Folder, ours: &str) -> anyhow::Result<PathBuf> {
@@ -167,7 +172,7 @@ fn lock(path: &Path) -> anyhow::Result<fs::File> {
 }
 
 /// Notes which log a folder belongs to, or sees that it is still the same.
-fn remember(trace: &Path, log: &str) -> anyhow::Result<()> {
+pub(super) fn remember(trace: &Path, log: &str) -> anyhow::Result<()> {
     if let Some(known) = trace.exists().then(|| fs::read_to_string(trace)).transpose()? {
         if known.trim() != log {
             bail!(

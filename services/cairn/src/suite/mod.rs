@@ -11,6 +11,7 @@ mod pages;
 mod peers;
 mod role;
 mod running;
+mod switching;
 
 pub use self::core::Core;
 pub use config::Config;
@@ -19,3 +20,4 @@ pub use engines::Engines;
 pub use folder::Folder;
 pub use role::{Role, Roles};
 pub use running::{NOT_SHARED, Running};
+pub use switching::{Trace, switch};
