@@ -47,7 +47,7 @@ test-rust: ## All Rust tests (with cargo-nextest where it is installed).
 	  cargo test --workspace --all-targets $(if $(POSTGRES),,--exclude cairn-eventstore-postgres -- --skip postgresql); \
 	fi
 
-test-python: $(VENV)/.ready torch redis postgres node oidc-provider lemonldap ## The Python SDK; genuine clients against the real program, answer by answer beside a genuine MLflow server.
+test-python: $(VENV)/.ready torch redis postgres promtool node oidc-provider lemonldap ## The Python SDK; genuine clients against the real program, answer by answer beside a genuine MLflow server.
 	@echo "starting, each on free ports and in a temporary folder: Cairn, a genuine MLflow server, stand-ins for S3;"
 	@echo "as root also small loop-back file systems, a control group, network and mount namespaces of the tests' own"
 	cargo build $(PROGRAMS)
@@ -93,6 +93,19 @@ postgres:
 	    --no-install-recommends postgresql pgbouncer >/dev/null; } || echo "that failed: tests with what is missing are left out"; \
 	else \
 	  echo "no PostgreSQL or no pgbouncer, and no right to install it: the tests with it are left out"; \
+	fi
+
+# Only its checker of rules is used.
+.PHONY: promtool
+promtool:
+	@if command -v promtool >/dev/null; then \
+	  :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  echo "installing Debian's prometheus (60 MB), and not starting it"; \
+	  { timeout 120 apt-get update -qq && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive timeout 300 apt-get install -y -qq \
+	    --no-install-recommends prometheus >/dev/null; } || echo "that failed: the tests of alerts are skipped"; \
+	else \
+	  echo "no promtool, and no right to install it: the tests of alerts are skipped"; \
 	fi
 
 .PHONY: node

@@ -10,7 +10,7 @@ use http::{HeaderMap, header};
 
 /// Turns the credential of a request into a principal, and a principal into what the services behind believe.
 pub struct Authenticator {
-    access: Arc<Access>,
+    pub(crate) access: Arc<Access>,
     origin: Origin,
 }
 

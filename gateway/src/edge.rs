@@ -14,13 +14,15 @@ use cairn_service::telemetry::Traceparent;
 use cairn_service::tls::{self, Reloading};
 use http::{HeaderMap, HeaderValue, Method as Verb, Request, Response, StatusCode, header};
 use tokio_util::sync::CancellationToken;
+use tonic::metadata::MetadataMap;
 use tracing::{Instrument, info_span};
 
 use crate::authn::{Authenticator, Origin};
 use crate::call::{Answer, Body as BodyKind};
 use crate::caller::{self, Trace};
+use crate::changes::Changes;
 use crate::enter::{Entered, Visit};
-use crate::forward::{call, keep, keep_limits};
+use crate::forward::{self, keep, keep_limits, put};
 use crate::intake::{Intake, Limit, check_media_type};
 use crate::limit::{Held, Rates};
 use crate::line::Line;
@@ -29,7 +31,7 @@ use crate::problem::{Form, Problem};
 use crate::route::Router;
 use crate::sources::Sources;
 use crate::upload::Upload;
-use crate::upstream::Upstream;
+use crate::upstream::{Call, Upstream};
 use crate::{Config, raw, retiring, transcode};
 
 /// Everything a request passes on its way in and out. One per process, shared by both ports.
@@ -40,6 +42,7 @@ pub struct Edge {
     rates: ArcSwap<Rates>,
     pub(crate) upstream: Upstream,
     pub(crate) sources: Sources,
+    pub(crate) changes: Changes,
     /// Cancelled when the process stops: streams without an end of their own end then.
     pub(crate) closing: CancellationToken,
     pub(crate) router: Router,
@@ -69,6 +72,7 @@ impl Edge {
             authenticator: Authenticator::new(access, origin),
             rates: ArcSwap::from_pointee(Rates::new(&config, contract)?),
             sources: Sources::new(upstream.clone(), config.sealed_sources_max),
+            changes: Changes::default(),
             certificate,
             closing: CancellationToken::new(),
             config,
@@ -160,7 +164,7 @@ impl Edge {
             }
             (_, Answer::Events | Answer::Download) => {
                 let message = within(timeout, self.request(&visit, body)).await?;
-                let call = call(&visit, None);
+                let call = self.call(&visit, None);
                 let answered =
                     within(timeout, async { Ok(self.upstream.server_streaming(call, message).await?) }).await?;
                 self.stream(visit, answered).await
@@ -168,7 +172,8 @@ impl Edge {
             _ => {
                 within(timeout, async {
                     let message = self.request(&visit, body).await?;
-                    let answered = self.upstream.unary(call(&visit, Some(timeout)), message).await?;
+                    let answered = self.upstream.unary(self.call(&visit, Some(timeout)), message).await?;
+                    self.note(&visit, answered.metadata()).await;
                     self.single(&visit, answered)
                 })
                 .await
@@ -203,12 +208,30 @@ impl Edge {
         let pause_max = Duration::from_millis(self.config.idle_timeout_ms);
         let upload = Upload::new(route, plans, first, &parts.headers, body, (limit, pause_max))?;
         let (body, broken) = upload.body();
-        let answered = self.upstream.upload(call(visit, Some(timeout)), body).await;
+        let answered = self.upstream.upload(self.call(visit, Some(timeout)), body).await;
         // What the service says of a body that broke off is not what the client needs to know.
         if let Some(refusal) = broken.lock().take() {
             return Err(refusal.into());
         }
-        self.single(visit, answered?)
+        let answered = answered?;
+        self.note(visit, answered.metadata()).await;
+        self.single(visit, answered)
+    }
+
+    /// The call that a request becomes. It waits for what its caller has changed before, unless it says itself what for.
+    fn call(&self, visit: &Visit, timeout: Option<Duration>) -> Call {
+        let mut call = forward::call(visit, timeout);
+        if let Some(position) = self.changes.seen_by(visit.known.as_ref())
+            && call.metadata.get(guard::AFTER).is_none()
+        {
+            put(&mut call.metadata, guard::AFTER, &position.to_string());
+        }
+        call
+    }
+
+    async fn note(&self, visit: &Visit, answered: &MetadataMap) {
+        let position = answered.get(guard::POSITION).and_then(|value| value.to_str().ok());
+        self.changes.note(visit.known.as_ref(), position, visit.route.method, &self.authenticator.access).await;
     }
 
     /// An answer that came at once.

@@ -59,6 +59,12 @@ impl Gateway {
         self.edge.rates().share(shared);
     }
 
+    /// Remembers from now on what callers have changed, so that their next reads see it: for processes behind that each have
+    /// views of their own.
+    pub fn remember_changes(&self) {
+        self.edge.changes.remember();
+    }
+
     /// What both ports are encrypted with, if they are: it must be kept an eye on, and tells of its health.
     pub fn certificate(&self) -> Option<Arc<Reloading<tls::Server>>> {
         self.edge.certificate.clone()

@@ -150,6 +150,11 @@ impl Passage {
         if let Some(sealed) = sealed {
             set(headers, guard::SEALED_SOURCE, &sealed);
         }
+        if let Some(position) = edge.changes.seen_by(known.as_ref())
+            && !headers.contains_key(guard::AFTER)
+        {
+            set(headers, guard::AFTER, &position.to_string());
+        }
         if is_reflection {
             // Questions come when the client has some.
             let Ok(response) = self.reflection.clone().call(request.map(tonic::body::Body::new)).await;
@@ -163,7 +168,13 @@ impl Passage {
             return Err(refusal);
         }
         Ok(match answered {
-            Ok(response) => response.map(Body::new),
+            Ok(response) => {
+                if let Some(method) = method {
+                    let position = response.headers().get(guard::POSITION).and_then(|value| value.to_str().ok());
+                    edge.changes.note(known.as_ref(), position, method, &edge.authenticator.access).await;
+                }
+                response.map(Body::new)
+            }
             Err(status) => status.into_http(),
         })
     }

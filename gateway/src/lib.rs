@@ -7,6 +7,7 @@
 mod authn;
 mod call;
 mod caller;
+mod changes;
 mod config;
 mod edge;
 mod enter;

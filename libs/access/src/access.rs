@@ -245,6 +245,15 @@ impl Access {
         }
     }
 
+    /// Waits until this process has read the log up to `position`, and so decides by every change of access before it, and works on
+    /// states as they were then. At once where nothing is followed.
+    pub async fn has_read(&self, position: Position, deadline: Instant) -> Result<(), Behind> {
+        match self.follower {
+            Some(_) => self.reached(position, deadline).await,
+            None => Ok(()),
+        }
+    }
+
     /// How long ago the replica was last known to be complete. `None`: never yet.
     pub fn age(&self) -> Option<Duration> {
         self.replica.freshness.age()

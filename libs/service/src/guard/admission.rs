@@ -122,6 +122,10 @@ impl Admission {
         }
         let ambient = head.project.clone()?;
         inner.after = head.after.clone()?;
+        if let Some(after) = inner.after {
+            // Whatever was answered elsewhere before counts here: who may do what, and the states that commands decide on.
+            self.access.has_read(after, inner.deadline).await?;
+        }
         if !method.resource.is_empty() {
             inner.resource = resource(method, message, ambient.as_ref())?;
         }

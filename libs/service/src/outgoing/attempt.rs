@@ -57,7 +57,7 @@ fn is_of_connecting(fault: &(dyn Error + 'static)) -> bool {
 /// A connection that broke before an answer: nobody answered, whatever the transport calls it.
 fn unreached(status: Status) -> Status {
     match status.code() {
-        Code::Unknown => Status::unavailable(status.message()),
+        Code::Unknown | Code::Cancelled => Status::unavailable(status.message()),
         _ => status,
     }
 }

@@ -26,8 +26,8 @@ use super::circuit::{CIRCUIT_OPEN, code_of, is_failure};
 use super::deadline::Deadline;
 use crate::Refusal;
 
-/// The field that makes repeating a change safe.
-const REQUEST_ID: &str = "request_id";
+/// The fields that make repeating a change safe: one of them names the request, or what it brings.
+const KEYS: [&str; 2] = ["request_id", "batch_id"];
 const BUDGET_WINDOW: Duration = Duration::from_secs(10);
 /// Flag and length before a message.
 const PREFIX_BYTES: usize = 5;
@@ -169,12 +169,11 @@ fn is_repeatable(method: &Method, body: &[u8]) -> bool {
         return true;
     }
     let input = method.input();
-    let (Some(field), Some(message)) = (input.get_field_by_name(REQUEST_ID), body.get(PREFIX_BYTES..)) else {
-        return false;
-    };
+    let fields: Vec<_> = KEYS.iter().filter_map(|key| input.get_field_by_name(key)).collect();
     let is_plain = body.first() == Some(&0);
-    let message = is_plain.then(|| DynamicMessage::decode(input, message).ok()).flatten();
-    message.is_some_and(|message| message.get_field(&field).as_str().is_some_and(|id| !id.is_empty()))
+    let Some(message) = body.get(PREFIX_BYTES..).filter(|_| is_plain && !fields.is_empty()) else { return false };
+    let Ok(message) = DynamicMessage::decode(input, message) else { return false };
+    fields.iter().any(|field| message.get_field(field).as_str().is_some_and(|key| !key.is_empty()))
 }
 
 /// The attempts of one call.

@@ -23,10 +23,12 @@ mod experiments;
 mod export;
 mod groups;
 mod guardrails;
+mod health;
 mod hooks;
 mod hub;
 mod identity_providers;
 mod import;
+mod keyring;
 mod keys;
 mod lineage;
 mod log_keys;
@@ -90,6 +92,11 @@ enum Command {
     Serve(serve::Command),
     /// Settings of the program, and configuration of projects by environment.
     Config(config::Command),
+    /// Says whether a process is well: exit code 0 if it is ready. Needs no credential.
+    Health(health::Command),
+    /// The keys that all processes of a deployment share.
+    #[command(subcommand)]
+    Keyring(keyring::Command),
     /// Builds read models again from the log, to compare or to replace.
     Rebuild(rebuild::Command),
     /// Experiments of the project.
@@ -231,6 +238,8 @@ async fn run(engines: &Engines, cli: Cli) -> anyhow::Result<()> {
         Command::Up(command) => up::run(cli.connection.output(), engines, command).await,
         Command::Serve(command) => serve::run(cli.connection.output(), engines, command).await,
         Command::Config(command) => config::run(cli.connection, command).await,
+        Command::Keyring(command) => keyring::run(cli.connection.output(), &command),
+        Command::Health(command) => health::run(&cli.connection, command).await,
         Command::Rebuild(command) => rebuild::run(cli.connection.output(), engines, command).await,
         Command::Experiments(command) => experiments::run(cli.connection.open()?, command).await,
         Command::Runs(command) => runs::run(cli.connection.open()?, command).await,

@@ -92,8 +92,11 @@ impl Running {
                 let elsewhere: Arc<[Elsewhere]> = peers::elsewhere(loaded, roles, contract, links.as_ref())?.into();
                 elsewhere.iter().for_each(|role| health.register(role.clone()));
                 let behind = Dispatch::new(contract, services.clone(), &elsewhere);
-                tasks.push(tokio::spawn(peers::watch(elsewhere, shutdown.token())));
                 let gateway = pages::add(gateway(loaded, contract, &core, behind)?, &health, metrics);
+                if !elsewhere.is_empty() {
+                    gateway.remember_changes();
+                }
+                tasks.push(tokio::spawn(peers::watch(elsewhere, shutdown.token())));
                 if let Some(shared) = shared_limits {
                     gateway.share_limits(shared);
                 }

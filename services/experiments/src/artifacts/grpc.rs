@@ -193,11 +193,11 @@ impl ArtifactService for Grpc {
 }
 
 impl Grpc {
-    /// The artifact as lists show it now.
+    /// The artifact as lists show it now: they have seen its change.
     async fn answer(&self, ctx: &Ctx, owner: &Owner, path: &ArtifactPath) -> Reply<proto::Artifact> {
         let name = owner.artifact(&path.id()).map_err(refuse)?;
         let row = self.artifacts.row(ctx, "", &name).await?;
-        Ok(Response::new(self.artifact(owner, row)?))
+        Ok(ctx.reply(self.artifact(owner, row)?, self.artifacts.position()))
     }
 
     fn artifact(&self, owner: &Owner, row: Row) -> Result<proto::Artifact, Status> {

@@ -89,6 +89,11 @@ impl Artifacts {
         query::usage(&model, project).await.map_err(refuse)
     }
 
+    /// Up to where lists know the log.
+    pub fn position(&self) -> Position {
+        self.inner.view.position()
+    }
+
     /// Where an object is, as people name it.
     pub fn storage_address(&self, content: &Content) -> String {
         format!("{}/{}", self.inner.address, content.object_key)

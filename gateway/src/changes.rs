@@ -1,0 +1,51 @@
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use cairn_access::Access;
+use cairn_contract::Method;
+use cairn_kernel::Position;
+use moka::sync::Cache;
+use tokio::time::Instant;
+
+use crate::authn::Known;
+
+/// How long it is remembered what somebody has changed: whatever is to see it sees it within that, or is not well.
+const REMEMBERED: Duration = Duration::from_secs(5);
+/// Callers that are remembered.
+const CALLERS_MAX: u64 = 100_000;
+/// How long an answer waits until this process knows of a change of access too.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// What callers have changed lately, where the processes behind each have views of their own: what one has acknowledged, another
+/// shows a moment later. Whoever reads after a change of their own is answered by a view that has seen it.
+#[derive(Default)]
+pub(crate) struct Changes(OnceLock<Cache<String, u64>>);
+
+impl Changes {
+    /// Remembers from now on.
+    pub(crate) fn remember(&self) {
+        self.0.get_or_init(|| Cache::builder().max_capacity(CALLERS_MAX).time_to_live(REMEMBERED).build());
+    }
+
+    /// What a call of theirs must have seen.
+    pub(crate) fn seen_by(&self, known: Option<&Known>) -> Option<Position> {
+        self.0.get()?.get(&known?.principal.name).map(Position)
+    }
+
+    /// Takes note of an answer that says where its change is stored. One about access is held back until this process knows of
+    /// it: a key that was revoked opens nothing from the moment that its revocation is answered.
+    pub(crate) async fn note(&self, known: Option<&Known>, position: Option<&str>, method: &Method, access: &Access) {
+        let (Some(cache), Some(position)) = (self.0.get(), position.and_then(|text| text.parse::<u64>().ok())) else {
+            return;
+        };
+        if let Some(known) = known {
+            let latest =
+                |before: Option<moka::Entry<String, u64>>| before.map_or(0, |entry| *entry.value()).max(position);
+            cache.entry(known.principal.name.clone()).and_upsert_with(latest);
+        }
+        if method.role() == "auth" {
+            // One that takes longer is not well and says so: its answer is still true.
+            let _ = access.reached(Position(position), Instant::now() + PATIENCE).await;
+        }
+    }
+}
