@@ -1,0 +1,601 @@
+"""The log for programs: KurrentDB's own Python client, unchanged, against the real program."""
+
+import json
+import secrets
+import subprocess
+import threading
+import time
+from uuid import uuid4
+
+import pytest
+from kurrentdbclient import KurrentDBClient, NewEvent, StreamState
+from kurrentdbclient.events import CaughtUp, Checkpoint
+from kurrentdbclient.exceptions import (
+    AccessDeniedError,
+    GrpcError,
+    KurrentDBClientError,
+    MaximumAppendSizeExceededError,
+    NotFoundError,
+    ServiceUnavailableError,
+    StreamIsDeletedError,
+    UnauthenticatedError,
+    WrongCurrentVersionError,
+)
+
+from api import Api
+from eventstore import APPEND_BYTES_MAX, EVENT_BYTES_MAX, SUBSCRIPTIONS_MAX, EventStore
+
+WAIT_SECONDS_MAX = 20
+
+
+@pytest.fixture(scope="module")
+def store(cairn, tmp_path_factory):
+    with EventStore(cairn, tmp_path_factory.mktemp("eventstore")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def client(store) -> KurrentDBClient:
+    return store.client()
+
+
+@pytest.fixture
+def stream() -> str:
+    """One that nobody else writes."""
+    return f"app.orders-{secrets.token_hex(6)}"
+
+
+def event(kind: str = "OrderPlaced", **data) -> NewEvent:
+    return NewEvent(type=kind, data=json.dumps(data).encode(), metadata=b'{"from":"test"}')
+
+
+def events(count: int, kind: str = "OrderPlaced") -> list[NewEvent]:
+    return [event(kind, n=n) for n in range(count)]
+
+
+def numbers(found) -> list[int]:
+    return [json.loads(one.data)["n"] for one in found]
+
+
+def taken(subscription, count: int) -> list:
+    """The next things that a subscription says; or a failure if it does not say so much."""
+    timer = threading.Timer(WAIT_SECONDS_MAX, subscription.stop)
+    timer.start()
+    found = []
+    try:
+        for one in subscription:
+            found.append(one)
+            if len(found) == count:
+                break
+    finally:
+        timer.cancel()
+    assert len(found) == count, f"waited {WAIT_SECONDS_MAX} s for {count}: {found}"
+    return found
+
+
+def until(subscription, kind: type) -> list:
+    """All that a subscription says until it says this."""
+    found = []
+    while not found or not isinstance(found[-1], kind):
+        found += taken(subscription, 1)
+    return found
+
+
+# --- Appending ---
+
+def test_what_is_appended_is_read_as_it_was(client, stream):
+    placed = NewEvent(type="OrderPlaced", data=b'{"n": 1}', metadata=b'{"$correlationId":"c"}')
+    packed = NewEvent(type="OrderPacked", data=b"\x00\xff", content_type="application/octet-stream")
+    position = client.append_to_stream(stream, current_version=StreamState.NO_STREAM, events=[placed, packed])
+    first, second = client.get_stream(stream)
+    assert (first.id, first.type, first.data, first.metadata) == (placed.id, "OrderPlaced", placed.data, placed.metadata)
+    assert (first.content_type, second.content_type) == ("application/json", "application/octet-stream")
+    assert (second.data, second.metadata, second.stream_name) == (b"\x00\xff", b"", stream)
+    assert [first.stream_position, second.stream_position] == [0, 1]
+    assert second.commit_position == position and first.commit_position == position - 1
+    assert abs(first.recorded_at.timestamp() - time.time()) < 60
+
+
+@pytest.mark.parametrize("many", [False, True], ids=["append", "batch append"])
+def test_an_append_holds_the_stream_against_what_its_client_expects(client, many):
+    def append(name: str, expected):
+        one = event(n=0)
+        return client.append_to_stream(name, current_version=expected, events=[one] if many else one)
+
+    for start, expected, actual in [
+        (0, StreamState.NO_STREAM, None), (0, StreamState.ANY, None),
+        (0, StreamState.EXISTS, StreamState.NO_STREAM), (0, 0, StreamState.NO_STREAM), (0, 7, StreamState.NO_STREAM),
+        (3, StreamState.ANY, None), (3, StreamState.EXISTS, None), (3, 2, None),
+        (3, StreamState.NO_STREAM, 2), (3, 1, 2), (3, 3, 2), (3, 9, 2),
+    ]:
+        name = f"app.expected-{secrets.token_hex(6)}"
+        if start:
+            client.append_to_stream(name, current_version=StreamState.NO_STREAM, events=events(start))
+        if actual is None:
+            append(name, expected)
+            assert client.get_current_version(name) == start
+        else:
+            with pytest.raises(WrongCurrentVersionError) as refused:
+                append(name, expected)
+            assert (refused.value.actual_version, refused.value.expected_version) == (actual, expected)
+            assert client.get_current_version(name) == (start - 1 if start else StreamState.NO_STREAM)
+
+
+def test_a_repeated_append_appends_nothing_and_is_answered_as_before(client, stream):
+    three = events(3)
+    first = client.append_to_stream(stream, current_version=StreamState.NO_STREAM, events=three)
+    client.append_to_stream(stream, current_version=StreamState.ANY, events=event("OrderPacked", n=9))
+    for expected in [StreamState.NO_STREAM, StreamState.ANY, StreamState.EXISTS]:
+        assert client.append_to_stream(stream, current_version=expected, events=three) == first
+    assert client.append_to_stream(stream, current_version=StreamState.ANY, events=three[2]) == first
+    assert client.get_current_version(stream) == 3
+    with pytest.raises(WrongCurrentVersionError):
+        client.append_to_stream(stream, current_version=StreamState.ANY, events=[three[0], event(n=4)])
+    other = f"{stream}-other"
+    client.append_to_stream(other, current_version=StreamState.NO_STREAM, events=three)
+    assert client.get_current_version(other) == 2, "the same ids in another stream are other events"
+
+
+def test_many_appends_at_once_leave_no_hole(client, stream):
+    threads = [threading.Thread(target=lambda: [
+        client.append_to_stream(stream, current_version=StreamState.ANY, events=events(2)) for _ in range(10)
+    ]) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [one.stream_position for one in client.get_stream(stream)] == list(range(160))
+
+
+def test_of_those_who_expect_the_same_one_wins(client, stream):
+    client.append_to_stream(stream, current_version=StreamState.NO_STREAM, events=event(n=0))
+    outcomes = []
+
+    def append():
+        try:
+            outcomes.append(client.append_to_stream(stream, current_version=0, events=event(n=1)))
+        except WrongCurrentVersionError:
+            outcomes.append(None)
+
+    threads = [threading.Thread(target=append) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len([one for one in outcomes if one]) == 1 and len(outcomes) == 8
+
+
+def test_names_may_be_anything_behind_the_prefix(client):
+    for name in [f"app.{secrets.token_hex(4)} ünïcödé/☃ %25 a\nb\t", "app." + "x" * 900 + secrets.token_hex(4)]:
+        client.append_to_stream(name, current_version=StreamState.NO_STREAM, events=event(n=1))
+        assert client.get_stream(name)[0].stream_name == name
+
+
+@pytest.mark.parametrize("name", ["experiments.run-projects/default/runs/r", "auth.project-projects/x", "eventstore.stream-app.a",
+                                  "serving.deployment-x", "elsewhere-1", "$ce-app.orders", "$$experiments.run-x", "$$elsewhere-1"])
+@pytest.mark.parametrize("many", [False, True], ids=["append", "batch append"])
+def test_nothing_but_what_the_settings_allow_is_written(client, name, many):
+    one = event(n=1)
+    with pytest.raises((AccessDeniedError, KurrentDBClientError)) as refused:
+        client.append_to_stream(name, current_version=StreamState.ANY, events=[one] if many else one)
+    assert "AccessDenied" in type(refused.value).__name__ or "programs may not write" in str(refused.value)
+    if not many:
+        for end in [client.delete_stream, client.tombstone_stream]:
+            with pytest.raises(KurrentDBClientError):
+                end(name, current_version=StreamState.ANY)
+
+
+def test_what_is_too_large_is_refused_by_its_limit(client, stream):
+    fits = EVENT_BYTES_MAX - len("Large") - len(b"{}")
+    client.append_to_stream(stream, current_version=StreamState.ANY,
+                            events=NewEvent(type="Large", data=b"x" * fits, metadata=b"{}", content_type="application/octet-stream"))
+    large = NewEvent(type="Large", data=b"x" * (fits + 1), metadata=b"{}", content_type="application/octet-stream")
+    for sent in [large, [large]]:
+        with pytest.raises(KurrentDBClientError, match="event_bytes_max|size|Exceeded"):
+            client.append_to_stream(stream, current_version=StreamState.ANY, events=sent)
+    parts = [NewEvent(type="Part", data=b"x" * 60_000, content_type="application/octet-stream")
+             for _ in range(APPEND_BYTES_MAX // 60_000 + 1)]
+    with pytest.raises(MaximumAppendSizeExceededError, match=str(APPEND_BYTES_MAX)):
+        client.append_to_stream(stream, current_version=StreamState.ANY, events=parts)
+    assert client.get_current_version(stream) == 0
+
+
+# --- Reading ---
+
+def test_a_stream_is_read_from_anywhere_both_ways(client, stream):
+    client.append_to_stream(stream, current_version=StreamState.NO_STREAM, events=events(40))
+    assert numbers(client.get_stream(stream)) == list(range(40))
+    assert numbers(client.get_stream(stream, stream_position=37)) == [37, 38, 39]
+    assert numbers(client.get_stream(stream, stream_position=5, limit=3)) == [5, 6, 7]
+    assert numbers(client.get_stream(stream, backwards=True)) == list(reversed(range(40)))
+    assert numbers(client.get_stream(stream, stream_position=2, backwards=True)) == [2, 1, 0]
+    assert numbers(client.get_stream(stream, backwards=True, limit=2)) == [39, 38]
+    assert numbers(client.get_stream(stream, stream_position=99, backwards=True, limit=1)) == [39]
+    assert client.get_stream(stream, stream_position=99) == ()
+    with pytest.raises(NotFoundError):
+        client.get_stream(f"{stream}-missing")
+
+
+def test_the_whole_log_is_read_both_ways_and_from_a_position(client, stream):
+    before = client.get_commit_position()
+    positions = [client.append_to_stream(stream, current_version=StreamState.ANY, events=event(n=n)) for n in range(5)]
+    ours = [one for one in client.read_all(commit_position=before) if one.stream_name == stream]
+    assert [one.commit_position for one in ours] == positions
+    assert next(iter(client.read_all(commit_position=positions[2]))).commit_position == positions[2], "included forwards"
+    back = [one for one in client.read_all(commit_position=positions[2], backwards=True, limit=9) if one.stream_name == stream]
+    assert numbers(back) == [1, 0], "excluded backwards"
+    assert next(iter(client.read_all(backwards=True))).commit_position >= positions[-1]
+    every = [one.commit_position for one in client.read_all(filter_exclude=[])]
+    assert every == sorted(every) and positions[-1] in every
+    with pytest.raises(KurrentDBClientError, match="invalid position"):
+        list(client.read_all(commit_position=10**9))
+
+
+def test_the_whole_log_is_filtered_by_stream_and_type_and_pattern(client, stream):
+    before = client.get_commit_position()
+    for kind in ["OrderPlaced", "OrderPacked", "Invoiced"]:
+        client.append_to_stream(stream, current_version=StreamState.ANY, events=event(kind, n=1))
+        client.append_to_stream(f"{stream}-x", current_version=StreamState.ANY, events=event(kind, n=2))
+
+    def found(**options):
+        return [(one.stream_name.removeprefix(stream), one.type) for one in client.read_all(commit_position=before, **options)]
+
+    assert found(filter_include=[stream + "-x"], filter_by_stream_name=True, filter_by_prefix=True) == \
+        [("-x", "OrderPlaced"), ("-x", "OrderPacked"), ("-x", "Invoiced")]
+    assert found(filter_include=["Order"], filter_by_prefix=True, limit=3) == \
+        [("", "OrderPlaced"), ("-x", "OrderPlaced"), ("", "OrderPacked")]
+    assert found(filter_include=["Invo.*"]) == [("", "Invoiced"), ("-x", "Invoiced")]
+    assert [kind for _, kind in found(filter_exclude=["Order.*"])] == ["Invoiced", "Invoiced"]
+    with pytest.raises(KurrentDBClientError, match="filter"):
+        found(filter_include=["(unclosed"])
+
+
+def test_a_link_leads_to_what_it_stands_for(client, stream):
+    placed = event(n=1)
+    client.append_to_stream(stream, current_version=StreamState.ANY, events=placed)
+    links = f"{stream}-links"
+    link = NewEvent(type="$>", data=f"0@{stream}".encode(), content_type="application/octet-stream")
+    client.append_to_stream(links, current_version=StreamState.ANY, events=link)
+    resolved, = client.get_stream(links, resolve_links=True)
+    assert (resolved.id, resolved.stream_name, resolved.link.id) == (placed.id, stream, link.id)
+    assert client.get_stream(links)[0].type == "$>"
+
+
+# --- Metadata, deletions, tombstones ---
+
+def test_what_is_said_of_a_stream_limits_what_is_shown(client, stream):
+    client.append_to_stream(stream, current_version=StreamState.NO_STREAM, events=events(6))
+    assert client.get_stream_metadata(stream) == ({}, StreamState.NO_STREAM)
+    client.set_stream_metadata(stream, metadata={"$maxCount": 2, "color": "blue"}, current_version=StreamState.NO_STREAM)
+    assert client.get_stream_metadata(stream) == ({"$maxCount": 2, "color": "blue"}, 0)
+    assert numbers(client.get_stream(stream)) == [4, 5] and numbers(client.get_stream(stream, backwards=True)) == [5, 4]
+    client.set_stream_metadata(stream, metadata={"$tb": 3}, current_version=0)
+    assert numbers(client.get_stream(stream)) == [3, 4, 5]
+    with pytest.raises(WrongCurrentVersionError):
+        client.set_stream_metadata(stream, metadata={}, current_version=0)
+    client.set_stream_metadata(stream, metadata={"$maxAge": 3600})
+    assert len(client.get_stream(stream)) == 6
+    client.set_stream_metadata(stream, metadata={"$maxAge": 1})
+    deadline = time.monotonic() + WAIT_SECONDS_MAX
+    while client.get_stream(stream):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    client.append_to_stream(stream, current_version=5, events=event(n=6))
+    assert numbers(client.get_stream(stream)) == [6]
+
+
+def test_a_deleted_stream_is_gone_and_goes_on_with_its_numbers(client, stream):
+    client.append_to_stream(stream, current_version=StreamState.NO_STREAM, events=events(3))
+    with pytest.raises(WrongCurrentVersionError) as refused:
+        client.delete_stream(stream, current_version=1)
+    assert refused.value.actual_version == 2
+    client.delete_stream(stream, current_version=2)
+    with pytest.raises(NotFoundError):
+        client.get_stream(stream)
+    client.delete_stream(stream, current_version=StreamState.ANY)
+    with pytest.raises(StreamIsDeletedError):
+        client.append_to_stream(stream, current_version=StreamState.EXISTS, events=[event(n=3)])
+    client.append_to_stream(stream, current_version=StreamState.NO_STREAM, events=event(n=3))
+    client.append_to_stream(stream, current_version=3, events=event(n=4))
+    assert numbers(client.get_stream(stream)) == [3, 4]
+    assert [one.stream_position for one in client.get_stream(stream)] == [3, 4]
+    for expected in [0, StreamState.ANY]:
+        with pytest.raises(NotFoundError):
+            client.delete_stream(f"{stream}-missing", current_version=expected)
+
+
+def test_a_tombstone_ends_a_stream_for_good(client, stream):
+    client.append_to_stream(stream, current_version=StreamState.NO_STREAM, events=events(2))
+    with pytest.raises(WrongCurrentVersionError):
+        client.tombstone_stream(stream, current_version=0)
+    client.tombstone_stream(stream, current_version=1)
+    for refused in [
+        lambda: client.get_stream(stream),
+        lambda: client.append_to_stream(stream, current_version=StreamState.ANY, events=event(n=1)),
+        lambda: client.append_to_stream(stream, current_version=StreamState.ANY, events=events(2)),
+        lambda: client.delete_stream(stream, current_version=StreamState.ANY),
+        lambda: client.tombstone_stream(stream, current_version=StreamState.ANY),
+        lambda: client.set_stream_metadata(stream, metadata={}),
+        lambda: client.subscribe_to_stream(stream),
+    ]:
+        with pytest.raises(KurrentDBClientError, match="is deleted"):
+            refused()
+    client.tombstone_stream(f"{stream}-never", current_version=StreamState.NO_STREAM)
+    with pytest.raises(StreamIsDeletedError):
+        client.append_to_stream(f"{stream}-never", current_version=StreamState.ANY, events=event(n=1))
+    last = [one for one in client.read_all(filter_exclude=[]) if one.stream_name == stream][-1]
+    assert (last.type, last.stream_position) == ("$streamDeleted", 2**63 - 1)
+
+
+# --- Subscriptions ---
+
+def test_a_stream_is_followed_from_history_into_what_happens(client, stream):
+    client.append_to_stream(stream, current_version=StreamState.NO_STREAM, events=events(40))
+    with client.subscribe_to_stream(stream, include_caught_up=True) as subscription:
+        history = until(subscription, CaughtUp)
+        assert numbers(history[:-1]) == list(range(40))
+        client.append_to_stream(stream, current_version=39, events=[event(n=40), event(n=41)])
+        client.append_to_stream(f"{stream}-x", current_version=StreamState.ANY, events=event(n=99))
+        client.append_to_stream(stream, current_version=41, events=event(n=42))
+        assert numbers(taken(subscription, 3)) == [40, 41, 42]
+    with client.subscribe_to_stream(stream, stream_position=40) as subscription:
+        assert numbers(taken(subscription, 2)) == [41, 42], "goes on after what was seen"
+    with client.subscribe_to_stream(stream, from_end=True, include_caught_up=True) as subscription:
+        assert isinstance(taken(subscription, 1)[0], CaughtUp)
+        client.append_to_stream(stream, current_version=StreamState.ANY, events=event(n=43))
+        assert numbers(taken(subscription, 1)) == [43]
+
+
+def test_a_stream_that_is_not_there_yet_is_waited_for_until_its_tombstone(client, stream):
+    with client.subscribe_to_stream(stream, include_caught_up=True) as subscription:
+        assert isinstance(taken(subscription, 1)[0], CaughtUp)
+        client.append_to_stream(stream, current_version=StreamState.NO_STREAM, events=event(n=0))
+        assert numbers(taken(subscription, 1)) == [0]
+        client.tombstone_stream(stream, current_version=0)
+        assert taken(subscription, 1)[0].type == "$streamDeleted"
+        with pytest.raises(KurrentDBClientError, match="is deleted"):
+            taken(subscription, 1)
+
+
+def test_the_whole_log_is_followed_and_gone_on_with_after_every_event(client, stream):
+    before = client.get_commit_position()
+    with client.subscribe_to_all(commit_position=before) as subscription:
+        client.append_to_stream(stream, current_version=StreamState.NO_STREAM, events=events(5))
+        seen = [one for one in taken(subscription, 5)]
+        assert numbers(seen) == [0, 1, 2, 3, 4]
+    for at in seen[:-1]:
+        with client.subscribe_to_all(commit_position=at.commit_position) as subscription:
+            n = numbers([at])[0]
+            assert numbers(taken(subscription, 4 - n)) == list(range(n + 1, 5))
+    with pytest.raises(KurrentDBClientError, match="invalid position"):
+        client.subscribe_to_all(commit_position=10**9)
+
+
+def test_whoever_goes_on_from_a_checkpoint_loses_nothing(client, stream):
+    """Events that are wanted among many that are not: from each checkpoint, exactly those that were not told yet."""
+    before = client.get_commit_position()
+    wanted = 0
+    for n in range(30):
+        batch = events(n % 7 + 1, "Noise")
+        if n % 3 == 0:
+            batch.insert(n % len(batch), event("Wanted", n=wanted))
+            wanted += 1
+        client.append_to_stream(stream, current_version=StreamState.ANY, events=batch)
+    options = {"filter_include": ["Wanted"], "include_checkpoints": True, "include_caught_up": True, "window_size": 3,
+               "checkpoint_interval_multiplier": 2}
+
+    def follow(position: int) -> list:
+        with client.subscribe_to_all(commit_position=position, **options) as subscription:
+            return until(subscription, CaughtUp)
+
+    told = follow(before)
+    checkpoints = [one for one in told if isinstance(one, Checkpoint)]
+    assert len(checkpoints) > 10
+    assert numbers([one for one in told if not isinstance(one, Checkpoint | CaughtUp)]) == list(range(wanted))
+    for at, one in enumerate(told):
+        if isinstance(one, Checkpoint):
+            rest = [other for other in told[at:] if not isinstance(other, Checkpoint | CaughtUp)]
+            again = [other for other in follow(one.commit_position) if not isinstance(other, Checkpoint | CaughtUp)]
+            assert [other.id for other in again] == [other.id for other in rest]
+    assert told[-2].commit_position == client.get_commit_position(filter_exclude=[])
+
+
+def test_a_checkpoint_comes_while_nothing_wanted_happens(client, stream):
+    with client.subscribe_to_all(from_end=True, filter_include=["Never"], include_checkpoints=True, window_size=2,
+                                 checkpoint_interval_multiplier=2) as subscription:
+        position = client.append_to_stream(stream, current_version=StreamState.ANY, events=events(12))
+        last = taken(subscription, 3)[-1]
+        assert isinstance(last, Checkpoint) and last.commit_position <= position
+
+
+def test_a_slow_subscriber_loses_nothing_and_holds_up_nobody(client, stream):
+    with client.subscribe_to_stream(stream) as subscription:
+        started = time.monotonic()
+        for n in range(40):
+            batch = [NewEvent(type="Large", data=json.dumps({"n": n * 4 + i, "x": "y" * 50_000}).encode()) for i in range(4)]
+            client.append_to_stream(stream, current_version=StreamState.ANY, events=batch)
+        assert time.monotonic() - started < WAIT_SECONDS_MAX, "8 MB that nobody takes hold up no writer"
+        assert numbers(taken(subscription, 160)) == list(range(160))
+
+
+def test_subscriptions_are_counted_and_given_back(store, stream):
+    client = store.client()
+    client.append_to_stream(stream, current_version=StreamState.ANY, events=event(n=0))
+    for _ in range(2):
+        subscriptions = [client.subscribe_to_stream(stream) for _ in range(SUBSCRIPTIONS_MAX)]
+        with pytest.raises(GrpcError):
+            client.subscribe_to_stream(stream)
+        assert numbers(client.get_stream(stream)) == [0], "reading goes on"
+        for subscription in subscriptions:
+            subscription.stop()
+        deadline = time.monotonic() + WAIT_SECONDS_MAX
+        while True:
+            try:
+                client.subscribe_to_stream(stream).stop()
+                break
+            except GrpcError:
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+
+
+# --- Who may ---
+
+def test_without_a_credential_that_holds_nothing_is_told(store, stream):
+    for key in ["wrong", "cairn_nobody_knows_this"]:
+        client = store.client(key)
+        for refused in [
+            lambda: client.get_stream(stream),
+            lambda: list(client.read_all()),
+            lambda: client.append_to_stream(stream, current_version=StreamState.ANY, events=event(n=0)),
+            lambda: client.append_to_stream(stream, current_version=StreamState.ANY, events=events(2)),
+            lambda: client.subscribe_to_all(),
+        ]:
+            with pytest.raises(UnauthenticatedError):
+                refused()
+    nobody = KurrentDBClient(uri=f"kurrentdb://{store.suite.eventstore}?tls=true&userCertFile=&userKeyFile=".split("&")[0],
+                             root_certificates=store.authority.file.read_bytes())
+    with nobody, pytest.raises(UnauthenticatedError):
+        list(nobody.read_all())
+
+
+def test_a_caller_does_what_their_roles_hold_on_the_deployment(store, client, stream):
+    client.append_to_stream(stream, current_version=StreamState.ANY, events=event(n=0))
+    reader, writer, elsewhere = (store.client(store.account(grant)) for grant in [
+        ("roles/viewer", "*"), ("roles/editor", "*"), ("roles/editor", "projects/default")])
+    assert numbers(reader.get_stream(stream)) == [0]
+    writer.append_to_stream(stream, current_version=0, events=event(n=1))
+    writer.append_to_stream(stream, current_version=1, events=events(2))
+    for refused in [
+        lambda: reader.append_to_stream(stream, current_version=StreamState.ANY, events=event(n=0)),
+        lambda: reader.append_to_stream(stream, current_version=StreamState.ANY, events=events(2)),
+        lambda: reader.delete_stream(stream, current_version=StreamState.ANY),
+        lambda: elsewhere.append_to_stream(stream, current_version=StreamState.ANY, events=event(n=0)),
+        lambda: elsewhere.get_stream(stream),
+        lambda: elsewhere.get_stream(f"{stream}-missing"),
+        lambda: elsewhere.subscribe_to_stream(stream),
+    ]:
+        with pytest.raises(AccessDeniedError):
+            refused()
+    assert [one for one in elsewhere.read_all(filter_exclude=[]) if one.stream_name.startswith("app.")] == []
+    denied = Api(store.suite).get("audit", params={"action": "eventstore.streams.append", "outcome": "OUTCOME_DENIED"})
+    assert len(denied.json()["audit_records"]) >= 3, "who was refused is on record"
+
+
+def test_a_key_that_is_revoked_ends_what_it_follows(store, stream):
+    api = Api(store.suite)
+    account = api.make("serviceAccounts", {"service_account_id": f"follower-{secrets.token_hex(4)}"})["name"]
+    api.make("bindings", {"binding": {"principal": account, "role": "roles/viewer", "resource": "*"}})
+    key = api.make(f"{account}/apiKeys", {"api_key": {"title": "test"}})
+    follower = store.client(key["secret"])
+    subscription = follower.subscribe_to_stream(stream)
+    api.make(f"{key['api_key']['name'] if 'api_key' in key else key['name']}:revoke", {})
+    with pytest.raises(KurrentDBClientError):
+        taken(subscription, 1)
+
+
+# --- The platform ---
+
+def test_the_platforms_own_events_are_followed(store, client):
+    api = Api(store.suite)
+    project = api.make("projects", {"project_id": f"es-{secrets.token_hex(6)}"})["name"]
+    with client.subscribe_to_all(from_end=True, filter_include=["cairn\\.experiments\\..*"]) as subscription:
+        run = api.make(f"{project}/experiments/0/runs", {"display_name": "seen from outside"})["name"]
+        created = next(one for one in iter(lambda: taken(subscription, 1)[0], None) if one.type.endswith(".RunCreated"))
+    data, told = json.loads(created.data), json.loads(created.metadata)
+    assert data["run"] == run and data["display_name"] == "seen from outside"
+    assert created.content_type == "application/json" and told["action"] == "experiments.runs.create"
+    assert told["resource"].startswith(project) and told["principal"] == "users/admin"
+    shown = api.get("events", params={"resource": project, "type": created.type}).json()["events"][0]
+    assert (shown["position"], shown["event_id"], shown["stream"], shown["data"]) == \
+        (str(created.commit_position), str(created.id), created.stream_name, data)
+    stream = client.get_stream(created.stream_name)
+    assert stream[created.stream_position].id == created.id
+
+
+def test_nobody_sees_more_of_the_platform_than_by_its_own_api(store):
+    api = Api(store.suite)
+    mine, other = (api.make("projects", {"project_id": f"es-{secrets.token_hex(6)}"})["name"] for _ in range(2))
+    runs = {project: api.make(f"{project}/experiments/0/runs", {"display_name": "r"})["name"] for project in [mine, other]}
+    key = store.account(("roles/manager", mine))
+    client, rest = store.client(key), Api(store.suite, key)
+    seen = {str(one.id) for one in client.read_all(filter_exclude=[])}
+    listed = {one["event_id"] for page in rest.pages("events", "events", page_size=500) for one in page}
+    assert seen and seen == listed
+    streams = {one["stream"] for one in api.get("events", params={"resource": runs[other]}).json()["events"]}
+    for stream in streams:
+        with pytest.raises(AccessDeniedError):
+            client.get_stream(stream)
+    # Who works in a project without the right to read its log sees nothing of it.
+    editor = store.client(store.account(("roles/editor", mine)))
+    assert list(editor.read_all(filter_exclude=[])) == []
+
+
+def test_what_a_program_appends_is_part_of_the_one_log(store, client, stream):
+    placed = event(n=1)
+    position = client.append_to_stream(stream, current_version=StreamState.ANY, events=placed)
+    shown = Api(store.suite).get("events", params={"after_position": str(position - 1), "order": "ORDER_OLDEST_FIRST"})
+    shown = shown.json()["events"][0]
+    assert (shown["event_id"], shown["type"]) == (str(placed.id), "cairn.eventstore.events.v1.ProgramEventAppended")
+    assert (shown["data"]["event_stream"], shown["data"]["event_type"]) == (stream, "OrderPlaced")
+    assert (shown["principal"], shown["action"], shown["resource"]) == ("users/admin", "eventstore.streams.append", "*")
+
+
+def test_the_api_tells_where_the_event_store_is(store):
+    admin = Api(store.suite).get("eventStore").json()
+    assert admin["connection_string"].startswith("kurrentdb://127.0.0.1:") and admin["connection_string"].endswith("?tls=true")
+    assert admin["writable_prefixes"] == ["app.", "other-"]
+    assert admin["can_read"] and admin["can_append"] and admin["can_delete"]
+    viewer = Api(store.suite, store.account(("roles/viewer", "*"))).get("eventStore").json()
+    assert viewer["can_read"] and not viewer.get("can_append") and not viewer.get("can_delete")
+
+
+def test_the_one_node_is_found_by_gossip(store, client):
+    member, = client.read_gossip()
+    host, port = store.suite.eventstore.rsplit(":", 1)
+    assert (member.state, member.address, member.port) == ("NODE_STATE_LEADER", host, int(port))
+    discovering = store.client(options="&nodePreference=leader")
+    assert list(discovering.read_all(limit=1))
+
+
+# --- Life ---
+
+def test_everything_outlives_a_restart_and_subscribers_are_told_to_come_again(cairn, tmp_path):
+    with EventStore(cairn, tmp_path) as store:
+        client = store.client()
+        stream = "app.orders-1"
+        three = events(3)
+        position = client.append_to_stream(stream, current_version=StreamState.NO_STREAM, events=three)
+        client.set_stream_metadata(stream, metadata={"$maxCount": 2})
+        client.append_to_stream("app.gone-1", current_version=StreamState.NO_STREAM, events=event(n=0))
+        client.tombstone_stream("app.gone-1", current_version=0)
+        subscription = client.subscribe_to_stream(stream, include_caught_up=True)
+        until(subscription, CaughtUp)
+        ended = []
+
+        def follow():
+            try:
+                ended.append(list(subscription))
+            except KurrentDBClientError as fault:
+                ended.append(fault)
+
+        follower = threading.Thread(target=follow)
+        follower.start()
+        assert store.suite.stop() == 0
+        follower.join(WAIT_SECONDS_MAX)
+        assert isinstance(ended[0], ServiceUnavailableError), ended
+        store.suite.start()
+        client = store.client()
+        assert numbers(client.get_stream(stream)) == [1, 2]
+        assert client.append_to_stream(stream, current_version=StreamState.NO_STREAM, events=three) == position
+        with pytest.raises(StreamIsDeletedError):
+            client.append_to_stream("app.gone-1", current_version=StreamState.ANY, events=event(n=1))
+
+
+def test_without_encryption_it_stays_on_this_machine(cairn, tmp_path):
+    env = {"CAIRN__EVENTSTORE__LISTEN": "0.0.0.0:0", "API_HTTP_PORT": "0", "API_GRPC_PORT": "0"}
+    import os
+
+    done = subprocess.run([cairn, "up", "--data", tmp_path / "data"], env={**os.environ, **env}, capture_output=True, text=True,
+                          timeout=60)
+    assert done.returncode != 0 and "eventstore.plain" in done.stderr
+    assert uuid4()
