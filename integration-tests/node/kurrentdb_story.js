@@ -13,9 +13,9 @@ const fault = async (work) => {
     await work();
     return null;
   } catch (error) {
-    const { type, name: kind, streamName, expectedVersion, actualVersion } = error;
+    const { type, streamName, expectedState, actualState } = error;
     const text = (value) => (value === undefined ? undefined : String(value));
-    return { type, kind, streamName, expected: text(expectedVersion), actual: text(actualVersion), message: error.message };
+    return { type, streamName, expected: text(expectedState), actual: text(actualState), message: error.message };
   }
 };
 
@@ -119,9 +119,9 @@ const steps = {
   },
   async metadata() {
     await client.setStreamMetadata(name, { maxCount: 2, maxAge: 3600, color: "blue" });
-    const { metadata, metastreamRevision } = await client.getStreamMetadata(name);
+    const { metadata } = await client.getStreamMetadata(name);
     const shown = await all(client.readStream(name));
-    return { metadata, revision: String(metastreamRevision), shown: shown.map(({ event }) => String(event.revision)) };
+    return { metadata, shown: shown.map(({ event }) => String(event.revision)) };
   },
   async deletion() {
     const wrong = await fault(() => client.deleteStream(name, { expectedRevision: 1n }));

@@ -1,12 +1,13 @@
 """The log for programs: KurrentDB's own Python client, unchanged, against the real program."""
 
 import json
+import os
 import secrets
 import subprocess
 import threading
 import time
-from uuid import uuid4
 
+import grpc
 import pytest
 from kurrentdbclient import KurrentDBClient, NewEvent, StreamState
 from kurrentdbclient.events import CaughtUp, Checkpoint
@@ -176,13 +177,11 @@ def test_names_may_be_anything_behind_the_prefix(client):
 @pytest.mark.parametrize("many", [False, True], ids=["append", "batch append"])
 def test_nothing_but_what_the_settings_allow_is_written(client, name, many):
     one = event(n=1)
-    with pytest.raises((AccessDeniedError, KurrentDBClientError)) as refused:
+    with pytest.raises(AccessDeniedError):
         client.append_to_stream(name, current_version=StreamState.ANY, events=[one] if many else one)
-    assert "AccessDenied" in type(refused.value).__name__ or "programs may not write" in str(refused.value)
-    if not many:
-        for end in [client.delete_stream, client.tombstone_stream]:
-            with pytest.raises(KurrentDBClientError):
-                end(name, current_version=StreamState.ANY)
+    for end in [client.delete_stream, client.tombstone_stream]:
+        with pytest.raises(AccessDeniedError):
+            end(name, current_version=StreamState.ANY)
 
 
 def test_what_is_too_large_is_refused_by_its_limit(client, stream):
@@ -238,7 +237,7 @@ def test_the_whole_log_is_filtered_by_stream_and_type_and_pattern(client, stream
         client.append_to_stream(f"{stream}-x", current_version=StreamState.ANY, events=event(kind, n=2))
 
     def found(**options):
-        return [(one.stream_name.removeprefix(stream), one.type) for one in client.read_all(commit_position=before, **options)]
+        return [(one.stream_name.removeprefix(stream), one.type) for one in client.read_all(commit_position=before + 1, **options)]
 
     assert found(filter_include=[stream + "-x"], filter_by_stream_name=True, filter_by_prefix=True) == \
         [("-x", "OrderPlaced"), ("-x", "OrderPacked"), ("-x", "Invoiced")]
@@ -322,7 +321,7 @@ def test_a_tombstone_ends_a_stream_for_good(client, stream):
             refused()
     client.tombstone_stream(f"{stream}-never", current_version=StreamState.NO_STREAM)
     with pytest.raises(StreamIsDeletedError):
-        client.append_to_stream(f"{stream}-never", current_version=StreamState.ANY, events=event(n=1))
+        client.append_to_stream(f"{stream}-never", current_version=StreamState.ANY, events=events(1))
     last = [one for one in client.read_all(filter_exclude=[]) if one.stream_name == stream][-1]
     assert (last.type, last.stream_position) == ("$streamDeleted", 2**63 - 1)
 
@@ -452,10 +451,18 @@ def test_without_a_credential_that_holds_nothing_is_told(store, stream):
         ]:
             with pytest.raises(UnauthenticatedError):
                 refused()
-    nobody = KurrentDBClient(uri=f"kurrentdb://{store.suite.eventstore}?tls=true&userCertFile=&userKeyFile=".split("&")[0],
-                             root_certificates=store.authority.file.read_bytes())
-    with nobody, pytest.raises(UnauthenticatedError):
-        list(nobody.read_all())
+    channel = grpc.secure_channel(store.suite.eventstore, grpc.ssl_channel_credentials(store.authority.file.read_bytes()))
+    with channel:
+        for method in ["Read", "Append", "BatchAppend", "Delete", "Tombstone"]:
+            call = channel.stream_stream(f"/event_store.client.streams.Streams/{method}")
+            with pytest.raises(grpc.RpcError) as refused:
+                list(call(iter([b""]), timeout=10))
+            assert refused.value.code() == grpc.StatusCode.UNAUTHENTICATED, method
+            assert "grpc-status-details-bin" not in dict(refused.value.trailing_metadata())
+        persistent = channel.unary_unary("/event_store.client.persistent_subscriptions.PersistentSubscriptions/List")
+        with pytest.raises(grpc.RpcError) as refused:
+            persistent(b"", metadata=[("authorization", f"Bearer {store.suite.key}")], timeout=10)
+        assert refused.value.code() == grpc.StatusCode.UNIMPLEMENTED
 
 
 def test_a_caller_does_what_their_roles_hold_on_the_deployment(store, client, stream):
@@ -588,14 +595,11 @@ def test_everything_outlives_a_restart_and_subscribers_are_told_to_come_again(ca
         assert numbers(client.get_stream(stream)) == [1, 2]
         assert client.append_to_stream(stream, current_version=StreamState.NO_STREAM, events=three) == position
         with pytest.raises(StreamIsDeletedError):
-            client.append_to_stream("app.gone-1", current_version=StreamState.ANY, events=event(n=1))
+            client.append_to_stream("app.gone-1", current_version=StreamState.ANY, events=events(1))
 
 
 def test_without_encryption_it_stays_on_this_machine(cairn, tmp_path):
     env = {"CAIRN__EVENTSTORE__LISTEN": "0.0.0.0:0", "API_HTTP_PORT": "0", "API_GRPC_PORT": "0"}
-    import os
-
     done = subprocess.run([cairn, "up", "--data", tmp_path / "data"], env={**os.environ, **env}, capture_output=True, text=True,
                           timeout=60)
     assert done.returncode != 0 and "eventstore.plain" in done.stderr
-    assert uuid4()

@@ -64,7 +64,7 @@ def test_streams_and_the_log_are_followed(told):
 
 
 def test_metadata_deletions_and_tombstones_are_kept_to(told, name):
-    assert told["metadata"] == {"metadata": {"maxCount": 2, "maxAge": 3600, "color": "blue"}, "revision": "0", "shown": ["3", "4"]}
+    assert told["metadata"] == {"metadata": {"maxCount": 2, "maxAge": 3600, "color": "blue"}, "shown": ["3", "4"]}
     deletion = told["deletion"]
     assert deletion["wrong"]["type"] == "wrong-expected-version"
     assert (deletion["wrong"]["expected"], deletion["wrong"]["actual"]) == ("1", "4")
