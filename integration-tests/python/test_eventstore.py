@@ -24,7 +24,10 @@ from kurrentdbclient.exceptions import (
 )
 
 from api import Api
+from certificates import Authority
 from eventstore import APPEND_BYTES_MAX, EVENT_BYTES_MAX, SUBSCRIPTIONS_MAX, EventStore
+from postgres_server import PROGRAMS
+from processes import SERVICES, Deployment
 
 WAIT_SECONDS_MAX = 20
 
@@ -603,3 +606,47 @@ def test_without_encryption_it_stays_on_this_machine(cairn, tmp_path):
     done = subprocess.run([cairn, "up", "--data", tmp_path / "data"], env={**os.environ, **env}, capture_output=True, text=True,
                           timeout=60)
     assert done.returncode != 0 and "eventstore.plain" in done.stderr
+
+
+@pytest.mark.skipif(PROGRAMS is None, reason="PostgreSQL is not installed: `make postgres`")
+def test_event_stores_are_processes_of_their_own_over_one_log(cairn, tmp_path):
+    authority = Authority(tmp_path / "authority")
+    chain, private, _ = authority.issue()
+    files = {"certificate": tmp_path / "edge.pem", "key": tmp_path / "edge.key"}
+    files["certificate"].write_bytes(chain)
+    files["key"].write_bytes(private)
+    settings = {"eventstore__listen": "127.0.0.1:0", "gateway__tls_certificate_file": str(files["certificate"]),
+                "gateway__tls_key_file": str(files["key"])}
+    with Deployment(cairn, tmp_path / "house") as house:
+        rest = house.serve("rest", *SERVICES)
+        gateway = house.gateway("gateway", {role: [rest] for role in SERVICES})
+        doors = [house.serve(f"eventstore-{n}", "eventstore", **settings) for n in range(2)]
+        clients = [KurrentDBClient(uri=f"kurrentdb://me:{house.key}@{door.said['eventstore']}?tls=true",
+                                   root_certificates=authority.file.read_bytes()) for door in doors]
+        one, two = clients
+        with two.subscribe_to_all(from_end=True, filter_exclude=[]) as subscription:
+            one.append_to_stream("app.shared-1", current_version=StreamState.NO_STREAM, events=events(2))
+            run = Api(gateway).run("beside")
+            seen = until_type(subscription, "cairn.experiments.events.v1.RunCreated")
+            assert [found.type for found in seen if found.stream_name == "app.shared-1"] == ["OrderPlaced"] * 2
+            assert json.loads(seen[-1].data)["run"] == run
+        # What one process says of a stream, the other cannot miss, whatever it remembers.
+        two.append_to_stream("app.shared-1", current_version=1, events=event(n=2))
+        one.delete_stream("app.shared-1", current_version=2)
+        with pytest.raises(StreamIsDeletedError):
+            two.append_to_stream("app.shared-1", current_version=StreamState.EXISTS, events=events(1))
+        two.append_to_stream("app.shared-1", current_version=StreamState.ANY, events=event(n=3))
+        assert numbers(one.get_stream("app.shared-1")) == [3]
+        one.tombstone_stream("app.shared-1", current_version=StreamState.ANY)
+        with pytest.raises(StreamIsDeletedError):
+            two.append_to_stream("app.shared-1", current_version=StreamState.ANY, events=events(1))
+        for client in clients:
+            client.close()
+
+
+def until_type(subscription, kind: str) -> list:
+    """All that a subscription says until there is an event of this type."""
+    found = []
+    while not found or found[-1].type != kind:
+        found += taken(subscription, 1)
+    return found

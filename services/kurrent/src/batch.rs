@@ -34,7 +34,7 @@ use crate::grpc::{named, place};
 use crate::proposal::{Proposal, Proposals};
 use crate::{Config, Identify, refusals, uuids};
 
-/// Batches of one call that are not complete yet.
+/// Batches of one call that are not complete yet. Together they hold no more than two of the largest.
 const INCOMPLETE_MAX: usize = 64;
 
 /// Answers to batches, in the order in which these were complete.
@@ -121,8 +121,11 @@ impl Call {
     /// Takes one part of a batch.
     fn collect(&mut self, id: Uuid, message: BatchAppendReq) -> Result<Incomplete, Status> {
         let earlier = self.incomplete.remove(&id);
-        if earlier.is_none() && self.incomplete.len() >= INCOMPLETE_MAX {
-            let problem = format!("{INCOMPLETE_MAX} batches are not complete");
+        let waiting: usize =
+            self.incomplete.values().filter_map(|batch| batch.proposals.as_ref().ok()).map(Proposals::bytes).sum();
+        let has_room = self.incomplete.len() < INCOMPLETE_MAX && waiting <= self.batching.config.append_bytes_max;
+        if earlier.is_none() && !has_room {
+            let problem = "too much is waiting for the rest of its batch";
             return Err(refuse(Refusal::new(Code::ResourceExhausted, "REQUEST_TOO_LARGE", problem)));
         }
         let mut batch = match (earlier, message.options) {

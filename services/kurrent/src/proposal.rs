@@ -74,6 +74,11 @@ impl Proposals {
         Ok(())
     }
 
+    /// What they come to.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     pub fn events(self) -> Vec<Proposal> {
         self.events
     }

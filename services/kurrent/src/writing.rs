@@ -260,6 +260,10 @@ impl Writing {
                 Ok(Attempt::Settled(Written::Wrong { actual: self.last(&asked).await? }))
             }
             Err(AppendFault::Invalid(problem)) => Err(refusals::invalid("proposed_message", problem)),
+            // Clients of the protocol come back to a server that cannot be reached, and give up on one that has enough.
+            Err(fault @ AppendFault::Busy { .. }) => {
+                Err(refuse(Refusal { code: Code::Unavailable, ..Refusal::from(fault) }))
+            }
             Err(fault) => Err(refuse(fault)),
         }
     }

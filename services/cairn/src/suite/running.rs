@@ -119,6 +119,23 @@ impl Running {
             health.register(CertificateCheck::new(Arc::clone(&certificate)));
             tasks.push(tokio::spawn(certificate.watch(gateway.certificate_pause(), shutdown.token())));
         }
+        let eventstore = match doors.eventstore {
+            Some(listener) => {
+                let door = eventstore::door(loaded, &core)?;
+                let certificate = eventstore::certificate(loaded)?;
+                if let Some(certificate) = &certificate {
+                    if !has_gateway {
+                        health.register(CertificateCheck::new(Arc::clone(certificate)));
+                    }
+                    let pause = Duration::from_millis(loaded.get::<cairn_gateway::Config>().tls_reload_ms);
+                    tasks.push(tokio::spawn(Arc::clone(certificate).watch(pause, shutdown.token())));
+                }
+                let (open, listening, token) = (door.clone(), loaded.get::<Listening>(), shutdown.token());
+                tasks.push(tokio::spawn(async move { open.serve(listener, &listening, certificate, token).await }));
+                Some(door)
+            }
+            None => None,
+        };
         health.round().await;
         tasks.push(tokio::spawn({
             let (health, token) = (health.clone(), shutdown.token());
@@ -142,20 +159,6 @@ impl Running {
             let (services, listening, token) = (services.clone(), loaded.get::<Listening>(), shutdown.token());
             tasks.push(tokio::spawn(async move { services.serve(listener, &listening, links, token).await }));
         }
-        let eventstore = match doors.eventstore {
-            Some(listener) => {
-                let door = eventstore::door(loaded, &core)?;
-                let certificate = eventstore::certificate(loaded)?;
-                if let Some(certificate) = &certificate {
-                    let pause = Duration::from_millis(loaded.get::<cairn_gateway::Config>().tls_reload_ms);
-                    tasks.push(tokio::spawn(Arc::clone(certificate).watch(pause, shutdown.token())));
-                }
-                let (open, listening, token) = (door.clone(), loaded.get::<Listening>(), shutdown.token());
-                tasks.push(tokio::spawn(async move { open.serve(listener, &listening, certificate, token).await }));
-                Some(door)
-            }
-            None => None,
-        };
         match gateway {
             Some(gateway) => {
                 let (edge, token) = (gateway.clone(), shutdown.token());
