@@ -1,9 +1,11 @@
 """Event stores that the genuine clients of KurrentDB are given: encrypted, with small limits, and with callers of all kinds."""
 
+import json
 import secrets
+import threading
 from pathlib import Path
 
-from kurrentdbclient import KurrentDBClient
+from kurrentdbclient import KurrentDBClient, NewEvent
 
 from api import Api
 from certificates import Authority
@@ -12,6 +14,51 @@ from suite import Suite
 EVENT_BYTES_MAX = 64 << 10
 APPEND_BYTES_MAX = 256 << 10
 SUBSCRIPTIONS_MAX = 4
+WAIT_SECONDS_MAX = 20
+
+
+def event(kind: str = "OrderPlaced", **data) -> NewEvent:
+    return NewEvent(type=kind, data=json.dumps(data).encode(), metadata=b'{"from":"test"}')
+
+
+def events(count: int, kind: str = "OrderPlaced") -> list[NewEvent]:
+    return [event(kind, n=n) for n in range(count)]
+
+
+def numbers(found) -> list[int]:
+    return [json.loads(one.data)["n"] for one in found]
+
+
+def taken(subscription, count: int) -> list:
+    """The next things that a subscription says; or a failure if it does not say so much."""
+    timer = threading.Timer(WAIT_SECONDS_MAX, subscription.stop)
+    timer.start()
+    found = []
+    try:
+        for one in subscription:
+            found.append(one)
+            if len(found) == count:
+                break
+    finally:
+        timer.cancel()
+    assert len(found) == count, f"waited {WAIT_SECONDS_MAX} s for {count}: {found}"
+    return found
+
+
+def until(subscription, kind: type) -> list:
+    """All that a subscription says until it says this."""
+    found = []
+    while not found or not isinstance(found[-1], kind):
+        found += taken(subscription, 1)
+    return found
+
+
+def until_type(subscription, kind: str) -> list:
+    """All that a subscription says until there is an event of this type."""
+    found = []
+    while not found or found[-1].type != kind:
+        found += taken(subscription, 1)
+    return found
 
 
 class EventStore:

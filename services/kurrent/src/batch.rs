@@ -157,7 +157,9 @@ impl Call {
             (Ok(name), Ok(proposals)) => {
                 let time_left = self.batching.time_left(options.deadline_option);
                 let work = self.pass_on(name.clone(), expected, proposals.events());
-                timeout(time_left, work).await.unwrap_or_else(|_| Err(Status::deadline_exceeded("Operation timed out")))
+                let late = || Err(Status::deadline_exceeded("Operation timed out"));
+                // What is late already is not begun.
+                if time_left.is_zero() { late() } else { timeout(time_left, work).await.unwrap_or_else(|_| late()) }
             }
             (Err(refused), _) => Err(refused.clone()),
             (_, Err(refused)) => Err(refused),

@@ -16,6 +16,9 @@ pub const STREAMS: &str = "eventstore.stream";
 /// What programs say of their streams.
 pub const METADATA: &str = "eventstore.metadata";
 
+/// What the names of both begin with.
+const KEPT: &str = "eventstore.";
+
 /// Longest name of a program's stream, in bytes as the log keeps it.
 const NAME_BYTES_MAX: usize = 1_000;
 /// Parts of the platform that are to come: what they will call their streams is not given away.
@@ -62,7 +65,8 @@ impl Place {
             // What is said of streams that say things of streams, or of the platform's, is nothing.
             Some(of) if of.starts_with('$') || is_ours(of) => Ok(Self::System),
             Some(of) => program(of).map(Self::Metadata),
-            None if name.starts_with('$') => Ok(Self::System),
+            // How the log calls what programs keep is nobody's business: they have names for it.
+            None if name.starts_with('$') || name.starts_with(KEPT) => Ok(Self::System),
             None if is_ours(name) => Ok(Self::Platform(StreamName::stored(name))),
             None => program(name).map(Self::Program),
         }
@@ -156,7 +160,7 @@ mod tests {
         for name in ["$ce-app.orders", "$all", "$$$settings", "$$experiments.run-projects/p/runs/r"] {
             assert_eq!(place(name), Place::System, "{name}");
         }
-        assert_eq!(place("eventstore.stream-x"), Place::Platform(StreamName::stored("eventstore.stream-x")));
+        assert_eq!(place("eventstore.stream-app.orders-1"), Place::System);
         assert_eq!(Place::parse(b""), Err(NameFault::Empty));
         assert_eq!(Place::parse(b"\xff"), Err(NameFault::Encoding));
         assert_eq!(Place::parse("é".repeat(501).as_bytes()), Err(NameFault::Long));

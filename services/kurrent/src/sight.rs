@@ -43,7 +43,11 @@ impl Sight {
     pub fn sees_all_of(&self, place: &Place) -> bool {
         match place {
             Place::Program(_) | Place::Metadata(_) => self.programs,
-            Place::Platform(_) => self.platform.contains(&Name::ROOT),
+            // A stream is named after what it is about.
+            Place::Platform(stream) => {
+                let about = stream.id().parse().unwrap_or(Name::ROOT);
+                self.platform.iter().any(|name| name.covers(&about))
+            }
             Place::System => true,
         }
     }

@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn a_pattern_that_takes_too_long_ends_the_reading_and_not_the_process() {
-        let endless = pattern(r"^(a+)+(?=b)$").unwrap();
+        let endless = pattern(r"^(?:(?=a)a|(?=a)a)*b").unwrap();
         let refused = endless.wants("s", &"a".repeat(40)).unwrap_err();
         assert_eq!(refused.code(), tonic::Code::InvalidArgument);
         assert!(pattern("(").is_err() && pattern(&"a".repeat(PATTERN_BYTES_MAX + 1)).is_err());
