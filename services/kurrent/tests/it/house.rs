@@ -17,7 +17,6 @@ use cairn_kurrent_protocol::streams::{AppendReq, AppendResp, ReadReq, ReadResp, 
 use cairn_service::guard::Limits;
 use cairn_service::{Checked, Deps, Listening};
 use futures::stream;
-use prost::Message;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};

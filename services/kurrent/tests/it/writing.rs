@@ -75,7 +75,7 @@ async fn an_append_is_held_against_what_is_expected() {
         if start > 0 {
             house.append(&name, Expect::NoStream(Empty {}), some(start)).await.unwrap();
         }
-        let appended = house.append(&name, expected.clone(), some(1)).await.unwrap();
+        let appended = house.append(&name, expected, some(1)).await.unwrap();
         assert_eq!(outcome(appended), ends, "{start} {expected:?}");
     }
     house.stop().await;
