@@ -14,7 +14,7 @@ use cairn_kurrent_protocol::streams::streams_server::StreamsServer;
 use cairn_service::guard::{AFTER, GuardLayer, Limits, PRINCIPAL, PROJECT, Peer, SEALED_SOURCE, SOURCE};
 use cairn_service::tls::{self, Reloading};
 use cairn_service::{Deps, InProcess, Listening, Refusal, accept, refuse};
-use http::{HeaderMap, HeaderValue, Request, Response, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -175,10 +175,14 @@ impl Door {
         }
         // What is open to everybody is asked before a client looks at its credential.
         let token = if is_public { None } else { (self.identify)(headers)? };
-        if is_batch {
-            return self.in_batches(request, peer, token.is_some()).await;
+        let credential = is_batch.then(|| headers.clone());
+        // And no credential goes further than here.
+        for name in [header::AUTHORIZATION, HeaderName::from_static("x-api-key")] {
+            headers.remove(name);
         }
-        headers.remove(header::AUTHORIZATION);
+        if is_batch {
+            return self.in_batches(request, peer, credential.filter(|_| token.is_some())).await;
+        }
         if let Some(token) = token {
             let token = HeaderValue::from_str(&token).map_err(Refusal::internal)?;
             headers.insert(PRINCIPAL, token);
@@ -187,24 +191,18 @@ impl Door {
         Ok(response)
     }
 
+    /// Appends in batches, each with the credential that the call came with.
     async fn in_batches(
         &self,
         mut request: Request<Body>,
         peer: Peer,
-        is_known: bool,
+        credential: Option<HeaderMap>,
     ) -> Result<Response<Body>, Refusal> {
-        if !is_known {
+        let Some(headers) = credential else {
             return Err(Refusal::new(Code::Unauthenticated, "CREDENTIAL_MISSING", "appending needs a credential"));
-        }
-        let caller = Caller {
-            guarded: self.guarded.clone(),
-            identify: Arc::clone(&self.identify),
-            headers: std::mem::take(request.headers_mut()),
-            peer,
         };
-        *request.headers_mut() = caller.headers.clone();
-        request.headers_mut().remove(header::AUTHORIZATION);
-        request.extensions_mut().insert(caller);
+        let (guarded, identify) = (self.guarded.clone(), Arc::clone(&self.identify));
+        request.extensions_mut().insert(Caller { guarded, identify, headers, peer });
         let Ok(response) = self.batches.clone().call(request).await;
         Ok(response.map(Body::new))
     }

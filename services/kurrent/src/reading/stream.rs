@@ -113,7 +113,10 @@ pub async fn find(reading: &Reading, ctx: &Ctx, name: &str, place: &Place) -> Re
         Place::Metadata(_) => Limits::NEWEST,
         Place::Platform(_) | Place::System => Limits::default(),
     };
-    let stream = place.stream().unwrap_or_else(|| StreamName::stored(name));
+    let Some(stream) = place.stream() else {
+        // No stream of the log begins so: there is nothing to read, and nothing to wait for.
+        return Ok(Found { stream: StreamName::stored("$"), limits, last: None });
+    };
     let last = reading.store.read(&stream, Revision(u64::MAX), Direction::Backwards, 1).await.map_err(refuse)?;
     if !sight.sees_all_of(place) && !last.first().is_some_and(|last| sight.sees(last)) {
         nothing_seen(ctx, place)?;

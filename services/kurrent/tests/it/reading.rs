@@ -84,6 +84,18 @@ async fn the_log_is_read_both_ways_and_a_position_counts_forwards_alone() {
 }
 
 #[tokio::test]
+async fn names_that_lead_nowhere_have_nothing_behind_them() {
+    let house = House::new().await;
+    written(&house, "app.a", 2).await;
+    // The last is how the log itself calls what a program keeps.
+    for name in ["$ce-app", "$$auth.user-users/admin", "$all", "app.missing", "eventstore.stream-app.a"] {
+        let told = house.read(stream(name)).await.unwrap();
+        assert!(matches!(told[..], [Content::StreamNotFound(_)]), "{name}: {told:?}");
+    }
+    house.stop().await;
+}
+
+#[tokio::test]
 async fn an_event_of_the_platform_is_json_with_who_and_why() {
     let house = House::new().await;
     let position = house.run("projects/a/runs/r").await;
