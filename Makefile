@@ -112,10 +112,10 @@ promtool:
 node: integration-tests/node/package.json
 	@if command -v npm >/dev/null; then \
 	  mkdir -p $(CACHE)/node && cp $< $(CACHE)/node && cd $(CACHE)/node && \
-	  { [ -d node_modules/grpc-web ] || timeout 120 npm install --silent --no-audit --no-fund --no-package-lock; } \
-	  || echo "npm could not install grpc-web: the test with it is skipped"; \
+	  { { [ -d node_modules/grpc-web ] && [ -d node_modules/@kurrent/kurrentdb-client ]; } || timeout 240 npm install --silent --no-audit --no-fund --no-package-lock; } \
+	  || echo "npm could not install what is tested with it: those tests are skipped"; \
 	else \
-	  echo "no npm: the test with Google's grpc-web client is skipped"; \
+	  echo "no npm: the tests with Google's grpc-web client and with KurrentDB's are skipped"; \
 	fi
 
 # The other provider that people log in by in the tests. It is not started as a service.

@@ -113,7 +113,7 @@ fn problems(config: &Config) -> Vec<String> {
 
 impl Config {
     /// The files that this gateway's ports are encrypted with, if they are.
-    pub(crate) fn tls(&self) -> Option<tls::Files> {
+    pub fn tls(&self) -> Option<tls::Files> {
         let (certificate, key) = (self.tls_certificate_file.clone()?, self.tls_key_file.clone()?);
         Some(tls::Files { certificate, key, trusted: None })
     }

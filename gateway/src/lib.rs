@@ -35,6 +35,6 @@ mod upload;
 mod upstream;
 mod web;
 
-pub use authn::Origin;
+pub use authn::{Authenticator, Known, Origin};
 pub use config::Config;
 pub use gateway::Gateway;

@@ -33,6 +33,8 @@ class Suite:
         self.authority = str(authority) if authority else None
         self.process: subprocess.Popen | None = None
         self.url = self.grpc = ""
+        #: Host and port of the event store, where the settings have one.
+        self.eventstore: str | None = None
         self.up = UP.split()
         if "micro" in self.up and "DATABASE_URL" not in self.env:
             self.env["DATABASE_URL"] = databases.of(self.data)
@@ -54,7 +56,7 @@ class Suite:
             if not line:
                 raise RuntimeError(f"cairn up ended with {self.process.wait()}: {self.log.read_text()}")
             addresses = json.loads(line)
-            self.url, self.grpc = addresses["http"], addresses["grpc"]
+            self.url, self.grpc, self.eventstore = addresses["http"], addresses["grpc"], addresses.get("eventstore")
             health = requests.get(f"{self.url}/api/v1/health", timeout=START_SECONDS_MAX, verify=self.authority or True)
             if not health.ok:
                 raise RuntimeError(f"the suite is not well: {health.text}")

@@ -165,5 +165,3 @@ def test_nothing_acknowledged_is_lost_while_one_of_two_is_killed_under_load(clus
     # What one process has answered, the other shows a moment later.
     time.sleep(1)
     load.check()
-    refused = [text for writer in load.writers for text in writer.refused]
-    assert not refused, refused

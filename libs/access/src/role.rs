@@ -46,8 +46,8 @@ const READING: &[&str] =
 /// A verb in neither list is for administrators alone: a right that moves risk (`approve`, `rollout`, `use`) is given
 /// to nobody by accident, and shows as a gap in `docs/roles.md` until somebody decides.
 const WORKING: &[&str] = &[
-    "create", "update", "delete", "restore", "log", "upload", "write", "import", "copy", "tag", "set", "unset",
-    "start", "finish", "stop", "cancel",
+    "create", "update", "delete", "restore", "log", "append", "upload", "write", "import", "copy", "tag", "set",
+    "unset", "start", "finish", "stop", "cancel",
 ];
 
 /// What the manager of a project may do beside the work in it.

@@ -22,7 +22,7 @@ pub struct Method {
     pub name: String,
     /// The comment above it.
     pub comment: String,
-    /// How it is reached over HTTP. At least one.
+    /// How it is reached over HTTP. At least one, unless its service is reached over gRPC alone.
     pub bindings: Vec<Binding>,
     /// The right it takes, e.g. `auth.projects.create`; empty when public.
     pub permission: String,
@@ -83,6 +83,8 @@ impl Method {
             "mlflow" => self.permission.split('.').next().filter(|role| !role.is_empty()).unwrap_or("experiments"),
             "openlineage" => "ledger",
             "scim" => "auth",
+            // The event store itself is a door, as the gateway is one: who tells of it is who tells of the log.
+            "eventstore" => "ledger",
             "vault" => "config",
             own => own,
         }
@@ -162,6 +164,7 @@ impl Method {
             });
         let mut bindings = vec![];
         match message_option::<HttpRule>(pool, descriptor, "google.api.http") {
+            None if dialect == Dialect::Grpc => {}
             None => fault("has no (google.api.http)"),
             Some(rule) => {
                 for rule in std::iter::once(&rule).chain(&rule.additional_bindings) {

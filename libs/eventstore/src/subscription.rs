@@ -32,13 +32,20 @@ pub struct Subscription {
     told: Position,
     is_live: bool,
     has_reached_end: bool,
+    page_events_max: usize,
 }
 
 impl Subscription {
     /// Starts after `position`.
     pub fn new(store: Arc<dyn EventStore>, position: Position, filter: Filter) -> Self {
         let head = store.head();
-        Self { store, head, filter, position, told: position, is_live: false, has_reached_end: false }
+        let page_events_max = PAGE_EVENTS_MAX;
+        Self { store, head, filter, position, told: position, is_live: false, has_reached_end: false, page_events_max }
+    }
+
+    /// Takes at most so many events at once, for a subscriber that keeps them while it waits for somebody slow.
+    pub fn by_pages_of(self, events_max: usize) -> Self {
+        Self { page_events_max: events_max.clamp(1, PAGE_EVENTS_MAX), ..self }
     }
 
     /// Waits for the next message. Cancel safe.
@@ -60,7 +67,8 @@ impl Subscription {
             }
             self.belongs_here()?;
             // INVARIANT: nothing below waits after a field was changed, so a dropped call loses nothing.
-            let page = self.store.read_all(self.position, Direction::Forwards, &self.filter, PAGE_EVENTS_MAX).await?;
+            let (forwards, count) = (Direction::Forwards, self.page_events_max);
+            let page = self.store.read_all(self.position, forwards, &self.filter, count).await?;
             self.position = page.considered;
             self.has_reached_end = page.is_end;
             self.is_live &= page.is_end;

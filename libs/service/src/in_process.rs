@@ -40,6 +40,25 @@ crate::settings! {
     }
 }
 
+impl Listening {
+    /// How connections are served that speak gRPC alone.
+    pub fn builder(&self) -> auto::Builder<TokioExecutor> {
+        /// Resets a client may cause before it is cut off.
+        const RESETS_MAX: usize = 20;
+        let mut builder = auto::Builder::new(TokioExecutor::new()).http2_only();
+        builder
+            .http2()
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(self.streams_per_connection_max)
+            .max_header_list_size(self.head_bytes_max)
+            .max_pending_accept_reset_streams(RESETS_MAX)
+            .keep_alive_interval(Duration::from_millis(self.keep_alive_ms))
+            .keep_alive_timeout(Duration::from_millis(self.keep_alive_timeout_ms))
+            .adaptive_window(true);
+        builder
+    }
+}
+
 /// All services of this process behind one guard: what generated clients and the gateway call without a socket, and
 /// what other processes reach over one. Cheap to clone.
 #[derive(Clone)]
@@ -71,7 +90,7 @@ impl InProcess {
         stop: CancellationToken,
     ) {
         let places = Arc::new(Semaphore::new(listening.connections_max));
-        let builder = Arc::new(builder(listening));
+        let builder = Arc::new(listening.builder());
         let graceful = GracefulShutdown::new();
         loop {
             let accepted = tokio::select! {
@@ -134,7 +153,10 @@ async fn linked(stream: TcpStream, links: Option<Links>) -> io::Result<(Stream, 
 type Stream = Either<TcpStream, TlsStream<TcpStream>>;
 
 /// The next connection, once there is a place for it.
-async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> Option<(TcpStream, Peer, OwnedSemaphorePermit)> {
+pub async fn accept(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+) -> Option<(TcpStream, Peer, OwnedSemaphorePermit)> {
     const PAUSE: Duration = Duration::from_millis(50);
     let place = Arc::clone(places).acquire_owned().await.ok()?;
     match listener.accept().await {
@@ -150,20 +172,4 @@ async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> Option<(TcpS
             None
         }
     }
-}
-
-fn builder(listening: &Listening) -> auto::Builder<TokioExecutor> {
-    /// Resets a client may cause before it is cut off.
-    const RESETS_MAX: usize = 20;
-    let mut builder = auto::Builder::new(TokioExecutor::new()).http2_only();
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(listening.streams_per_connection_max)
-        .max_header_list_size(listening.head_bytes_max)
-        .max_pending_accept_reset_streams(RESETS_MAX)
-        .keep_alive_interval(Duration::from_millis(listening.keep_alive_ms))
-        .keep_alive_timeout(Duration::from_millis(listening.keep_alive_timeout_ms))
-        .adaptive_window(true);
-    builder
 }

@@ -7,6 +7,7 @@
 pub mod allowance;
 pub mod config;
 mod ctx;
+pub mod entry;
 pub mod guard;
 pub mod health;
 mod in_process;
@@ -25,7 +26,7 @@ mod writer;
 
 pub use cairn_kernel::settings;
 pub use ctx::Ctx;
-pub use in_process::{InProcess, Listening};
+pub use in_process::{InProcess, Listening, accept};
 pub use moment::timestamp;
 pub use mount::{Deps, Mounted};
 pub use network::network;

@@ -10,8 +10,8 @@ use cairn_projection::{Projection, ProjectionFault};
 use rusqlite::{CachedStatement, Transaction, params};
 use serde::{Deserialize, Deserializer};
 
-use crate::entry::{Entry, changed, is_call};
 use crate::names;
+use cairn_service::entry::{Entry, changed, is_call};
 
 /// One row per event of the whole log, to find positions by. Events that the log keeps only the newest of have none: a
 /// view that named what is gone would not be what a rebuild makes.

@@ -7,7 +7,6 @@
 
 mod blocking;
 mod config;
-mod entry;
 mod grpc;
 mod journal;
 mod lineage;

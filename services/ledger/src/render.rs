@@ -7,7 +7,7 @@ use cairn_service::timestamp;
 use prost_types::value::Kind;
 use prost_types::{ListValue, Struct, Value};
 
-use crate::entry::Entry;
+use cairn_service::entry::Entry;
 
 /// An event as an audit record.
 pub fn record(event: &Recorded, entry: Entry) -> AuditRecord {

@@ -21,6 +21,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("cairn-access", &["cairn-contract", "cairn-eventstore", "cairn-kernel"]),
     ("cairn-service", &["cairn-access", "cairn-contract", "cairn-eventstore", "cairn-kernel", "cairn-projection"]),
     ("cairn-client", &["cairn-contract", "cairn-kernel"]),
+    ("cairn-kurrent-protocol", &["cairn-contract"]),
     ("cairn-tlog", &[]),
     ("cairn-carry", &["cairn-eventstore", "cairn-kernel", "cairn-tlog"]),
     ("cairn-evidence", &["cairn-contract", "cairn-kernel", "cairn-tlog"]),

@@ -176,7 +176,7 @@ pub(crate) fn forward(mut parts: Parts, ctx: &Ctx, body: Body, is_inflated: bool
 
 /// How much of its resource a method asks for. Where the path names a project and no more, the service asks for the rest.
 pub(crate) fn reach(method: &Method) -> Reach {
-    let is_exact = matches!(method.dialect, Dialect::Cairn | Dialect::Scim);
+    let is_exact = matches!(method.dialect, Dialect::Cairn | Dialect::Scim | Dialect::Grpc);
     if method.is_filtered || !is_exact { Reach::Somewhere } else { Reach::Exact }
 }
 

@@ -73,18 +73,29 @@ fn announce(output: Output, roles: &Roles, suite: &Running) -> anyhow::Result<()
     let (http, grpc) = (reachable(suite.scheme, at.http), at.grpc.map(|grpc| reachable(suite.scheme, grpc)));
     if !roles.is_all() {
         let peers = at.peers.map(|peers| reachable("http", peers));
+        let eventstore = at.eventstore.map(|at| at.to_string());
         if output.is_json {
-            let said =
-                json!({"roles": roles.names(), "http": http, "grpc": grpc, "peers": peers, "data": folder.path()});
+            let said = json!({
+                "roles": roles.names(), "http": http, "grpc": grpc, "peers": peers, "eventstore": eventstore,
+                "data": folder.path()
+            });
             return line(&said.to_string());
         }
         line(&format!("{} ready.\n\n  HTTP   {http}   (health: {http}/api/v1/health)", roles.names().join(", ")))?;
-        for (name, address) in [("gRPC ", grpc), ("peers", peers)] {
+        for (name, address) in [("gRPC ", grpc), ("peers", peers), ("event store", eventstore)] {
             address.map_or(Ok(()), |address| line(&format!("  {name}  {address}")))?;
         }
         return line(&format!("  data   {}\n\nCtrl-C stops it.", folder.path().display()));
     }
-    ready(output, folder.path(), &folder.first_key(), &http, &grpc.unwrap_or_default(), &suite.first_key)
+    let at = At { http, grpc: grpc.unwrap_or_default(), eventstore: at.eventstore.map(|at| at.to_string()) };
+    ready(output, folder.path(), &folder.first_key(), &at, &suite.first_key)
+}
+
+/// Where a whole suite is reached.
+pub struct At {
+    pub http: String,
+    pub grpc: String,
+    pub eventstore: Option<String>,
 }
 
 /// Says how a whole suite is reached.
@@ -92,18 +103,21 @@ pub fn ready(
     output: Output,
     data: &Path,
     key: &Path,
-    http: &str,
-    grpc: &str,
+    At { http, grpc, eventstore }: &At,
     first_key: &FirstKey,
 ) -> anyhow::Result<()> {
     if output.is_json {
         let key = key.exists().then_some(key);
-        return line(&json!({"http": http, "grpc": grpc, "data": data, "key_file": key}).to_string());
+        let said = json!({"http": http, "grpc": grpc, "eventstore": eventstore, "data": data, "key_file": key});
+        return line(&said.to_string());
     }
     line(&format!(
         "Cairn is ready.\n\n  HTTP  {http}   (API reference: {http}/docs)\n  gRPC  {grpc}\n  data  {}",
         data.display()
     ))?;
+    if let Some(eventstore) = eventstore {
+        line(&format!("  event store  {eventstore}"))?;
+    }
     if let FirstKey::Made(secret) = first_key {
         line(&format!("  key   {secret}\n        (shown once; it is also in {})", key.display()))?;
     }

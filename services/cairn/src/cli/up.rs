@@ -36,7 +36,8 @@ pub async fn run(output: Output, engines: &Engines, command: Command) -> anyhow:
         Some(Shape::Micro) => {
             let ready = |data: &Path, key: &Path, said: serde_json::Value| {
                 let at = |door: &str| said[door].as_str().unwrap_or_default().to_owned();
-                serve::ready(output, data, key, &at("http"), &at("grpc"), &FirstKey::Unchanged)
+                let at = serve::At { http: at("http"), grpc: at("grpc"), eventstore: None };
+                serve::ready(output, data, key, &at, &FirstKey::Unchanged)
             };
             micro::run(&loaded, command.settings.arguments(), ready).await
         }

@@ -44,7 +44,7 @@ impl Plan {
 
     /// Everything behind the gateway.
     pub fn services() -> impl Iterator<Item = Role> {
-        Role::ALL.into_iter().filter(|role| *role != Role::Gateway)
+        Role::ALL.into_iter().filter(|role| !role.is_door())
     }
 
     /// The data folder of one process.
@@ -88,6 +88,7 @@ fn peers(role: Role) -> &'static str {
         Role::Experiments => "peers.experiments",
         Role::Registry => "peers.registry",
         Role::Ledger => "peers.ledger",
+        Role::Eventstore => "peers.eventstore",
         Role::Gateway => "peers.gateway",
     }
 }

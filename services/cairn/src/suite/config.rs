@@ -93,6 +93,7 @@ pub fn registry() -> Registry {
         .with::<cairn_experiments::artifacts::Config>()
         .with::<cairn_experiments::logs::Config>()
         .with::<cairn_ledger::Config>()
+        .with::<cairn_kurrent::Config>()
         .with::<cairn_registry::Config>()
         .with::<cairn_registry::functions::Config>()
         .with::<cairn_registry::hooks::Config>()

@@ -72,6 +72,8 @@ impl Core {
         }
         if roles.has(Role::Ledger) {
             mounted.push(cairn_ledger::mount(&deps, &loaded.get(), folder.path())?);
+            let is_encrypted = loaded.get::<cairn_gateway::Config>().tls().is_some();
+            mounted.push(cairn_kurrent::mount(&deps, &loaded.get(), is_encrypted));
         }
         Ok(Self { folder, deps, mounted, known, public })
     }

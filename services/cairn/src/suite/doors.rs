@@ -7,9 +7,9 @@ use cairn_service::config::Loaded;
 use cairn_service::tls::Links;
 use tokio::net::TcpListener;
 
-use super::Config;
 use super::peers::Peers;
 use super::role::{Role, Roles};
+use super::{Config, eventstore};
 
 /// Its listeners, not yet served.
 pub struct Doors {
@@ -19,6 +19,8 @@ pub struct Doors {
     pub grpc: Option<TcpListener>,
     /// gRPC for other processes of the deployment.
     pub peers: Option<TcpListener>,
+    /// The event store for programs.
+    pub eventstore: Option<TcpListener>,
 }
 
 /// Where they are.
@@ -27,6 +29,7 @@ pub struct Addresses {
     pub http: SocketAddr,
     pub grpc: Option<SocketAddr>,
     pub peers: Option<SocketAddr>,
+    pub eventstore: Option<SocketAddr>,
 }
 
 impl Doors {
@@ -34,10 +37,11 @@ impl Doors {
     pub async fn open(loaded: &Loaded, roles: &Roles, links: Option<&Links>) -> anyhow::Result<Self> {
         let (config, peers) = (loaded.get::<Config>(), loaded.get::<Peers>());
         let has_gateway = roles.has(Role::Gateway);
+        let eventstore = eventstore::address(loaded, roles);
         if loaded.get::<cairn_access::Config>().disabled {
             let grpc = has_gateway.then(|| config.grpc());
             let peers = roles.serve_others().then_some(peers.listen);
-            let all: Vec<_> = [Some(config.http()), grpc, peers].into_iter().flatten().collect();
+            let all: Vec<_> = [Some(config.http()), grpc, peers, eventstore].into_iter().flatten().collect();
             cairn_access::require_loopback(&all)?;
             eprintln!("{}", cairn_access::BANNER);
         }
@@ -52,12 +56,24 @@ impl Doors {
             true => Some(listen(config.grpc()).await?),
             false => None,
         };
-        Ok(Self { http: listen(config.http()).await?, grpc, peers })
+        let eventstore = match eventstore {
+            Some(address) => {
+                eventstore::require_encryption(loaded, address)?;
+                Some(listen(address).await?)
+            }
+            None => None,
+        };
+        Ok(Self { http: listen(config.http()).await?, grpc, peers, eventstore })
     }
 
     pub fn addresses(&self) -> anyhow::Result<Addresses> {
         let of = |listener: &Option<TcpListener>| listener.as_ref().map(TcpListener::local_addr).transpose();
-        Ok(Addresses { http: self.http.local_addr()?, grpc: of(&self.grpc)?, peers: of(&self.peers)? })
+        Ok(Addresses {
+            http: self.http.local_addr()?,
+            grpc: of(&self.grpc)?,
+            peers: of(&self.peers)?,
+            eventstore: of(&self.eventstore)?,
+        })
     }
 }
 

@@ -5,6 +5,7 @@ mod core;
 mod dispatch;
 mod doors;
 pub mod engines;
+mod eventstore;
 mod folder;
 mod live;
 mod pages;

@@ -44,7 +44,7 @@ impl Peers {
             Role::Experiments => &self.experiments,
             Role::Registry => &self.registry,
             Role::Ledger => &self.ledger,
-            Role::Gateway => &[],
+            Role::Eventstore | Role::Gateway => &[],
         }
     }
 

@@ -16,13 +16,15 @@ pub enum Role {
     Registry,
     /// Audit, proofs and lineage.
     Ledger,
+    /// The log for programs that speak KurrentDB's protocol.
+    Eventstore,
     /// The door for everybody outside.
     Gateway,
 }
 
 impl Role {
-    pub const ALL: [Self; 6] =
-        [Self::Auth, Self::Config, Self::Experiments, Self::Registry, Self::Ledger, Self::Gateway];
+    pub const ALL: [Self; 7] =
+        [Self::Auth, Self::Config, Self::Experiments, Self::Registry, Self::Ledger, Self::Eventstore, Self::Gateway];
 
     /// Its name in the contract, in certificates and in settings.
     pub fn name(self) -> &'static str {
@@ -32,8 +34,14 @@ impl Role {
             Self::Experiments => "experiments",
             Self::Registry => "registry",
             Self::Ledger => "ledger",
+            Self::Eventstore => "eventstore",
             Self::Gateway => "gateway",
         }
+    }
+
+    /// Whether it is a door: what is behind it answers nobody's calls but its own.
+    pub fn is_door(self) -> bool {
+        matches!(self, Self::Eventstore | Self::Gateway)
     }
 }
 
@@ -57,19 +65,19 @@ impl Roles {
         self.0.contains(&role)
     }
 
-    /// Whether this process is the suite, and there is no other.
+    /// Whether this process is the suite, and there need be no other: an event store for programs is no part of every one.
     pub fn is_all(&self) -> bool {
-        self.0.len() == Role::ALL.len()
+        Role::ALL.into_iter().filter(|role| *role != Role::Eventstore).all(|role| self.has(role))
     }
 
     /// Whether it answers calls of a gateway that is another process.
     pub fn serve_others(&self) -> bool {
-        !self.is_all() && self.0.iter().any(|role| *role != Role::Gateway)
+        !self.is_all() && self.0.iter().any(|role| !role.is_door())
     }
 
     /// What answers calls and runs somewhere else.
     pub fn elsewhere(&self) -> impl Iterator<Item = Role> {
-        Role::ALL.into_iter().filter(|role| *role != Role::Gateway && !self.has(*role))
+        Role::ALL.into_iter().filter(|role| !role.is_door() && !self.has(*role))
     }
 
     pub fn names(&self) -> Vec<&'static str> {

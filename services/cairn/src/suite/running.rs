@@ -25,7 +25,7 @@ use super::doors::{Addresses, Doors, public_url};
 use super::live::Live;
 use super::peers::{self, Elsewhere};
 use super::role::{Role, Roles};
-use super::{Config, Core, Engines, pages};
+use super::{Config, Core, Engines, eventstore, pages};
 
 /// Roles that serve. Dropping them does not stop them; [`Running::stop`] does.
 pub struct Running {
@@ -37,6 +37,7 @@ pub struct Running {
     pub first_key: FirstKey,
     core: Core,
     services: InProcess,
+    eventstore: Option<cairn_kurrent::Door>,
     health: Health,
     shutdown: Shutdown,
     doors: Vec<JoinHandle<()>>,
@@ -67,7 +68,8 @@ impl Running {
         let has_gateway = roles.has(Role::Gateway);
         let scheme = if has_gateway { loaded.get::<cairn_gateway::Config>().scheme() } else { "http" };
         let public_url = public_url(loaded, addresses.http);
-        if !has_gateway && loaded.get::<cairn_auth::login::Config>().public_url.is_none() {
+        let is_asked = roles.serve_others();
+        if !has_gateway && is_asked && loaded.get::<cairn_auth::login::Config>().public_url.is_none() {
             bail!("login.public_url must say where the gateway is reached: this process is none");
         }
         let core = Core::open(loaded, engines, roles, &public_url).await?;
@@ -120,6 +122,23 @@ impl Running {
             health.register(CertificateCheck::new(Arc::clone(&certificate)));
             tasks.push(tokio::spawn(certificate.watch(gateway.certificate_pause(), shutdown.token())));
         }
+        let eventstore = match doors.eventstore {
+            Some(listener) => {
+                let door = eventstore::door(loaded, &core)?;
+                let certificate = eventstore::certificate(loaded)?;
+                if let Some(certificate) = &certificate {
+                    if !has_gateway {
+                        health.register(CertificateCheck::new(Arc::clone(certificate)));
+                    }
+                    let pause = Duration::from_millis(loaded.get::<cairn_gateway::Config>().tls_reload_ms);
+                    tasks.push(tokio::spawn(Arc::clone(certificate).watch(pause, shutdown.token())));
+                }
+                let (open, listening, token) = (door.clone(), loaded.get::<Listening>(), shutdown.token());
+                tasks.push(tokio::spawn(async move { open.serve(listener, &listening, certificate, token).await }));
+                Some(door)
+            }
+            None => None,
+        };
         health.round().await;
         tasks.push(tokio::spawn({
             let (health, token) = (health.clone(), shutdown.token());
@@ -157,7 +176,7 @@ impl Running {
             }
         }
         let stopping = loaded.get();
-        Ok(Self { scheme, addresses, first_key, core, services, shutdown, doors: tasks, health, stopping })
+        Ok(Self { scheme, addresses, first_key, core, services, eventstore, shutdown, doors: tasks, health, stopping })
     }
 
     /// What the doors lead to.
@@ -184,12 +203,16 @@ impl Running {
     pub async fn stop(self) {
         self.health.stop_serving().await;
         self.shutdown.begin();
-        let (doors, views, services) = (self.doors, self.core.views(), self.services);
+        let (doors, views, services, eventstore) = (self.doors, self.core.views(), self.services, self.eventstore);
         let grace = Duration::from_millis(self.stopping.grace_ms);
         Drain::new(&self.stopping)
             .then("open requests", async move { drop(futures::future::join_all(doors).await) })
             .then("changes under way", async move {
-                if let Err(fault) = services.drain().await {
+                let drained = match eventstore {
+                    Some(door) => door.drain().await.and(services.drain().await),
+                    None => services.drain().await,
+                };
+                if let Err(fault) = drained {
                     error!(%fault, "what was counted of strangers could not be written");
                 }
             })

@@ -26,12 +26,12 @@ use cairn_service::{Ctx, Refusal, Reply, refuse};
 use tonic::{Request, Response, Status};
 
 use self::caught_up::caught_up;
-use crate::entry::Entry;
 use crate::log;
 use crate::names;
 use crate::page::Page;
 use crate::query::{Named, Query, Wanted};
 use crate::scope::Scope;
+use cairn_service::entry::Entry;
 
 pub use lineage::Lineage;
 pub use openlineage::OpenLineage;

@@ -11,9 +11,9 @@ use futures::{Stream, TryStreamExt, stream};
 use tonic::{Response, Status};
 
 use super::{Grpc, request, visible};
-use crate::entry::Entry;
 use crate::render;
 use crate::scope::Scope;
+use cairn_service::entry::Entry;
 
 /// Events until the caller leaves or may see nothing any more.
 pub type Events = Pin<Box<dyn Stream<Item = Result<Event, Status>> + Send>>;

@@ -21,10 +21,10 @@ use futures::{Stream, StreamExt, TryStreamExt, stream};
 use tonic::{Request, Response, Status};
 
 use super::{request, visible};
-use crate::entry::Entry;
 use crate::log;
 use crate::signing::Desk;
 use crate::tree::{Of, Proof, Signed, State, TreeFault, Unproven, Whose, consistency, number_of, proofs_of, read_file};
+use cairn_service::entry::Entry;
 
 /// When to ask again for a checkpoint that is being signed.
 const SIGNED_WITHIN: Duration = Duration::from_secs(1);

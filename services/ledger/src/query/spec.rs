@@ -17,11 +17,11 @@ use uuid::Uuid;
 use super::conditions::Conditions;
 use super::named::{QueryTooBroad, resolve};
 use super::{Wanted, positions};
-use crate::entry::Entry;
 use crate::journal::Journal;
 use crate::names;
 use crate::page::Page;
 use crate::scope::Scope;
+use cairn_service::entry::Entry;
 
 const PRINCIPALS: [&str; 3] = ["users/a", "users/b", ""];
 const ACTIONS: [&str; 3] = ["auth.projects.create", "experiments.runs.create", "ledger.audit.read"];

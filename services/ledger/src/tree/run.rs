@@ -11,7 +11,7 @@ use cairn_tlog::{Hash, TILE_WIDTH};
 use super::entries::{compressed, pack};
 use super::entry::write;
 use super::secrets::Secrets;
-use crate::entry::resource;
+use cairn_service::entry::resource;
 
 /// Entries that follow each other, all of one bundle.
 #[derive(Default)]

@@ -10,6 +10,8 @@ use prost::Message;
 
 /// Streams that record calls rather than changes.
 const CALLS: &str = "ledger.access";
+/// Streams that programs name as they like, whatever that looks like.
+const PROGRAMS: &str = "eventstore.";
 
 /// Whether an event records a call rather than a change.
 pub fn is_call(event: &Recorded) -> bool {
@@ -114,6 +116,9 @@ impl Entry {
 /// What an event changed. A stream is named after its resource, but may leave ancestors out that the command names.
 pub fn changed(stream: &StreamName, named: &str) -> Name {
     let named = name(named);
+    if stream.category().starts_with(PROGRAMS) {
+        return named;
+    }
     match stream.id().parse() {
         Ok(stream) if stream == named => stream,
         Ok(stream) => in_full(&stream, &named).unwrap_or(stream),
@@ -154,6 +159,12 @@ fn decode<M: Message + Default>(event: &Recorded) -> Result<M, DecodeFault> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_program_cannot_name_its_stream_into_a_project() {
+        assert_eq!(changed(&StreamName::of("eventstore.stream", "projects/p"), "*"), Name::ROOT);
+        assert_eq!(changed(&StreamName::of("auth.project", "projects/p"), "*"), "projects/p".parse().unwrap());
+    }
 
     #[test]
     fn a_stream_that_leaves_ancestors_out_is_shown_under_its_full_name() {
