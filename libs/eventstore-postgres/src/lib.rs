@@ -13,9 +13,7 @@
 //!
 //! It does not know what events mean. How safe they are is the server's business: its disks, its replicas, its backups.
 
-mod address;
 mod config;
-mod dial;
 mod facts;
 mod fault;
 mod house;
@@ -28,7 +26,6 @@ mod row;
 mod schema;
 mod store;
 mod tables;
-mod tls;
 mod watch;
 mod writer;
 

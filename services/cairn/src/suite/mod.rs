@@ -9,6 +9,7 @@ mod folder;
 mod live;
 mod pages;
 mod peers;
+mod points;
 mod role;
 mod running;
 
