@@ -9,7 +9,7 @@ pub(crate) const FENCE: &str = "metrics_fence_";
 ///
 /// `metrics_summary` folds every block that comes in into a few rows, `metrics_summary_values` shows them as numbers. NaN is no
 /// number: it counts as a point, and as the last one.
-pub(crate) fn create() -> [String; 5] {
+pub(crate) fn create() -> [String; 6] {
     [
         "CREATE TABLE IF NOT EXISTS metrics (
              project String, run String, name String, time Int64, step Int64, value Float64, position UInt64, logged DateTime
@@ -35,6 +35,10 @@ pub(crate) fn create() -> [String; 5] {
              avgIfMerge(mean_state) AS mean,
              countMerge(count_state) AS count
          FROM metrics_summary_states GROUP BY project, run, name"
+            .to_owned(),
+        // What MLflow's clients measure of the machine that a run is on.
+        "CREATE VIEW IF NOT EXISTS system_metrics AS
+         SELECT project, run, name, time, step, value FROM metrics WHERE startsWith(name, 'system/')"
             .to_owned(),
         "CREATE TABLE IF NOT EXISTS metrics_checkpoint (id UInt8, position UInt64, event String, time Int64)
          ENGINE = ReplacingMergeTree(position) ORDER BY id"
