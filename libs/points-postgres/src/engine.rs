@@ -122,6 +122,9 @@ fn checkpoint(row: &tokio_postgres::Row) -> Result<Checkpoint, Error> {
     })
 }
 
+/// A process that stands still in the middle of a transaction would otherwise keep all others from taking over.
+const BEGIN: &str = "BEGIN; SET LOCAL idle_in_transaction_session_timeout = '5s'";
+
 /// Points by column, and the series that they name.
 #[derive(Default)]
 struct Columns<'a> {
@@ -160,7 +163,7 @@ impl<'a> Columns<'a> {
 async fn write(link: &Link, sql: &Statements, tenure: Tenure, batch: &Batch) -> Result<bool, Error> {
     let (from, to) = (number(batch.from.position), number(batch.to.position));
     let (tenure, time) = (tenure.0.cast_signed(), batch.to.time.micros());
-    link.batch_execute("BEGIN").await?;
+    link.batch_execute(BEGIN).await?;
     // First, so that whoever else writes waits here and not in the middle.
     let advance: &Parameters<'_> = &[
         (&tenure, Type::INT8),

@@ -1,6 +1,7 @@
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use cairn_eventstore::EventStore;
@@ -9,7 +10,7 @@ use cairn_points::{Engine, EngineFault, Series};
 use cairn_service::health::{HealthCheck, State};
 use metrics::gauge;
 use tokio::sync::{Notify, watch};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::follow::follow;
@@ -17,6 +18,9 @@ use super::read::{Cursor, HistoryPage};
 use super::sample::{Sample, thin_out};
 use super::{MetricFault, MetricStore};
 use crate::model::RunName;
+
+/// Longest wait of a health check for the engine: less than one may take.
+const ANSWER_MAX: Duration = Duration::from_secs(1);
 
 /// Points in an engine of their own, which every process of this service follows the log for: one of them writes. Cheap to
 /// clone; stops when the last clone is dropped.
@@ -127,6 +131,13 @@ impl Followed {
     pub fn state(&self) -> FollowedState {
         self.shared.state()
     }
+
+    /// What is wrong with the engine at this moment.
+    async fn asked(&self) -> Option<EngineFault> {
+        let late = || EngineFault::Away(format!("no answer within {} ms", ANSWER_MAX.as_millis()));
+        let answer = timeout(ANSWER_MAX, self.shared.engine.checkpoint()).await;
+        answer.map_or_else(|_| Some(late()), Result::err)
+    }
 }
 
 fn series<'a>(run: &'a RunName, metric: &'a str) -> Series<'a> {
@@ -190,9 +201,12 @@ impl HealthCheck for Followed {
     /// Asks the engine too, which nobody else may do for hours.
     async fn check(&self) -> (State, String) {
         self.shared.report();
-        let asked = self.shared.engine.checkpoint().await.err();
+        let trouble = match self.state().trouble {
+            Some(known) => Some(known),
+            None => self.asked().await,
+        };
         let place = self.shared.engine.place();
-        match (self.state().trouble.or(asked), self.shared.lag()) {
+        match (trouble, self.shared.lag()) {
             (Some(fault), lag) => {
                 (State::Warning, format!("{place}: {fault}; {lag} events are still to be stored there"))
             }

@@ -27,10 +27,15 @@ fn engine(server: &ClickHouse, database: &str) -> Arc<dyn Engine> {
 /// The summary, and the same from the points themselves: by run and name, how many, and numbers that are exact in binary.
 fn is_summed(server: &ClickHouse, database: &str) {
     let summary = "SELECT run, name, count, min, max, last, mean FROM metrics_summary_values ORDER BY run, name";
-    let recomputed = "SELECT run, name, count(), minIf(value, NOT isNaN(value)), maxIf(value, NOT isNaN(value)), \
-         argMax(value, tuple(step, time, toUInt8(NOT isNaN(value)), value)), avgIf(value, NOT isNaN(value)) \
-         FROM metrics GROUP BY run, name ORDER BY run, name";
-    assert_eq!(server.query(database, summary), server.query(database, recomputed));
+    let number = |what: &str| format!("if(countIf(NOT isNaN(value)) = 0, nan, {what}If(value, NOT isNaN(value)))");
+    let recomputed = format!(
+        "SELECT run, name, count(), {}, {}, argMax(value, tuple(step, time, toUInt8(NOT isNaN(value)), value)), {} \
+         FROM metrics GROUP BY run, name ORDER BY run, name",
+        number("min"),
+        number("max"),
+        number("avg")
+    );
+    assert_eq!(server.query(database, summary), server.query(database, &recomputed));
 }
 
 fn count(server: &ClickHouse, database: &str) -> i64 {

@@ -105,7 +105,7 @@ async fn whoever_finds_all_connections_to_postgresql_in_use_waits_so_long_and_no
         acquire: Duration::from_millis(500),
         statement: Duration::from_secs(30),
     };
-    let dialer = Arc::new(cairn_postgres::Dialer::new(&server.url(), Duration::from_secs(5)).unwrap());
+    let dialer = Arc::new(cairn_postgres::Dialer::new(&server.socket_url(), Duration::from_secs(5)).unwrap());
     let pool = cairn_postgres::Pool::new(dialer, size, metrics::histogram!("test"));
     let slow = || pool.query("SELECT pg_sleep(2)", &[]);
     let last = async {
