@@ -99,6 +99,11 @@ def test_what_is_logged_is_in_clickhouse_point_by_point_s1_10(in_clickhouse, ser
     is_summed(server)
     assert server.query("SELECT engine, sorting_key FROM system.tables WHERE database = 'cairn' AND name = 'metrics'") == [
         "MergeTree\trun, name, time, step"]
+    # As MLflow's clients name what they measure of the machine.
+    api = Api(in_clickhouse)
+    api.make(f"projects/default/experiments/0/runs/{run}:logBatch", {"metrics": [{"key": "system/cpu_utilization_percentage", "value": 12.5}]})
+    assert eventually(lambda: server.query(f"SELECT name, value FROM system_metrics WHERE run = '{run}'")) == [
+        "system/cpu_utilization_percentage\t12.5"]
 
 
 @needs_clickhouse

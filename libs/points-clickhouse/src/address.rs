@@ -55,6 +55,16 @@ impl Address {
         Ok(address)
     }
 
+    /// The same with several hosts, `clickhouse://user:password@one:8123,two:8123/database`: each has a part of the points.
+    pub fn parse_all(url: &str) -> Result<Vec<Self>, String> {
+        let rest = url.strip_prefix("clickhouse://").ok_or("must begin with clickhouse://")?;
+        let end = rest.find(['/', '?']).unwrap_or(rest.len());
+        let (authority, tail) = rest.split_at(end);
+        let (login, hosts) = authority.rsplit_once('@').map_or(("", authority), |(login, hosts)| (login, hosts));
+        let at = if login.is_empty() { "" } else { "@" };
+        hosts.split(',').map(|host| Self::parse(&format!("clickhouse://{login}{at}{host}{tail}"))).collect()
+    }
+
     /// What is wrong with it.
     pub fn check(&self) -> Result<(), String> {
         if self.host.is_empty() || Url::parse(&self.base()).is_err() {
@@ -63,6 +73,9 @@ impl Address {
         let is_name = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
         if self.database.is_empty() || self.database.len() > 60 || !is_name(&self.database) {
             return Err("names a database that is not made of letters, digits and _".to_owned());
+        }
+        if self.user.contains(':') {
+            return Err("names a user with a colon".to_owned());
         }
         if [&self.user, &self.password].iter().any(|text| text.chars().any(char::is_control)) {
             return Err("has a user or a password with control characters".to_owned());
@@ -110,6 +123,15 @@ mod tests {
             Address::parse("clickhouse://ada:p%40ss@one").map(|address| address.password),
             Ok("p@ss".to_owned())
         );
+    }
+
+    #[test]
+    fn a_url_may_name_several_hosts() {
+        let all = Address::parse_all("clickhouse://ada:a,b@one:1,two,[::1]:3/points?secure=false").unwrap();
+        let shown: Vec<String> = all.iter().map(ToString::to_string).collect();
+        assert_eq!(shown, ["ada@one:1/points", "ada@two:8123/points", "ada@[::1]:3/points"]);
+        assert!(all.iter().all(|address| address.password == "a,b"));
+        assert!(Address::parse_all("clickhouse://ada:hunter2@one,,two").is_err());
     }
 
     #[test]

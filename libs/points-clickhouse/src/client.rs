@@ -12,6 +12,8 @@ use crate::rows::STRUCTURE;
 const SAID_CHARS_MAX: usize = 300;
 /// Longest wait for a connection.
 const CONNECT_MAX: Duration = Duration::from_secs(4);
+/// How long a connection is kept without use: servers close theirs after three seconds and more.
+const IDLE_MAX: Duration = Duration::from_secs(2);
 /// Points of one insert that make one block, and the bytes they may have.
 const BLOCK: [(&str, &str); 2] =
     [("min_insert_block_size_rows", "1048576"), ("min_insert_block_size_bytes", "1073741824")];
@@ -30,6 +32,14 @@ pub(crate) enum Fault {
     Refused(u32, String),
     /// No answer, or not one of ClickHouse's.
     Away(String),
+}
+
+impl Fault {
+    pub(crate) fn said(self) -> String {
+        match self {
+            Self::Refused(_, said) | Self::Away(said) => said,
+        }
+    }
 }
 
 impl From<Fault> for EngineFault {
@@ -52,8 +62,8 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) fn new(address: Address, patience: Duration) -> Result<Self, String> {
-        let http = Http::builder().connect_timeout(CONNECT_MAX.min(patience)).timeout(patience).no_proxy();
-        let http = http.build().map_err(|fault| fault.to_string())?;
+        let http = Http::builder().connect_timeout(CONNECT_MAX.min(patience)).timeout(patience);
+        let http = http.pool_idle_timeout(IDLE_MAX).no_proxy().build().map_err(|fault| fault.to_string())?;
         Ok(Self { http, address })
     }
 
@@ -86,8 +96,7 @@ impl Client {
     fn post(&self, told: &[(&str, &str)]) -> RequestBuilder {
         self.http
             .post(self.address.base())
-            .header("X-ClickHouse-User", &self.address.user)
-            .header("X-ClickHouse-Key", &self.address.password)
+            .basic_auth(&self.address.user, Some(&self.address.password))
             // The status then tells how all of it went, not only its beginning.
             .query(&[("wait_end_of_query", "1")])
             .query(told)

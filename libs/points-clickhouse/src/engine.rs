@@ -12,11 +12,28 @@ use crate::Address;
 use crate::client::{Client, Fault, TABLE_EXISTS, UNKNOWN_TABLE};
 use crate::rows::{self, COLUMNS, seconds};
 use crate::sql::{int64, is_after, text};
-use crate::tables::{FENCE, create, drop_fence, summed};
+use crate::tables::{FENCE, create, create_over, drop_fence, summed};
+
+/// One ClickHouse among those that points are divided among.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    pub number: usize,
+    pub of: usize,
+    /// What the servers call themselves together in their own configuration, for a table over all of them.
+    pub cluster: Option<String>,
+}
+
+impl Default for Place {
+    /// The only one.
+    fn default() -> Self {
+        Self { number: 0, of: 1, cluster: None }
+    }
+}
 
 /// Points in a ClickHouse.
 pub struct ClickHousePoints {
     client: Client,
+    place: Place,
     /// The first number of the server's version, once it is known.
     server_major: AtomicU32,
 }
@@ -31,8 +48,13 @@ struct Behind {
 impl ClickHousePoints {
     /// Connects when it is first asked for something. `patience` is the longest wait for an answer.
     pub fn new(address: Address, patience: Duration) -> Result<Self, String> {
+        Self::at(address, Place::default(), patience)
+    }
+
+    /// The same for one of several.
+    pub fn at(address: Address, place: Place, patience: Duration) -> Result<Self, String> {
         address.check()?;
-        Ok(Self { client: Client::new(address, patience)?, server_major: AtomicU32::new(0) })
+        Ok(Self { client: Client::new(address, patience)?, place, server_major: AtomicU32::new(0) })
     }
 
     async fn lines(&self, sql: &str) -> Result<Vec<Vec<String>>, Fault> {
@@ -112,6 +134,24 @@ impl ClickHousePoints {
         self.client.run(&sql).await.map(drop)
     }
 
+    /// Notes which of how many this one is, or sees that it still is: what lies where depends on it.
+    async fn keep_place(&self) -> Result<(), EngineFault> {
+        let Place { number, of, .. } = &self.place;
+        let known = self.lines("SELECT DISTINCT number, shards FROM metrics_shard").await?;
+        if known.is_empty() {
+            let sql = format!("INSERT INTO metrics_shard (number, shards) VALUES ({number}, {of})");
+            self.client.run(&sql).await?;
+        } else if known != [[number.to_string(), of.to_string()]] {
+            let known: Vec<String> = known.iter().map(|place| place.join(" of ")).collect();
+            return Err(EngineFault::Unsuitable(format!(
+                "METRIC_STORE_FOREIGN: it has been number {} and is named as {number} of {of}, counted from 0: name all \
+                 servers in their order, or remove the tables on all of them",
+                known.join(", ")
+            )));
+        }
+        Ok(())
+    }
+
     async fn keep_checkpoint(&self, checkpoint: &Checkpoint) -> Result<(), Fault> {
         let event = checkpoint.event.map(|event| event.to_string()).unwrap_or_default();
         let sql = format!(
@@ -171,7 +211,14 @@ impl Engine for ClickHousePoints {
         for table in create() {
             self.client.run(&table).await?;
         }
-        Ok(())
+        self.keep_place().await?;
+        match &self.place.cluster {
+            Some(cluster) => {
+                let table = create_over(cluster, &self.client.address().database);
+                self.client.run(&table).await.map(drop).map_err(|fault| EngineFault::Unsuitable(fault.said()))
+            }
+            None => Ok(()),
+        }
     }
 
     async fn checkpoint(&self) -> Result<Checkpoint, EngineFault> {

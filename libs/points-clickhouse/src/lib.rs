@@ -13,8 +13,10 @@ mod address;
 mod client;
 mod engine;
 mod rows;
+mod shards;
 mod sql;
 mod tables;
 
 pub use address::Address;
-pub use engine::ClickHousePoints;
+pub use engine::{ClickHousePoints, Place};
+pub use shards::Shards;

@@ -9,7 +9,7 @@ pub(crate) const FENCE: &str = "metrics_fence_";
 ///
 /// `metrics_summary` folds every block that comes in into a few rows, `metrics_summary_values` shows them as numbers. NaN is no
 /// number: it counts as a point, and as the last one.
-pub(crate) fn create() -> [String; 6] {
+pub(crate) fn create() -> [String; 7] {
     [
         "CREATE TABLE IF NOT EXISTS metrics (
              project String, run String, name String, time Int64, step Int64, value Float64, position UInt64, logged DateTime
@@ -43,7 +43,14 @@ pub(crate) fn create() -> [String; 6] {
         "CREATE TABLE IF NOT EXISTS metrics_checkpoint (id UInt8, position UInt64, event String, time Int64)
          ENGINE = ReplacingMergeTree(position) ORDER BY id"
             .to_owned(),
+        "CREATE TABLE IF NOT EXISTS metrics_shard (number UInt32, shards UInt32) ENGINE = TinyLog".to_owned(),
     ]
+}
+
+/// All points of several servers, for those who ask any of them.
+pub(crate) fn create_over(cluster: &str, database: &str) -> String {
+    let engine = format!("Distributed({cluster}, {database}, metrics)");
+    format!("CREATE TABLE IF NOT EXISTS metrics_everywhere AS metrics ENGINE = {engine}")
 }
 
 /// The rows of the summary that come of some points.

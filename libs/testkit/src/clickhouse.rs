@@ -46,12 +46,29 @@ impl ClickHouse {
     /// # Panics
     /// If ClickHouse is not installed.
     pub fn started() -> Self {
+        Self::start([free_port(), free_port()], "")
+    }
+
+    /// Running servers that know each other as a cluster `all`, one replica a shard.
+    pub fn cluster(count: usize) -> Vec<Self> {
+        let ports: Vec<_> = (0..count).map(|_| [free_port(), free_port()]).collect();
+        let shard = |[_, native]: &[u16; 2]| {
+            format!(
+                "<shard><replica><host>127.0.0.1</host><port>{native}</port><user>{USER}</user>
+                 <password>{PASSWORD}</password></replica></shard>"
+            )
+        };
+        let shards: String = ports.iter().map(shard).collect();
+        let known = format!("<remote_servers><all>{shards}</all></remote_servers>");
+        ports.into_iter().map(|ports| Self::start(ports, &known)).collect()
+    }
+
+    fn start([port, native]: [u16; 2], more: &str) -> Self {
         let program = program().expect("no ClickHouse here: `make clickhouse`, or leave out the tests with it");
         let folder = std::env::temp_dir().join(format!("cairn-ch-{}", uuid::Uuid::new_v4().simple()));
         for part in ["data", "tmp", "schemas"] {
             fs::create_dir_all(folder.join(part)).expect("the temporary folder is writable");
         }
-        let [port, native] = [free_port(), free_port()];
         let shown = folder.display();
         let config = format!(
             "<yandex><logger><level>warning</level><log>{shown}/log</log><errorlog>{shown}/errors</errorlog></logger>
@@ -59,7 +76,7 @@ impl ClickHouse {
              <path>{shown}/data/</path><tmp_path>{shown}/tmp/</tmp_path>
              <format_schema_path>{shown}/schemas/</format_schema_path><users_config>{shown}/users.xml</users_config>
              <default_profile>default</default_profile><default_database>default</default_database>
-             <mark_cache_size>67108864</mark_cache_size></yandex>"
+             <mark_cache_size>67108864</mark_cache_size>{more}</yandex>"
         );
         let users = format!(
             "<yandex><profiles><default></default></profiles><quotas><default></default></quotas><users><{USER}>

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 use cairn_points::Engine;
-use cairn_points_clickhouse::{Address, ClickHousePoints};
+use cairn_points_clickhouse::{Address, ClickHousePoints, Place, Shards};
 use cairn_points_postgres::PostgresPoints;
 use cairn_service::config::Secret;
 
@@ -13,8 +13,8 @@ cairn_service::settings! {
     /// Where the points of metrics are kept.
     pub struct Config: "metrics" checked by problems {
         /// The store: `sqlite:`, among the read models; `postgres://user:password@host/database`, with the options that
-        /// `events_postgres.url` has; or `clickhouse://user:password@host:8123/database?secure=true`. A secret, because a
-        /// password may be in it. Empty: ClickHouse if `clickhouse_host` names one, else `sqlite:`. docs/metric-stores.md has
+        /// `events_postgres.url` has; or `clickhouse://user:password@host:8123/database?secure=true`, with several hosts
+        /// separated by commas that share the points among them. A secret, because a password may be in it. Empty: ClickHouse if `clickhouse_host` names one, else `sqlite:`. docs/metric-stores.md has
         /// the rest.
         url: Secret = Secret::default();
         /// Host of a ClickHouse, instead of a URL.
@@ -27,6 +27,9 @@ cairn_service::settings! {
         clickhouse_password: Secret = Secret::default(), env "CLICKHOUSE_PASSWORD";
         /// The database there; it is made if it is not there.
         clickhouse_database: String = "cairn".to_owned();
+        /// What several ClickHouses call themselves together in their own configuration (`remote_servers`). With it, each has a
+        /// table `metrics_everywhere` over all points.
+        clickhouse_cluster: Option<String> = None;
         /// The schema in PostgreSQL that the tables are in; it is made if it is not there.
         schema: String = "cairn_metrics".to_owned();
         /// Connections to PostgreSQL for reading that stay open. Beside them, a process has one for writing.
@@ -44,7 +47,7 @@ cairn_service::settings! {
 enum Chosen {
     Embedded,
     Postgres(cairn_points_postgres::Config),
-    ClickHouse(Address),
+    ClickHouse(Vec<Address>),
 }
 
 fn problems(config: &Config) -> Vec<String> {
@@ -64,6 +67,10 @@ fn problems(config: &Config) -> Vec<String> {
             && text.starts_with(|first: char| first.is_ascii_lowercase())
             && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
     };
+    if let Some(cluster) = config.clickhouse_cluster.as_ref().filter(|cluster| !is_name(cluster)) {
+        problems
+            .push(format!("clickhouse_cluster {cluster:?} must be made of small letters, digits and _, 40 at most"));
+    }
     if !is_name(&config.schema) {
         problems.push(format!(
             "schema {:?} must begin with a small letter and go on with small letters, digits or _, 40 at most",
@@ -92,7 +99,7 @@ impl Config {
                     database: self.clickhouse_database.clone(),
                 };
                 address.check().map_err(|problem| format!("clickhouse_host {host:?}: it {problem}"))?;
-                Ok(Chosen::ClickHouse(address))
+                Ok(Chosen::ClickHouse(vec![address]))
             }
             // Whoever names a host relies on it.
             (_, Some(_)) => {
@@ -100,7 +107,7 @@ impl Config {
             }
             ("sqlite:" | "sqlite", None) => Ok(Chosen::Embedded),
             (url, None) if url.starts_with("clickhouse:") => {
-                Ok(Chosen::ClickHouse(Address::parse(url).map_err(|problem| format!("url {problem}"))?))
+                Ok(Chosen::ClickHouse(Address::parse_all(url).map_err(|problem| format!("url {problem}"))?))
             }
             (url, None) if url.starts_with("postgres:") || url.starts_with("postgresql:") => {
                 Ok(Chosen::Postgres(cairn_points_postgres::Config {
@@ -126,8 +133,19 @@ impl Config {
         Ok(match self.chosen()? {
             Chosen::Embedded => None,
             Chosen::Postgres(config) => Some(Arc::new(PostgresPoints::new(&config).map_err(wrong)?)),
-            Chosen::ClickHouse(address) => {
-                Some(Arc::new(ClickHousePoints::new(address, self.patience()).map_err(wrong)?))
+            Chosen::ClickHouse(addresses) => {
+                let of = addresses.len();
+                let place = |number| Place { number, of, cluster: self.clickhouse_cluster.clone() };
+                let shard = |(number, address)| ClickHousePoints::at(address, place(number), self.patience());
+                let mut shards =
+                    addresses.into_iter().enumerate().map(shard).collect::<Result<Vec<_>, _>>().map_err(wrong)?;
+                match shards.pop() {
+                    Some(only) if of == 1 => Some(Arc::new(only)),
+                    last => {
+                        shards.extend(last);
+                        Some(Arc::new(Shards::new(shards)))
+                    }
+                }
             }
         })
     }
@@ -173,6 +191,8 @@ mod tests {
         assert_eq!(place("sqlite:"), None);
         let found = place("clickhouse://ada:hunter2@one:9999/points");
         assert_eq!(found.as_deref(), Some("ClickHouse at ada@one:9999/points"));
+        let found = place("clickhouse://ada:hunter2@one,two:9999/points");
+        assert_eq!(found.as_deref(), Some("ClickHouse at ada@one:8123/points, ClickHouse at ada@two:9999/points"));
         let found = place("postgres://ada:hunter2@one/points?sslmode=disable");
         assert_eq!(found.as_deref(), Some("PostgreSQL at ada@one:5432/points"));
     }

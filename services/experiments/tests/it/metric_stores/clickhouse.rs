@@ -6,7 +6,7 @@ use std::time::Duration;
 use cairn_experiments::metrics::{Followed, MetricFault, MetricStore, conformance};
 use cairn_kernel::Time;
 use cairn_points::{Engine, EngineFault};
-use cairn_points_clickhouse::{Address, ClickHousePoints};
+use cairn_points_clickhouse::{Address, ClickHousePoints, Place, Shards};
 use cairn_testkit::clickhouse::ClickHouse;
 use tokio::time::Instant;
 
@@ -22,6 +22,15 @@ fn engine_with(server: &ClickHouse, database: &str, patience: Duration) -> Arc<d
 
 fn engine(server: &ClickHouse, database: &str) -> Arc<dyn Engine> {
     engine_with(server, database, Duration::from_secs(5))
+}
+
+/// One store over several servers, in this order.
+fn shards(servers: &[&ClickHouse]) -> Arc<dyn Engine> {
+    let shard = |(number, server): (usize, &&ClickHouse)| {
+        let place = Place { number, of: servers.len(), cluster: Some("all".to_owned()) };
+        ClickHousePoints::at(Address::parse(&server.url("one")).unwrap(), place, Duration::from_secs(5)).unwrap()
+    };
+    Arc::new(Shards::new(servers.iter().enumerate().map(shard).collect()))
 }
 
 /// The summary, and the same from the points themselves: by run and name, how many, and numbers that are exact in binary.
@@ -52,7 +61,7 @@ fn forget_checkpoint(server: &ClickHouse, database: &str, position: u64) {
 }
 
 #[tokio::test]
-async fn clickhouse_does_what_every_store_of_points_does_s1_10() {
+async fn clickhouse_does_what_every_store_of_points_does() {
     let (server, next) = (ClickHouse::started(), AtomicUsize::new(0));
     conformance::all(|log| {
         let engine = engine(&server, &format!("part_{}", next.fetch_add(1, Ordering::Relaxed)));
@@ -234,4 +243,54 @@ async fn a_wrong_password_for_clickhouse_is_said_and_not_shown() {
     assert!(matches!(&fault, MetricFault::Engine(EngineFault::Unsuitable(_))), "{fault:?}");
     let said = format!("{fault} {fault:?}");
     assert!(said.contains("Code: 193") && !said.contains("hunter2"), "{said}");
+}
+
+#[tokio::test]
+async fn two_clickhouses_share_the_points_and_together_have_what_one_has_s1_66() {
+    let mut servers = ClickHouse::cluster(2);
+    let single = ClickHouse::started();
+    let mut logged = Logged::new().await;
+    let all = Followed::start(shards(&servers.iter().collect::<Vec<_>>()), logged.log());
+    let alone = Followed::start(engine(&single, "one"), logged.log());
+    let experiment = logged.service.experiment("b").await;
+    let mut runs = vec![];
+    for at in 0..20 {
+        let run = logged.service.run(&experiment).await;
+        let rows: Vec<_> = (0..=at).map(|step| (step, (step * at) as f64)).collect();
+        logged.service.log(&run, metrics(points("m", &rows))).await;
+        runs.push(run);
+    }
+    logged.more(100).await;
+    logged.is_all_in(&all).await;
+    logged.is_all_in(&alone).await;
+
+    // One of them ends for a while: the other must not be given anything twice.
+    servers[1].kill();
+    for run in &runs {
+        logged.service.log(run, metrics(points("late", &[(1, 1.0)]))).await;
+    }
+    let fault = all.reached(logged.end(), Instant::now() + PATIENCE).await.unwrap_err();
+    assert!(matches!(fault, MetricFault::Engine(EngineFault::Away(_))), "{fault:?}");
+    servers[1].start_again();
+    logged.is_all_in(&all).await;
+    logged.is_all_in(&alone).await;
+
+    let shares: Vec<i64> = servers.iter().map(|server| count(server, "one")).collect();
+    assert!(shares.iter().all(|share| *share > 0), "{shares:?}");
+    assert_eq!(shares.iter().sum::<i64>(), count(&single, "one"));
+    let by_run =
+        |table| format!("SELECT run, name, count(), sum(value) FROM {table} GROUP BY run, name ORDER BY run, name");
+    let wanted = single.query("one", &by_run("metrics"));
+    for server in &servers {
+        assert_eq!(server.query("one", &by_run("metrics_everywhere")), wanted);
+        is_summed(server, "one");
+    }
+    for run in &runs {
+        let [there, here] = [&all, &alone].map(|store| store.history(run, "m", None, 100));
+        assert_eq!(there.await.unwrap().rows, here.await.unwrap().rows);
+    }
+    // In another order, a run would be looked for where it is not.
+    let swapped = Followed::start(shards(&[&servers[1], &servers[0]]), logged.log());
+    let fault = swapped.reached(logged.end(), Instant::now() + PATIENCE).await.unwrap_err();
+    assert!(fault.to_string().contains("it has been number 1 of 2 and is named as 0 of 2"), "{fault}");
 }
