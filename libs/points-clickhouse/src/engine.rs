@@ -193,6 +193,10 @@ fn fenced(fault: Fault) -> EngineFault {
 
 #[async_trait]
 impl Engine for ClickHousePoints {
+    fn kind(&self) -> &'static str {
+        "ClickHouse"
+    }
+
     fn place(&self) -> String {
         format!("ClickHouse at {}", self.client.address())
     }

@@ -47,6 +47,10 @@ fn furthest_behind(checkpoints: impl Iterator<Item = Checkpoint>) -> Checkpoint 
 
 #[async_trait]
 impl Engine for Shards {
+    fn kind(&self) -> &'static str {
+        "ClickHouse"
+    }
+
     fn place(&self) -> String {
         self.shards.iter().map(Engine::place).collect::<Vec<_>>().join(", ")
     }

@@ -201,6 +201,10 @@ async fn write(link: &Link, sql: &Statements, tenure: Tenure, batch: &Batch) -> 
 
 #[async_trait]
 impl Engine for PostgresPoints {
+    fn kind(&self) -> &'static str {
+        "PostgreSQL"
+    }
+
     fn place(&self) -> String {
         format!("PostgreSQL at {}", self.dialer.place())
     }

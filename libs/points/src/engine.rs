@@ -76,7 +76,10 @@ pub enum EngineFault {
 /// whoever wrote before.
 #[async_trait]
 pub trait Engine: Send + Sync + 'static {
-    /// What it is, who one is there, and where, for people: without a password.
+    /// What it is: `PostgreSQL`.
+    fn kind(&self) -> &'static str;
+
+    /// What it is, who one is there, and where, for those who operate it: without a password.
     fn place(&self) -> String;
 
     /// Makes what it needs, if that is not there.

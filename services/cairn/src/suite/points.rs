@@ -14,8 +14,8 @@ cairn_service::settings! {
     pub struct Config: "metrics" checked by problems {
         /// The store: `sqlite:`, among the read models; `postgres://user:password@host/database`, with the options that
         /// `events_postgres.url` has; or `clickhouse://user:password@host:8123/database?secure=true`, with several hosts
-        /// separated by commas that share the points among them. A secret, because a password may be in it. Empty: ClickHouse if `clickhouse_host` names one, else `sqlite:`. docs/metric-stores.md has
-        /// the rest.
+        /// separated by commas that share the points among them. A secret, because a password may be in it. Empty:
+        /// ClickHouse if `clickhouse_host` names one, else `sqlite:`. docs/metric-stores.md has the rest.
         url: Secret = Secret::default();
         /// Host of a ClickHouse, instead of a URL.
         clickhouse_host: Option<String> = None, env "CLICKHOUSE_HOST";

@@ -88,10 +88,10 @@ impl Shared {
         self.report();
     }
 
-    /// Cannot go on, which is said once.
+    /// Cannot go on, which is said once for each cause.
     pub(super) fn stumbles(&self, fault: EngineFault) {
-        let known = self.standing.borrow().trouble.is_some();
-        if !known {
+        let is_known = self.standing.borrow().trouble.as_ref() == Some(&fault);
+        if !is_known {
             tracing::warn!(store = self.engine.place(), %fault, "points cannot be stored, and it is tried again");
         }
         self.standing.send_modify(|standing| standing.trouble = Some(fault));
@@ -192,6 +192,16 @@ impl MetricStore for Followed {
     }
 }
 
+/// What everybody may know of a fault, since everybody may ask for the health of a process. Who and where is for its log.
+fn openly(fault: &EngineFault) -> &str {
+    match fault {
+        EngineFault::Unsuitable(why) if why.starts_with("METRIC_STORE_") => why.split(':').next().unwrap_or_default(),
+        EngineFault::Unsuitable(_) => "lets nobody in, or is not as it has to be",
+        EngineFault::Exhausted(_) => "has all its connections in use",
+        EngineFault::Away(_) | EngineFault::Fenced => "does not answer as it should",
+    }
+}
+
 #[async_trait]
 impl HealthCheck for Followed {
     fn name(&self) -> &str {
@@ -205,10 +215,10 @@ impl HealthCheck for Followed {
             Some(known) => Some(known),
             None => self.asked().await,
         };
-        let place = self.shared.engine.place();
+        let kind = self.shared.engine.kind();
         match (trouble, self.shared.lag()) {
             (Some(fault), lag) => {
-                (State::Warning, format!("{place}: {fault}; {lag} events are still to be stored there"))
+                (State::Warning, format!("{kind} {}; {lag} events are still to be stored there", openly(&fault)))
             }
             (None, 0) => (State::Healthy, String::new()),
             (None, lag) => (State::Healthy, format!("{lag} events behind")),

@@ -12,6 +12,12 @@ use super::read::{Cursor, HistoryPage, by_step, history};
 use super::sample::{Sample, thin_out};
 use crate::model::RunName;
 
+/// When to ask again for points that cannot be read now.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+const UNAVAILABLE: &str = "the points of metrics cannot be read now, because the database that keeps them does not answer as it \
+     should. All else works, and nothing that is logged is lost: it is there when the database is. Whoever operates this finds \
+     the cause in the log of the process";
+
 /// Where the points of metrics are read. Each backend feeds itself from the log, as a projection does.
 #[async_trait]
 pub trait MetricStore: Send + Sync + 'static {
@@ -73,12 +79,6 @@ impl From<MetricFault> for Refusal {
         }
     }
 }
-
-/// When to ask again for points that cannot be read now.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
-const UNAVAILABLE: &str = "the points of metrics cannot be read now, because the database that keeps them does not answer as it \
-     should. All else works, and nothing that is logged is lost: it is there when the database is. Whoever operates this finds \
-     the cause in /api/v1/health under metric-points";
 
 /// Points in the read model of this service, written with everything else in one transaction.
 #[derive(Clone)]
