@@ -1,6 +1,7 @@
 //! Stores of points that several processes share: what holds for each of them.
 
 mod clickhouse;
+mod memory;
 mod postgresql;
 
 use std::sync::Arc;
