@@ -81,8 +81,9 @@ impl Client {
         self.send(self.post(&[("database", &self.address.database)]).body(sql.to_owned())).await
     }
 
-    /// Runs a statement that reads the points sent along from a table `batch`.
-    pub(crate) async fn run_with(&self, sql: &str, batch: Vec<u8>) -> Result<(), Fault> {
+    /// Runs a statement that reads the points sent along from a table `batch`. `alone` says it to servers that would
+    /// otherwise insert with several threads, and so several blocks.
+    pub(crate) async fn run_with(&self, sql: &str, batch: Vec<u8>, alone: bool) -> Result<(), Fault> {
         let told = [
             ("database", self.address.database.as_str()),
             ("query", sql),
@@ -90,7 +91,8 @@ impl Client {
             ("batch_structure", STRUCTURE),
         ];
         let form = Form::new().part("batch", Part::bytes(batch).file_name("batch"));
-        self.send(self.post(&told).query(&BLOCK).multipart(form)).await.map(drop)
+        let one: &[(&str, &str)] = if alone { &[("max_insert_threads", "1")] } else { &[] };
+        self.send(self.post(&told).query(&BLOCK).query(one).multipart(form)).await.map(drop)
     }
 
     fn post(&self, told: &[(&str, &str)]) -> RequestBuilder {

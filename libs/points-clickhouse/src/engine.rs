@@ -257,9 +257,11 @@ impl Engine for ClickHousePoints {
              CROSS JOIN batch",
             tenure.0
         );
+        // The oldest servers have no such setting, and one thread.
+        let alone = self.server_major.load(Ordering::Relaxed) > 20;
         let blocks: Vec<&[Entry]> = batch.entries.chunk_by(|a, b| month(a.time) == month(b.time)).collect();
         for (at, block) in blocks.iter().enumerate() {
-            self.client.run_with(&sql, rows::written(block)).await.map_err(fenced)?;
+            self.client.run_with(&sql, rows::written(block), alone).await.map_err(fenced)?;
             if let (Some(last), true) = (block.last(), at + 1 < blocks.len()) {
                 let reached = Checkpoint { position: last.position, event: Some(last.event), time: last.time };
                 self.keep_checkpoint(&reached).await?;
