@@ -37,17 +37,21 @@ build: ## Builds the `cairn` program.
 check: ## Formatting, lints, and the tests that need only cargo.
 	$(MAKE) fmt lint test-rust
 
-test: postgres test-rust test-python ## Everything: also genuine clients and servers. Says what it installs and starts.
+test: postgres clickhouse test-rust test-python ## Everything: also genuine clients and servers. Says what it installs and starts.
 
 test-rust: ## All Rust tests (with cargo-nextest where it is installed).
 	@if cargo nextest --version >/dev/null 2>&1; then \
-	  cargo nextest run --workspace --all-targets --no-fail-fast $(if $(POSTGRES),,-E 'not (package(cairn-eventstore-postgres) & binary(it)) - test(postgresql)'); \
+	  cargo nextest run --workspace --all-targets --no-fail-fast \
+	    -E 'all() $(if $(POSTGRES),,- (package(cairn-eventstore-postgres) & binary(it)) - test(postgresql)) $(if $(CLICKHOUSE),,- test(metric_stores::clickhouse))'; \
 	else \
 	  echo "cargo-nextest is not installed: running cargo test"; \
-	  cargo test --workspace --all-targets $(if $(POSTGRES),,--exclude cairn-eventstore-postgres -- --skip postgresql); \
+	  cargo test --workspace --all-targets $(if $(POSTGRES),,--exclude cairn-eventstore-postgres) \
+	    -- $(if $(POSTGRES),,--skip postgresql) $(if $(CLICKHOUSE),,--skip metric_stores::clickhouse); \
 	fi
+	@$(if $(POSTGRES),,echo "PostgreSQL is not installed: the tests with it were left out";) \
+	  $(if $(CLICKHOUSE),,echo "ClickHouse is not installed: the tests with it were left out";) true
 
-test-python: $(VENV)/.ready torch redis postgres promtool node oidc-provider lemonldap ## The Python SDK; genuine clients against the real program, answer by answer beside a genuine MLflow server.
+test-python: $(VENV)/.ready torch redis postgres clickhouse promtool node oidc-provider lemonldap ## The Python SDK; genuine clients against the real program, answer by answer beside a genuine MLflow server.
 	@echo "starting, each on free ports and in a temporary folder: Cairn, a genuine MLflow server, stand-ins for S3;"
 	@echo "as root also small loop-back file systems, a control group, network and mount namespaces of the tests' own"
 	cargo build $(PROGRAMS)
@@ -106,6 +110,20 @@ promtool:
 	    --no-install-recommends prometheus >/dev/null; } || echo "that failed: the tests of alerts are skipped"; \
 	else \
 	  echo "no promtool, and no right to install it: the tests of alerts are skipped"; \
+	fi
+
+# The package would start a server of its own; each test starts one for itself.
+CLICKHOUSE = $(shell PATH="$$PATH:/usr/sbin" command -v clickhouse-server)
+.PHONY: clickhouse
+clickhouse:
+	@if [ -n "$(CLICKHOUSE)" ]; then \
+	  :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  echo "installing Debian's clickhouse-server (110 MB), and not starting it"; \
+	  { timeout 120 apt-get update -qq && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive timeout 600 apt-get install -y -qq \
+	    --no-install-recommends clickhouse-server >/dev/null; } || echo "that failed: the tests with it are left out"; \
+	else \
+	  echo "no ClickHouse, and no right to install it: the tests with it are left out"; \
 	fi
 
 .PHONY: node

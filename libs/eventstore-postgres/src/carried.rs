@@ -4,10 +4,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use cairn_eventstore::{AppendFault, Carried, EventStore, ReadFault, Recorded, Retention};
 use cairn_kernel::{Position, StreamName};
+use cairn_postgres::Link;
 use tokio_postgres::types::Type;
 
 use crate::Postgres;
-use crate::dial::Link;
 use crate::fault::Trouble;
 use crate::plan::{Facts, Lack, take_over};
 use crate::pool::Parameters;

@@ -1,8 +1,7 @@
 use std::time::Duration;
 
 use cairn_kernel::Secret;
-
-use crate::address::Address;
+use cairn_postgres::Address;
 
 cairn_kernel::settings! {
     /// The event log where it is kept in PostgreSQL, by one process or by many.

@@ -4,11 +4,11 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use cairn_kernel::StreamName;
+use cairn_postgres::Link;
 use tokio_postgres::Error;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
-use crate::dial::Link;
 use crate::plan::{End, Facts, Head, Lack};
 use crate::pool::Parameters;
 use crate::row::number;

@@ -1,8 +1,7 @@
-use std::error::Error as _;
-
 use cairn_eventstore::{AppendFault, ReadFault};
+use cairn_postgres::{DialFault, PoolFault, is_lost, said};
 use tokio_postgres::Error;
-use tokio_postgres::error::{Severity, SqlState};
+use tokio_postgres::error::SqlState;
 
 /// Why the store does not open. None of it holds a password.
 #[derive(Debug, thiserror::Error)]
@@ -48,49 +47,12 @@ impl OpenFault {
     }
 }
 
-/// Why there is no connection.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum DialFault {
-    /// Who we are, or that we may, is denied.
-    Refused(String),
-    /// May be otherwise in a moment.
-    Unreachable(String),
-    /// The server's certificate or manner is not what was asked for.
-    Unsuitable(String),
-}
-
-impl DialFault {
-    pub(crate) fn of(error: &Error) -> Self {
-        let why = said(error);
-        match error.code() {
-            Some(code)
-                if *code == SqlState::INVALID_PASSWORD || *code == SqlState::INVALID_AUTHORIZATION_SPECIFICATION =>
-            {
-                Self::Refused(why)
-            }
-            // How poolers say it.
-            Some(_) if why.contains("authentication failed") || why.contains("no such user") => Self::Refused(why),
-            Some(code) if *code == SqlState::INVALID_CATALOG_NAME => Self::Unsuitable(why),
-            Some(_) => Self::Unreachable(why),
-            // The driver has no other sign of these than their text.
-            None if why.contains("authentication") || why.contains("password missing") => Self::Refused(why),
-            None if error.to_string().contains("TLS") => Self::Unsuitable(why),
-            None => Self::Unreachable(why),
-        }
-    }
-
-    pub(crate) fn why(&self) -> &str {
-        match self {
-            Self::Refused(why) | Self::Unreachable(why) | Self::Unsuitable(why) => why,
-        }
-    }
-
-    pub(crate) fn at(self, place: String) -> OpenFault {
-        match self {
-            Self::Refused(why) => OpenFault::Refused { place, why },
-            Self::Unreachable(why) => OpenFault::Unreachable { place, why },
-            Self::Unsuitable(why) => OpenFault::Unsuitable { place, why },
-        }
+/// Why a log at `place` does not open.
+pub(crate) fn no_way_in(fault: DialFault, place: String) -> OpenFault {
+    match fault {
+        DialFault::Refused(why) => OpenFault::Refused { place, why },
+        DialFault::Unreachable(why) => OpenFault::Unreachable { place, why },
+        DialFault::Unsuitable(why) => OpenFault::Unsuitable { place, why },
     }
 }
 
@@ -117,11 +79,8 @@ pub(crate) enum Trouble {
 
 impl Trouble {
     pub(crate) fn of(error: &Error) -> Self {
-        let Some(known) = error.as_db_error() else { return Self::Lost(said(error)) };
-        let is_final = matches!(known.parsed_severity(), Some(Severity::Fatal | Severity::Panic));
-        match known.code() {
-            // A server that ends a connection may do so after it has committed and before it says so.
-            _ if is_final => Self::Lost(said(error)),
+        let Some(code) = error.code().filter(|_| !is_lost(error)) else { return Self::Lost(said(error)) };
+        match code {
             code if *code == SqlState::UNIQUE_VIOLATION => Self::Conflict,
             code if UNPREPARED.contains(&code) => Self::Unprepared,
             code if *code == SqlState::DISK_FULL => Self::Full,
@@ -149,21 +108,10 @@ pub(crate) fn read_fault(error: &Error) -> ReadFault {
     }
 }
 
-/// Whether nothing is wrong with the statement, only with the connection that it was given to.
-pub(crate) fn is_lost(error: &Error) -> bool {
-    matches!(Trouble::of(error), Trouble::Lost(_))
-}
-
-/// What an error says: the server's words without the values of rows, or the driver's with their causes.
-pub(crate) fn said(error: &Error) -> String {
-    if let Some(known) = error.as_db_error() {
-        return format!("{} ({})", known.message(), known.code().code());
+/// What a statement without an answer means for whoever reads.
+pub(crate) fn unread(fault: PoolFault) -> ReadFault {
+    match fault {
+        PoolFault::Failed(error) => read_fault(&error),
+        fault => ReadFault::Unavailable(fault.to_string()),
     }
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text = format!("{text}: {inner}");
-        cause = inner.source();
-    }
-    text
 }

@@ -13,10 +13,8 @@
 //!
 //! It does not know what events mean. How safe they are is the server's business: its disks, its replicas, its backups.
 
-mod address;
 mod carried;
 mod config;
-mod dial;
 mod facts;
 mod fault;
 mod house;
@@ -29,7 +27,6 @@ mod row;
 mod schema;
 mod store;
 mod tables;
-mod tls;
 mod watch;
 mod writer;
 

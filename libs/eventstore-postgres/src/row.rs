@@ -65,7 +65,7 @@ fn named(row: &Row, at: usize, position: u64) -> Result<&str, ReadFault> {
 
 /// A column that must be of its type, since we made the table.
 pub(crate) fn column<'a, T: FromSql<'a>>(row: &'a Row, at: usize) -> Result<T, ReadFault> {
-    row.try_get(at).map_err(|error| ReadFault::Damaged(crate::fault::said(&error)))
+    row.try_get(at).map_err(|error| ReadFault::Damaged(cairn_postgres::said(&error)))
 }
 
 fn unsigned(row: &Row, at: usize) -> Result<u64, ReadFault> {

@@ -1,10 +1,9 @@
 //! The tables of a log: made where there are none, and refused where they are somebody else's.
 
+use cairn_postgres::{DialFault, Link, said};
 use tokio_postgres::types::Type;
 
 use crate::OpenFault;
-use crate::dial::Link;
-use crate::fault::{DialFault, said};
 use crate::tables::VERSION;
 
 /// Earlier servers are out of support, and have no `gen_random_uuid`.

@@ -8,14 +8,14 @@ use cairn_eventstore::{
     WaitingSnapshots, Write, limits,
 };
 use cairn_kernel::{Clock, Position, Revision, StreamName};
+use cairn_postgres::{Dialer, Link, Size, said};
 use futures::FutureExt;
 use futures::future::ready;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot, watch};
 use uuid::Uuid;
 
-use crate::dial::{Dialer, Link};
-use crate::fault::said;
+use crate::fault::no_way_in;
 use crate::house::House;
 use crate::meters::Meters;
 use crate::pool::Pool;
@@ -67,21 +67,20 @@ impl Postgres {
             direct => Some(dialer(direct)?),
         };
         let place = dialing.place();
-        let link = dialing.dial_patiently().await.map_err(|fault| fault.at(place.clone()))?;
+        let link = dialing.dial_patiently().await.map_err(|fault| no_way_in(fault, place.clone()))?;
         let sql = Arc::new(Statements::new(&config.schema, config.statement_timeout().as_millis()));
         let is_timed = schema::prepare(&link, &config.schema, &place).await?;
         let (identity, position, retentions) =
             head(&link, &sql, dialing.is_pooled()).await.map_err(|why| OpenFault::Failed { place, why })?;
         let meters = Meters::new();
         meters.head_position.set(position.0 as f64);
-        let acquire = Duration::from_millis(config.acquire_timeout_ms);
-        let pool = Pool::new(
-            Arc::clone(&dialing),
-            config.connections_max,
-            acquire,
-            config.statement_timeout(),
-            meters.clone(),
-        );
+        let size = Size {
+            kept: config.connections_max,
+            overflow: 0,
+            acquire: Duration::from_millis(config.acquire_timeout_ms),
+            statement: config.statement_timeout(),
+        };
+        let pool = Pool::new(Arc::clone(&dialing), size, &meters);
         let shared = Arc::new(Shared {
             sql,
             queue: Queue::new(config.waiting_appends_max, config.waiting_bytes_max, meters.clone()),

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use cairn_eventstore::{Fresh, ReadFault};
 use cairn_kernel::Position;
+use cairn_postgres::{Dialer, Link};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 use tokio_postgres::types::Type;
 use tracing::{debug, info};
 use uuid::Uuid;
 
-use crate::dial::{Dialer, Link};
 use crate::fault::read_fault;
 use crate::pool::Parameters;
 use crate::row::{COLUMN_COUNT, Decoder, column, number};

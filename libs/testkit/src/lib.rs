@@ -3,6 +3,7 @@
 //! For tests only; nothing that ships depends on it.
 
 pub mod account;
+pub mod clickhouse;
 mod faulty;
 pub mod postgres;
 mod spec;

@@ -20,4 +20,4 @@ mod stored;
 mod usage;
 
 pub use config::Config;
-pub use mount::{MountFault, ROLE, Settings, mount, open};
+pub use mount::{MountFault, ROLE, Settings, mount, open, open_with};

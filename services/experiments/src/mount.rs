@@ -12,9 +12,9 @@ use crate::artifacts::{Artifacts, Storage};
 use crate::config::Config;
 use crate::grpc::add_services;
 use crate::logs::{self, BookFault, RunLogs};
-use crate::metrics::SqliteMetrics;
+use crate::metrics::{Followed, MetricStore, SqliteMetrics};
 use crate::mlflow::Mlflow;
-use crate::projection::Views;
+use crate::projection::{Views, ViewsWithoutPoints};
 use crate::query::Query;
 use crate::usage;
 
@@ -30,9 +30,27 @@ pub fn open(
     past: AsOfReads,
     config: Config,
 ) -> Result<(App, View), QueryFault> {
+    open_with(store, commands, clock, folder, past, config, None)
+}
+
+/// The same with points in a store of their own, if there is one.
+pub fn open_with(
+    store: Arc<dyn EventStore>,
+    commands: Commands,
+    clock: Arc<dyn Clock>,
+    folder: &Path,
+    past: AsOfReads,
+    config: Config,
+    points: Option<Followed>,
+) -> Result<(App, View), QueryFault> {
     let model = ReadModel::open(&folder.join("experiments.sqlite"), config.readers as usize)?;
-    let view = View::start(store, &model, Views)?;
-    let metrics = Arc::new(SqliteMetrics::new(model.clone(), view.clone()));
+    let (view, metrics): (View, Arc<dyn MetricStore>) = match points {
+        Some(points) => (View::start(store, &model, ViewsWithoutPoints)?, Arc::new(points)),
+        None => {
+            let view = View::start(store, &model, Views)?;
+            (view.clone(), Arc::new(SqliteMetrics::new(model.clone(), view)))
+        }
+    };
     let app = App::new(commands, clock, view.clone(), Query::new(model), metrics, past, config);
     Ok((app, view))
 }
@@ -52,16 +70,19 @@ pub struct Settings {
     pub run_logs: logs::Config,
     /// Where artifacts are kept.
     pub storage: Storage,
+    /// Where points are kept, if not among the read models.
+    pub points: Option<Followed>,
 }
 
 /// Runs this service. `data_folder` is where the lines of run logs are kept: not among the views, which may be dropped
 /// at any time.
 pub fn mount(deps: &Deps, settings: Settings, data_folder: &Path) -> Result<Mounted, MountFault> {
-    let Settings { experiments: config, run_logs, storage } = settings;
+    let Settings { experiments: config, run_logs, storage, points } = settings;
     let (store, clock) = (Arc::clone(&deps.store), Arc::clone(&deps.clock));
     let past = AsOfReads::start(deps, "experiments.past.sqlite", Views)?;
     let mut views: Vec<_> = past.view().cloned().into_iter().collect();
-    let (app, view) = open(Arc::clone(&store), deps.commands.clone(), clock, &deps.views_folder, past, config)?;
+    let commands = deps.commands.clone();
+    let (app, view) = open_with(Arc::clone(&store), commands, clock, &deps.views_folder, past, config, points)?;
     views.push(view);
     let logs = RunLogs::start(app.clone(), Arc::clone(&store), data_folder, run_logs)?;
     let artifacts =

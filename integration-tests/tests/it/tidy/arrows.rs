@@ -12,10 +12,13 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("cairn-contract", &["cairn-kernel"]),
     ("cairn-eventstore", &["cairn-kernel"]),
     ("cairn-eventstore-jsonl", &["cairn-eventstore", "cairn-kernel"]),
-    ("cairn-eventstore-postgres", &["cairn-eventstore", "cairn-kernel"]),
+    ("cairn-eventstore-postgres", &["cairn-eventstore", "cairn-kernel", "cairn-postgres"]),
     ("cairn-eventstore-sqlite", &["cairn-eventstore", "cairn-kernel"]),
     ("cairn-projection", &["cairn-eventstore", "cairn-kernel"]),
     ("cairn-objects", &["cairn-kernel"]),
+    ("cairn-points", &["cairn-kernel"]),
+    ("cairn-points-clickhouse", &["cairn-kernel", "cairn-points"]),
+    ("cairn-points-postgres", &["cairn-kernel", "cairn-points", "cairn-postgres"]),
     ("cairn-seal", &["cairn-kernel", "cairn-outbound"]),
     ("cairn-search", &["cairn-kernel"]),
     ("cairn-access", &["cairn-contract", "cairn-eventstore", "cairn-kernel"]),
@@ -32,7 +35,13 @@ const LIBRARIES: &[(&str, &[&str])] = &[
 ];
 
 /// Crates that are a concrete engine: only the program names them.
-const ENGINES: &[&str] = &["cairn-eventstore-jsonl", "cairn-eventstore-postgres", "cairn-eventstore-sqlite"];
+const ENGINES: &[&str] = &[
+    "cairn-eventstore-jsonl",
+    "cairn-eventstore-postgres",
+    "cairn-eventstore-sqlite",
+    "cairn-points-clickhouse",
+    "cairn-points-postgres",
+];
 
 /// Why a crate at `folder` may not depend on `other`, which lives at `other_folder`.
 fn objection(name: &str, folder: &str, other: &str, other_folder: &str) -> Option<String> {

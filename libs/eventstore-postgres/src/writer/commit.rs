@@ -1,4 +1,5 @@
 use cairn_eventstore::Retention;
+use cairn_postgres::Link;
 use futures::FutureExt;
 use futures::future::{BoxFuture, join_all};
 use tokio_postgres::Error;
@@ -6,11 +7,14 @@ use tokio_postgres::types::{ToSql, Type};
 use uuid::Uuid;
 
 use super::Identity;
-use crate::dial::Link;
 use crate::plan::{End, Plan};
 use crate::pool::Parameters;
 use crate::row::number;
 use crate::tables::{Statements, VERSION};
+
+/// Where a connection keeps the statements that every batch runs.
+const HOP: usize = 0;
+const HOP_WITH_NAMES: usize = 1;
 
 /// The rows of a plan by column, as they are sent.
 struct Columns<'a> {
@@ -97,8 +101,8 @@ pub(super) async fn hop(
     let mut parameters = [&columns.parameters()[..], &head].concat();
     let is_plain = plan.kinds.is_empty() && plan.streams.is_empty();
     let (sql, prepared) = match is_plain {
-        true => (&sql.hop, &link.prepared().hop),
-        false => (&sql.hop_with_names, &link.prepared().hop_with_names),
+        true => (&sql.hop, link.prepared(HOP)),
+        false => (&sql.hop_with_names, link.prepared(HOP_WITH_NAMES)),
     };
     if !is_plain {
         parameters.extend(names.kinds());

@@ -1,9 +1,9 @@
 use cairn_kernel::Time;
+use cairn_postgres::Link;
 use tokio_postgres::{SimpleQueryMessage, SimpleQueryRow};
 use uuid::Uuid;
 
 use super::Writer;
-use crate::dial::Link;
 use crate::fault::Trouble;
 use crate::plan::{End, Facts};
 use crate::tables::{Statements, VERSION};

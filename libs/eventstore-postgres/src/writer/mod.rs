@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 
 use cairn_eventstore::{AppendFault, Fresh};
 use cairn_kernel::Position;
+use cairn_postgres::{DialFault, Dialer, Link};
 use tokio::time::{sleep, timeout};
 use tracing::{error, info, warn};
 use uuid::Uuid;
 
-use crate::dial::{Dialer, Link};
-use crate::fault::{DialFault, Trouble};
+use crate::fault::Trouble;
 use crate::plan::{End, Facts, Outcome, Plan, Wish, plan};
 use crate::queue::{BatchRoom, News};
 use crate::store::Shared;

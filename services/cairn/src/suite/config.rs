@@ -8,6 +8,7 @@ use cairn_service::config::{Loaded, Problems, Registry, Sources};
 use serde::{Deserialize, Serialize};
 
 use super::peers::Peers;
+use super::points;
 
 cairn_service::settings! {
     /// Where the suite listens and keeps its data.
@@ -90,6 +91,7 @@ pub fn registry() -> Registry {
         .with::<cairn_service::past::Config>()
         .with::<cairn_gateway::Config>()
         .with::<cairn_experiments::Config>()
+        .with::<points::Config>()
         .with::<cairn_experiments::artifacts::Config>()
         .with::<cairn_experiments::logs::Config>()
         .with::<cairn_ledger::Config>()

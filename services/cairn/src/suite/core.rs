@@ -9,6 +9,7 @@ use cairn_auth::{Bootstrap, FirstKey, Public};
 use cairn_contract::Contract;
 use cairn_eventstore::Commands;
 use cairn_experiments::artifacts::{self, Storage};
+use cairn_experiments::metrics::Followed;
 use cairn_kernel::{Clock, Position, SystemClock};
 use cairn_projection::View;
 use cairn_seal::Sealer;
@@ -16,6 +17,7 @@ use cairn_service::config::Loaded;
 use cairn_service::{Checked, Deps, Mounted, past};
 
 use super::live::Known;
+use super::points;
 use super::role::{Role, Roles};
 use super::{Config, Engines, Folder};
 
@@ -28,6 +30,8 @@ pub struct Core {
     pub known: Arc<Known>,
     /// Where people and applications reach it.
     pub public: Public,
+    /// The points of metrics, if an engine of their own keeps them.
+    pub points: Option<Followed>,
 }
 
 impl Core {
@@ -57,6 +61,11 @@ impl Core {
         let known = Arc::new(Known::new(Arc::new(loaded.clone())));
         let login = loaded.get::<cairn_auth::login::Config>();
         let public = Public::at(login.public_url.as_deref().unwrap_or(http));
+        let points = match roles.has(Role::Experiments) {
+            true => loaded.get::<points::Config>().open()?,
+            false => None,
+        };
+        let points = points.map(|engine| Followed::start(engine, Arc::clone(&deps.store)));
         let mut mounted = vec![];
         if roles.has(Role::Auth) {
             let auth = &loaded.get();
@@ -65,7 +74,7 @@ impl Core {
         if roles.has(Role::Experiments) || roles.has(Role::Registry) {
             let objects = loaded.get::<artifacts::Config>();
             let storage = objects.open(folder.path(), http).await.context("cannot open the object store")?;
-            mounted.extend(with_objects(loaded, roles, &deps, &folder, storage, &sealer)?);
+            mounted.extend(with_objects(loaded, roles, &deps, &folder, (storage, points.clone()), &sealer)?);
         }
         if roles.has(Role::Config) {
             mounted.push(cairn_config::mount(&deps, sealer, Arc::clone(&known) as Arc<_>)?);
@@ -75,7 +84,7 @@ impl Core {
             let is_encrypted = loaded.get::<cairn_gateway::Config>().tls().is_some();
             mounted.push(cairn_kurrent::mount(&deps, &loaded.get(), is_encrypted));
         }
-        Ok(Self { folder, deps, mounted, known, public })
+        Ok(Self { folder, deps, mounted, known, public, points })
     }
 
     /// Makes what a deployment begins with, unless it is there.
@@ -113,13 +122,14 @@ fn with_objects(
     roles: &Roles,
     deps: &Deps,
     folder: &Folder,
-    storage: Storage,
+    (storage, points): (Storage, Option<Followed>),
     sealer: &Sealer,
 ) -> anyhow::Result<Vec<Mounted>> {
     let mut mounted = vec![];
     let objects = Arc::clone(&storage.objects);
     if roles.has(Role::Experiments) {
-        let settings = cairn_experiments::Settings { experiments: loaded.get(), run_logs: loaded.get(), storage };
+        let settings =
+            cairn_experiments::Settings { experiments: loaded.get(), run_logs: loaded.get(), storage, points };
         mounted.push(cairn_experiments::mount(deps, settings, folder.path())?);
     }
     if roles.has(Role::Registry) {

@@ -10,6 +10,7 @@ mod folder;
 mod live;
 mod pages;
 mod peers;
+mod points;
 mod role;
 mod running;
 mod switching;

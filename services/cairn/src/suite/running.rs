@@ -236,6 +236,9 @@ fn watch(loaded: &Loaded, core: &Core) -> (Health, DiskThresholds, Routes) {
     health.register(disk);
     health.register(MemoryCheck::new(&config));
     health.register(ViewsCheck::new(core.views(), &config));
+    if let Some(points) = &core.points {
+        health.register(points.clone());
+    }
     (health, thresholds, routes)
 }
 

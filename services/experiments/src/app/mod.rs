@@ -130,9 +130,15 @@ impl App {
         }
     }
 
+    /// Points may be in a store that does not answer, which no change waits for: whoever reads them does.
     async fn reached(&self, position: Position, deadline: Instant) -> Result<(), Refusal> {
-        self.inner.view.reached(position, deadline).await?;
-        self.inner.metrics.reached(position, deadline).await.map_err(Into::into)
+        Ok(self.inner.view.reached(position, deadline).await?)
+    }
+
+    /// Waits until points can be read that were logged before the call, whatever it has named besides.
+    pub async fn settle_points(&self, call: &Call) -> Result<(), Refusal> {
+        self.settle(call).await?;
+        Ok(self.inner.metrics.reached(self.inner.view.position(), call.deadline).await?)
     }
 }
 
@@ -141,15 +147,6 @@ impl From<SearchError> for Refusal {
         match error {
             SearchError::Search(fault) => Self::of(&fault),
             SearchError::Query(fault) => fault.into(),
-        }
-    }
-}
-
-impl From<crate::metrics::MetricFault> for Refusal {
-    fn from(fault: crate::metrics::MetricFault) -> Self {
-        match fault {
-            crate::metrics::MetricFault::Query(fault) => fault.into(),
-            crate::metrics::MetricFault::Wait(fault) => fault.into(),
         }
     }
 }

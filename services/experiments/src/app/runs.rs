@@ -116,6 +116,15 @@ impl App {
         Ok(reading)
     }
 
+    /// The same for a read of its points.
+    pub async fn reading_of_points(&self, call: &Call, name: &RunName) -> Result<Reading, Refusal> {
+        let reading = self.reading_in_run(call, name).await?;
+        if !reading.is_past {
+            self.settle_points(call).await?;
+        }
+        Ok(reading)
+    }
+
     /// The full name of a run that a caller knows by its id.
     pub async fn run_name(&self, project: &ProjectName, run: &str) -> Result<RunName, Refusal> {
         let stream = project.run_stream(run);

@@ -37,7 +37,7 @@ impl MetricService for Grpc {
         let limit = page_size_within(request.page_size, POINTS_DEFAULT, POINTS_MAX)?;
         let after = cursor(&request.page_token)?;
         let call = Call::read(&ctx, &request.as_of)?;
-        let reading = self.app.reading_in_run(&call, &run).await.map_err(refuse)?;
+        let reading = self.app.reading_of_points(&call, &run).await.map_err(refuse)?;
         let page = reading.metrics.history(&run, &request.metric, after, limit).await.map_err(refuse)?;
         Ok(Response::new(proto::ListMetricPointsResponse {
             points: page.rows.into_iter().map(|row| answer::point(&request.metric, row)).collect(),
@@ -64,7 +64,7 @@ impl MetricService for Grpc {
         };
         let steps = request.start_step.unwrap_or(i64::MIN)..=request.end_step.unwrap_or(i64::MAX);
         let call = Call::read(&ctx, &request.as_of)?;
-        let reading = self.app.reading_in_run(&call, &run).await.map_err(refuse)?;
+        let reading = self.app.reading_of_points(&call, &run).await.map_err(refuse)?;
         let mut series = vec![];
         for metric in request.metrics {
             let sample = reading.metrics.sample(&run, &metric, steps.clone(), points_max).await.map_err(refuse)?;

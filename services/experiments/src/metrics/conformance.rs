@@ -32,6 +32,7 @@ where
     a_page_continues_after_the_last_point_whatever_was_logged_since(Bench::new(&make).await).await;
     a_sample_is_short_and_has_the_extremes(Bench::new(&make).await).await;
     what_was_never_logged_is_empty(Bench::new(&make).await).await;
+    a_series_is_found_by_its_name_whatever_that_is(Bench::new(&make).await).await;
 }
 
 struct Bench {
@@ -73,8 +74,12 @@ impl Bench {
 
     /// Logs points of `m`: step, milliseconds, value.
     async fn log(&self, rows: &[(i64, i64, f64)]) {
+        self.log_as("m", rows).await;
+    }
+
+    async fn log_as(&self, metric: &str, rows: &[(i64, i64, f64)]) {
         let mut points = Points::builder();
-        rows.iter().for_each(|(step, time_ms, value)| points.push("m", None, *step, *time_ms, *value));
+        rows.iter().for_each(|(step, time_ms, value)| points.push(metric, None, *step, *time_ms, *value));
         let batch = Batch { metrics: Arc::new(points.finish()), limits: Limits::default(), ..Batch::default() };
         self.act(Action::Log(Arc::new(batch))).await;
     }
@@ -181,5 +186,29 @@ async fn what_was_never_logged_is_empty(bench: Bench) {
         assert!(read.rows.is_empty() && read.next.is_none());
         let sample = bench.store.sample(run, metric, 0..=9, 10).await.expect("a sample reads");
         assert_eq!((sample.rows.len(), sample.total_count), (0, 0));
+    }
+}
+
+async fn a_series_is_found_by_its_name_whatever_that_is(bench: Bench) {
+    let names = [
+        "a'b",
+        r"a\'b",
+        r"a\\",
+        "a\"b",
+        "a b",
+        "a/b.c-d",
+        "größe",
+        "損失",
+        "%s",
+        "NULL",
+        "a\tb",
+        "'; DROP TABLE metrics; --",
+    ];
+    for (value, name) in names.iter().enumerate() {
+        bench.log_as(name, &[(1, 1, value as f64)]).await;
+    }
+    for (value, name) in names.iter().enumerate() {
+        let read = bench.store.history(&bench.run, name, None, 10).await.expect("a history reads");
+        assert_eq!(read.rows.iter().map(|row| row.value).collect::<Vec<_>>(), [value as f64], "{name}");
     }
 }

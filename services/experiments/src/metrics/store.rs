@@ -1,12 +1,22 @@
+use std::time::Duration;
+
 use async_trait::async_trait;
-use cairn_kernel::Position;
+use cairn_kernel::{Code, Position};
+use cairn_points::EngineFault;
 use cairn_projection::{QueryFault, ReadModel, View, WaitFault};
+use cairn_service::Refusal;
 use rusqlite::{OptionalExtension, params};
 use tokio::time::Instant;
 
 use super::read::{Cursor, HistoryPage, by_step, history};
 use super::sample::{Sample, thin_out};
 use crate::model::RunName;
+
+/// When to ask again for points that cannot be read now.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+const UNAVAILABLE: &str = "the points of metrics cannot be read now, because the database that keeps them does not answer as it \
+     should. All else works, and nothing that is logged is lost: it is there when the database is. Whoever operates this finds \
+     the cause in the log of the process";
 
 /// Where the points of metrics are read. Each backend feeds itself from the log, as a projection does.
 #[async_trait]
@@ -41,6 +51,33 @@ pub enum MetricFault {
     Query(#[from] QueryFault),
     #[error(transparent)]
     Wait(#[from] WaitFault),
+    /// The engine that keeps them elsewhere.
+    #[error(transparent)]
+    Engine(#[from] EngineFault),
+    /// It answers, and has not everything yet.
+    #[error("the store of metric points is at position {at}, not yet at {wanted}")]
+    Behind { at: Position, wanted: Position },
+}
+
+impl From<MetricFault> for Refusal {
+    fn from(fault: MetricFault) -> Self {
+        let elsewhere = |reason, message: &str| Self::new(Code::Unavailable, reason, message).after(RETRY_AFTER);
+        match fault {
+            MetricFault::Query(fault) => fault.into(),
+            MetricFault::Wait(fault) => fault.into(),
+            MetricFault::Behind { at, wanted } => elsewhere(
+                "METRIC_STORE_BEHIND",
+                &format!("the store of metric points is at position {at} of the log, not yet at {wanted}"),
+            ),
+            MetricFault::Engine(EngineFault::Exhausted(why)) => elsewhere("POOL_EXHAUSTED", &why),
+            // What the database said may name hosts: it is for those who operate this.
+            MetricFault::Engine(fault) => {
+                let mut refusal = elsewhere("METRIC_STORE_UNAVAILABLE", UNAVAILABLE);
+                refusal.cause = Some(fault.to_string().into());
+                refusal
+            }
+        }
+    }
 }
 
 /// Points in the read model of this service, written with everything else in one transaction.

@@ -18,18 +18,11 @@ struct Tail {
     waiting: Vec<Row>,
 }
 
-/// Adds points to one series, and keeps its latest value and extremes.
+/// Adds points to one series.
 ///
 /// INVARIANT: how points are packed depends on their order alone, not on how many come at once. So a rebuilt view is the
 /// live one byte by byte.
-pub(crate) fn write_series(
-    tx: &Connection,
-    run: i64,
-    key: i64,
-    experiment: i64,
-    rows: Vec<Row>,
-) -> rusqlite::Result<()> {
-    summarize(tx, run, key, experiment, &rows)?;
+pub(crate) fn write_series(tx: &Connection, run: i64, key: i64, rows: Vec<Row>) -> rusqlite::Result<()> {
     let mut tail = tx
         .prepare_cached("SELECT next_chunk, small_chunks, data FROM metric_tail WHERE run = ?1 AND key = ?2")?
         .query_row([run, key], |row| {
@@ -66,7 +59,8 @@ struct Summary {
     count: i64,
 }
 
-fn summarize(tx: &Connection, run: i64, key: i64, experiment: i64, rows: &[Row]) -> rusqlite::Result<()> {
+/// Keeps a series' latest value and extremes.
+pub(crate) fn summarize(tx: &Connection, run: i64, key: i64, experiment: i64, rows: &[Row]) -> rusqlite::Result<()> {
     let known = tx
         .prepare_cached("SELECT value, step, time_ms, min, max, count FROM metric WHERE run = ?1 AND key = ?2")?
         .query_row([run, key], |row| {

@@ -4,7 +4,7 @@ use cairn_eventstore::Recorded;
 use rusqlite::{OptionalExtension, Transaction, params};
 
 use crate::metrics::packed::Row;
-use crate::metrics::write::write_series;
+use crate::metrics::write::{summarize, write_series};
 use crate::model::RunName;
 
 /// What one call of the projection knows: numbers looked up once, and what is written once for many events.
@@ -14,6 +14,8 @@ pub(super) struct Batch<'tx> {
     words: HashMap<String, i64>,
     touched: HashMap<i64, (i64, i64)>,
     series: HashMap<(i64, i64), (i64, Vec<Row>)>,
+    /// Whether points are kept here; otherwise only what they come to.
+    keeps_points: bool,
     /// By how much the runs of each project, and those at work, have become more.
     usage: HashMap<String, Counted>,
 }
@@ -33,13 +35,14 @@ pub(super) struct RunRow {
 }
 
 impl<'tx> Batch<'tx> {
-    pub(super) fn new(tx: &'tx Transaction<'tx>) -> Self {
+    pub(super) fn new(tx: &'tx Transaction<'tx>, keeps_points: bool) -> Self {
         Self {
             tx,
             runs: HashMap::new(),
             words: HashMap::new(),
             touched: HashMap::new(),
             series: HashMap::new(),
+            keeps_points,
             usage: HashMap::new(),
         }
     }
@@ -115,7 +118,10 @@ impl<'tx> Batch<'tx> {
     /// Writes what was put off.
     pub(super) fn flush(self) -> rusqlite::Result<()> {
         for ((run, key), (experiment, rows)) in self.series {
-            write_series(self.tx, run, key, experiment, rows)?;
+            summarize(self.tx, run, key, experiment, &rows)?;
+            if self.keeps_points {
+                write_series(self.tx, run, key, rows)?;
+            }
         }
         let mut count = self.tx.prepare_cached(
             "INSERT INTO project_usage (project, runs, running) VALUES (?1, ?2, ?3)

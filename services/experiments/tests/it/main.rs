@@ -7,6 +7,7 @@ mod door;
 mod experiments;
 mod limits;
 mod logs;
+mod metric_stores;
 mod metrics;
 mod quotas;
 mod runs;

@@ -30,7 +30,7 @@ pub(crate) enum Trust {
 
 /// A parsed URL.
 #[derive(Clone)]
-pub(crate) struct Address {
+pub struct Address {
     pub(crate) config: Config,
     pub(crate) trust: Trust,
     /// File of authorities; otherwise the system's.
@@ -56,7 +56,7 @@ impl FromStr for Trust {
 
 impl Address {
     /// Reads a URL. What is wrong is said without the URL, because a password is in it.
-    pub(crate) fn parse(url: &str) -> Result<Self, String> {
+    pub fn parse(url: &str) -> Result<Self, String> {
         if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
             return Err("must begin with postgres://".to_owned());
         }

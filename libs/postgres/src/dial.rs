@@ -19,13 +19,16 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// Notices of other processes that may wait to be looked at: one says as much as many.
 const NOTICES_MAX: usize = 16;
 
+/// Statements that a connection keeps prepared.
+const PREPARED_MAX: usize = 2;
+
 /// How long a failure to connect is answered to whoever asks next, instead of trying again: however many ask, a server that is
 /// away is not stormed, nor is one that does not let us in.
 const AWAY: Duration = Duration::from_millis(100);
 const REFUSED: Duration = Duration::from_secs(5);
 
 /// Knows how to reach a database.
-pub(crate) struct Dialer {
+pub struct Dialer {
     address: Address,
     tls: Tls,
     patience: Duration,
@@ -33,26 +36,21 @@ pub(crate) struct Dialer {
 }
 
 /// A connection. Dropped, it says goodbye.
-pub(crate) struct Link {
+pub struct Link {
     client: Client,
     line: JoinHandle<()>,
-    prepared: Prepared,
-}
-
-/// The statements that are worth being prepared: those that every batch runs.
-#[derive(Default)]
-pub(crate) struct Prepared {
-    pub(crate) hop: OnceCell<Statement>,
-    pub(crate) hop_with_names: OnceCell<Statement>,
+    prepared: [OnceCell<Statement>; PREPARED_MAX],
 }
 
 impl Link {
-    pub(crate) fn prepared(&self) -> &Prepared {
-        &self.prepared
+    /// Where a statement is kept that is worth being prepared: one that is run all the time. What is kept where, below
+    /// [`PREPARED_MAX`], is up to whoever has the connection.
+    pub fn prepared(&self, place: usize) -> &OnceCell<Statement> {
+        &self.prepared[place]
     }
 
     /// Ends it at once, whatever is under way on it.
-    pub(crate) fn cut(self) {
+    pub fn cut(self) {
         self.line.abort();
     }
 }
@@ -66,23 +64,25 @@ impl Deref for Link {
 }
 
 impl Dialer {
-    pub(crate) fn new(url: &str, patience: Duration) -> Result<Self, String> {
+    /// By a URL. What is wrong with one is said without it, because a password is in it.
+    pub fn new(url: &str, patience: Duration) -> Result<Self, String> {
         let address = Address::parse(url)?;
         let tls = Tls::new(&address)?;
         Ok(Self { address, tls, patience, failed: Mutex::default() })
     }
 
     /// Who and where, without the password.
-    pub(crate) fn place(&self) -> String {
+    pub fn place(&self) -> String {
         self.address.to_string()
     }
 
-    pub(crate) fn is_pooled(&self) -> bool {
+    /// Whether a pooler in transaction mode stands between.
+    pub fn is_pooled(&self) -> bool {
         self.address.is_pooled
     }
 
     /// Connects, once; or says why not if that is known.
-    pub(crate) async fn dial(&self) -> Result<Link, DialFault> {
+    pub async fn dial(&self) -> Result<Link, DialFault> {
         if let Some((since, fault)) = &*self.failed.lock()
             && since.elapsed() < if matches!(fault, DialFault::Unreachable(_)) { AWAY } else { REFUSED }
         {
@@ -102,11 +102,11 @@ impl Dialer {
                 debug!(why = said(&error), "a connection to the database ended");
             }
         });
-        Ok(Link { client, line, prepared: Prepared::default() })
+        Ok(Link { client, line, prepared: Default::default() })
     }
 
     /// Connects to a server that may be about to start. Whoever is refused is not tried again.
-    pub(crate) async fn dial_patiently(&self) -> Result<Link, DialFault> {
+    pub async fn dial_patiently(&self) -> Result<Link, DialFault> {
         let deadline = Instant::now() + self.patience;
         loop {
             let fault = match timeout_at(deadline, self.dial()).await {
@@ -122,7 +122,7 @@ impl Dialer {
     }
 
     /// Connects, and hands on what the server tells by itself.
-    pub(crate) async fn listen(&self, channel: &str) -> Result<(Link, mpsc::Receiver<String>), String> {
+    pub async fn listen(&self, channel: &str) -> Result<(Link, mpsc::Receiver<String>), String> {
         let connecting = self.address.config.connect(self.tls.clone());
         let connected = timeout(self.patience, connecting).await.map_err(|_| self.late().why().to_owned())?;
         let (client, mut connection) = connected.map_err(|error| said(&error))?;
@@ -137,7 +137,7 @@ impl Dialer {
                 }
             }
         });
-        let link = Link { client, line, prepared: Prepared::default() };
+        let link = Link { client, line, prepared: Default::default() };
         let listening = timeout(self.patience, link.batch_execute(&format!("LISTEN {channel}"))).await;
         listening.map_err(|_| self.late().why().to_owned())?.map_err(|error| said(&error))?;
         Ok((link, told))
