@@ -20,13 +20,19 @@ CAIRN_DEBUG = $(CARGO_TARGET_DIR)/debug/cairn
 # Selected so that their dependencies have the features that the tests build them with, and nothing is compiled twice.
 PROGRAMS := --workspace --bins --example s3_server --example s3_conformance
 
-.PHONY: help demo up build check test test-rust test-python fmt lint deny docs fuzz bench clean
+.PHONY: help demo cluster up build check test test-rust test-python fmt lint deny docs fuzz bench clean
 
 help: ## Lists the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
 
 demo: build $(VENV)/.ready ## Builds Cairn, starts it, trains real models with the unmodified MLflow client, shows what is known.
 	$(VENV)/bin/python integration-tests/demo/demo.py --cairn $(CAIRN)
+
+cluster: $(VENV)/.ready redis postgres clickhouse ## Starts every role as processes, as docker/compose.processes.yaml says but without containers; runs the demo and tests on them; stops everything.
+	@echo "starting, each on free ports and in a temporary folder: PostgreSQL, ClickHouse, Redis, a stand-in for S3, eight processes of Cairn"
+	cargo build $(PROGRAMS)
+	$(VENV)/bin/python integration-tests/demo/demo.py --cairn $(CAIRN_DEBUG) --cluster
+	CAIRN_BIN=$(CAIRN_DEBUG) $(VENV)/bin/python -m pytest -q -p no:cacheprovider integration-tests/python/test_cluster.py integration-tests/python/test_processes.py
 
 up: build ## Builds Cairn and starts the whole suite in one process; prints addresses and the first key.
 	$(CAIRN) up --data $(DATA)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "python"))
 
+from cluster import Cluster  # noqa: E402
 from suite import Suite  # noqa: E402
 from training import train_everything  # noqa: E402  (before mlflow: it says what mlflow shall not do)
 
@@ -135,13 +136,19 @@ def a_proof(suite: Suite, folder: Path, promotion: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cairn", type=Path, required=True, help="the cairn program")
+    parser.add_argument("--cluster", action="store_true", help="as docker/compose.processes.yaml describes, on PostgreSQL, ClickHouse, S3 and Redis")
     parser.add_argument("--keep", type=Path, help="keep the data in this folder instead of a temporary one")
     arguments = parser.parse_args()
 
     with tempfile.TemporaryDirectory(prefix="cairn-demo-") as folder:
         data = arguments.keep or Path(folder) / "data"
-        say("Starting the suite in one process on embedded stores")
-        with Suite(arguments.cairn, data) as suite:
+        if arguments.cluster:
+            say("Starting every role as processes of its own, on private instances of their engines")
+            starting = Cluster(arguments.cairn, data, say=lambda text: print(f"  {text}", flush=True))
+        else:
+            say("Starting the suite in one process on embedded stores")
+            starting = Suite(arguments.cairn, data)
+        with starting as suite:
             print(f"HTTP {suite.url}   gRPC {suite.grpc}   data {data}")
             say("Training on breast cancer, diabetes, digits and wine with the unmodified MLflow client")
             quieten()

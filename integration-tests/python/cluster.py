@@ -13,7 +13,9 @@ from pathlib import Path
 
 import yaml
 
+import clickhouse_server
 import s3
+from clickhouse_server import ClickHouse
 from postgres_server import Postgres
 from processes import free_port
 from redis_server import Redis
@@ -65,7 +67,10 @@ class Cluster(Suite):
     def start(self) -> None:
         self.data.mkdir(parents=True, exist_ok=True)
         try:
-            self.say("PostgreSQL, an S3 server (a stand-in) and Redis, each on a free port")
+            self.say("PostgreSQL, an S3 server (a stand-in), Redis and ClickHouse, each on a free port")
+            self.clickhouse = self.engines.enter_context(ClickHouse()) if clickhouse_server.PROGRAM else None
+            if not self.clickhouse:
+                self.say("ClickHouse is not installed: points of metrics are local to each process")
             self.postgres = self.engines.enter_context(Postgres())
             self.store = self.engines.enter_context(s3.moto(self.cairn, self.data))
             self.redis = self.engines.enter_context(Redis(self.data))
@@ -116,6 +121,7 @@ class Cluster(Suite):
         hidden.mkdir(mode=0o700, exist_ok=True)
         (hidden / "database-url").write_text(self.postgres.url())
         (hidden / "s3-key").write_text(s3.SECRET)
+        (hidden / "clickhouse-password").write_text(clickhouse_server.PASSWORD)
         keys = self.data / "keys"
         keys.mkdir(mode=0o700, exist_ok=True)
         here = {
@@ -137,6 +143,10 @@ class Cluster(Suite):
                 value = re.sub(r"http://([a-z0-9-]+):50100", lambda found: f"http://127.0.0.1:{peers[found[1]]}", value)
                 env[key] = value
             env["MINIO_ACCESS_KEY"] = s3.KEY
+            if self.clickhouse:
+                env |= {"CLICKHOUSE_HOST": "127.0.0.1", "CLICKHOUSE_PORT": str(self.clickhouse.port)}
+            else:
+                env = {key: value for key, value in env.items() if not key.startswith("CLICKHOUSE_")}
             env["CAIRN__PEERS__LISTEN"] = f"127.0.0.1:{peers[name]}"
             env["CAIRN__LOGIN__PUBLIC_URL"] = f"http://127.0.0.1:{public}"
             env["API_HTTP_PORT"] = str(public) if name == "gateway-1" else "0"

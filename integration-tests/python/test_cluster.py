@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
+import clickhouse_server
 import postgres_server
 import redis_server
 from api import Api, eventually
@@ -59,6 +60,19 @@ def test_artifacts_are_in_the_bucket_whichever_process_took_them(cluster, tmp_pa
         done = cluster.cli("artifacts", "download", run, f"part-{number}/weights.bin", "--to", str(back))
         assert done.returncode == 0, done.stderr
         assert back.read_bytes() == file.read_bytes()
+
+
+@pytest.mark.skipif(not clickhouse_server.PROGRAM, reason="no clickhouse-server: `make test-python` installs Debian's")
+def test_points_are_in_clickhouse_whichever_process_took_them(cluster):
+    api = Api(cluster)
+    run = api.run("with points")
+    for batch in range(10):
+        points = [{"key": "loss", "value": step / 7, "step": str(step)} for step in range(batch * 20, batch * 20 + 20)]
+        assert api.post(f"{run}:logBatch", json={"batch_id": f"b{batch}", "metrics": points}).ok
+    shown = api.get(f"{run}/metricPoints", params={"metric": "loss", "page_size": 1000}).json()["points"]
+    assert len(shown) == 200
+    counted = cluster.clickhouse.query(f"SELECT count(*) FROM cairn.metrics WHERE run = '{run.rsplit('/', 1)[1]}'")
+    assert counted == ["200"]
 
 
 def test_what_was_answered_is_seen_by_the_next_call_whichever_process_answers_it(cluster):
