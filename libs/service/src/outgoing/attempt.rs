@@ -6,7 +6,7 @@ use futures::future::BoxFuture;
 use http::{Request, Response};
 use tonic::body::Body;
 use tonic::transport::Channel;
-use tonic::{Code, ConnectError, Status};
+use tonic::{Code, ConnectError, Status, TimeoutExpired};
 use tower::{Service, ServiceExt};
 
 /// One attempt at a call. What goes wrong on the way is an answer too, so that whoever judges answers sees it.
@@ -35,8 +35,9 @@ impl Service<Request<Body>> for Attempt {
         Box::pin(async move {
             let answered = channel.oneshot(request).await;
             Ok(answered.unwrap_or_else(|fault| {
-                let was_sent = !is_of_connecting(&fault);
-                let mut answer = unreached(Status::from_error(Box::new(fault))).into_http();
+                let was_sent = !has_cause::<ConnectError>(&fault);
+                let is_late = has_cause::<TimeoutExpired>(&fault);
+                let mut answer = unreached(Status::from_error(Box::new(fault)), is_late).into_http();
                 if !was_sent {
                     answer.extensions_mut().insert(Unsent);
                 }
@@ -50,14 +51,16 @@ impl Service<Request<Body>> for Attempt {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Unsent;
 
-fn is_of_connecting(fault: &(dyn Error + 'static)) -> bool {
-    std::iter::successors(Some(fault), |fault| (*fault).source()).any(|fault| fault.is::<ConnectError>())
+fn has_cause<T: Error + 'static>(fault: &(dyn Error + 'static)) -> bool {
+    std::iter::successors(Some(fault), |fault| (*fault).source()).any(|fault| fault.is::<T>())
 }
 
-/// A connection that broke before an answer: nobody answered, whatever the transport calls it.
-fn unreached(status: Status) -> Status {
+/// A connection that broke before an answer: nobody answered, whatever the transport calls it. One that took too long is another
+/// matter.
+fn unreached(status: Status, is_late: bool) -> Status {
     match status.code() {
-        Code::Unknown | Code::Cancelled => Status::unavailable(status.message()),
+        Code::Unknown => Status::unavailable(status.message()),
+        Code::Cancelled if !is_late => Status::unavailable(status.message()),
         _ => status,
     }
 }
