@@ -148,6 +148,22 @@ async fn what_is_asked_of_time_passes_through() {
 }
 
 #[tokio::test]
+async fn whoever_has_changed_something_is_answered_by_who_has_seen_it_where_that_is_remembered() {
+    let world = World::new();
+    let after = async |request: http::request::Builder| {
+        world.send(request.body(Body::empty()).unwrap()).await;
+        world.things.last().metadata.get("cairn-after").map(|value| value.to_str().unwrap().to_owned())
+    };
+    let get = || Request::get("/api/v1/projects/a/things/b");
+    assert_eq!(after(get()).await, None);
+    assert_eq!(after(get()).await, None, "what was answered is not remembered in one process");
+    world.gateway.remember_changes();
+    assert_eq!(after(get()).await, None);
+    assert_eq!(after(get()).await.as_deref(), Some("42"), "as the answer before said");
+    assert_eq!(after(get().header("cairn-after", "7")).await.as_deref(), Some("7"), "the caller knows better");
+}
+
+#[tokio::test]
 async fn a_header_and_a_field_that_stand_for_the_same_must_agree() {
     let world = World::new();
     let archive = |header: &'static str, value: &'static str, body: &'static str| {
