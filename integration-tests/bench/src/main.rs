@@ -12,11 +12,6 @@ mod rebuild;
 mod start;
 
 use clap::{Parser, Subcommand};
-use mimalloc::MiMalloc;
-
-/// As in the program that is shipped.
-#[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
 
 #[derive(Debug, Parser)]
 #[command(name = "bench", about = "Benchmarks of Cairn, each beside what one would use instead")]
