@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use cairn_access::Access;
 use cairn_contract::Method;
-use cairn_kernel::Position;
+use cairn_kernel::{Position, Principal};
 use moka::sync::Cache;
 use tokio::time::Instant;
 
@@ -17,9 +17,10 @@ const CALLERS_MAX: u64 = 100_000;
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What callers have changed lately, where the processes behind each have views of their own: what one has acknowledged, another
-/// shows a moment later. Whoever reads after a change of their own is answered by a view that has seen it.
+/// shows a moment later. Whoever reads after a change of their own is answered by a view that has seen it, and whoever is known
+/// here by a process that has heard of them.
 #[derive(Default)]
-pub(crate) struct Changes(OnceLock<Cache<String, u64>>);
+pub(crate) struct Changes(OnceLock<Cache<Principal, u64>>);
 
 impl Changes {
     /// Remembers from now on.
@@ -27,9 +28,11 @@ impl Changes {
         self.0.get_or_init(|| Cache::builder().max_capacity(CALLERS_MAX).time_to_live(REMEMBERED).build());
     }
 
-    /// What a call of theirs must have seen.
-    pub(crate) fn seen_by(&self, known: Option<&Known>) -> Option<Position> {
-        self.0.get()?.get(&known?.principal.name).map(Position)
+    /// What a call of theirs must have seen: their last change, or what this process had read when it met them.
+    pub(crate) fn seen_by(&self, known: Option<&Known>, access: &Access) -> Option<Position> {
+        let (cache, principal) = (self.0.get()?, &known?.principal);
+        let seen = cache.get(principal);
+        Some(Position(seen.unwrap_or_else(|| cache.get_with_by_ref(principal, || access.position().0))))
     }
 
     /// Takes note of an answer that says where its change is stored. One about access is held back until this process knows of
@@ -40,8 +43,8 @@ impl Changes {
         };
         if let Some(known) = known {
             let latest =
-                |before: Option<moka::Entry<String, u64>>| before.map_or(0, |entry| *entry.value()).max(position);
-            cache.entry(known.principal.name.clone()).and_upsert_with(latest);
+                |before: Option<moka::Entry<Principal, u64>>| before.map_or(0, |entry| *entry.value()).max(position);
+            cache.entry(known.principal.clone()).and_upsert_with(latest);
         }
         if method.role() == "auth" {
             // One that takes longer is not well and says so: its answer is still true.

@@ -221,7 +221,7 @@ impl Edge {
     /// The call that a request becomes. It waits for what its caller has changed before, unless it says itself what for.
     fn call(&self, visit: &Visit, timeout: Option<Duration>) -> Call {
         let mut call = forward::call(visit, timeout);
-        if let Some(position) = self.changes.seen_by(visit.known.as_ref())
+        if let Some(position) = self.changes.seen_by(visit.known.as_ref(), &self.authenticator.access)
             && call.metadata.get(guard::AFTER).is_none()
         {
             put(&mut call.metadata, guard::AFTER, &position.to_string());

@@ -150,7 +150,7 @@ impl Passage {
         if let Some(sealed) = sealed {
             set(headers, guard::SEALED_SOURCE, &sealed);
         }
-        if let Some(position) = edge.changes.seen_by(known.as_ref())
+        if let Some(position) = edge.changes.seen_by(known.as_ref(), &edge.authenticator.access)
             && !headers.contains_key(guard::AFTER)
         {
             set(headers, guard::AFTER, &position.to_string());

@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import time
 from types import SimpleNamespace
 
 import pytest
@@ -176,6 +175,4 @@ def test_nothing_acknowledged_is_lost_while_one_of_two_is_killed_under_load(clus
             eventually(lambda: is_well(Api(cluster)))
     finally:
         load.stop()
-    # What one process has answered, the other shows a moment later.
-    time.sleep(1)
     load.check()

@@ -196,26 +196,21 @@ pub async fn run(connection: Connection, command: Command) -> anyhow::Result<()>
         Command::Import(command) => carry::import(connection.output(), command).await,
         Command::Migrate(command) => carry::migrate(connection.output(), command).await,
         Command::Digest(command) => carry::digest_of(connection.output(), command).await,
-        asking => ask(connection.open()?, asking).await,
-    }
-}
-
-async fn ask(session: Session, command: Command) -> anyhow::Result<()> {
-    match command {
         Command::List { filter, limit } => {
             let rpc = "ledger.v1.LedgerService/ListEvents";
-            session.show(rpc, filter.request(), Items::new(COLUMNS), limit).await
+            connection.open()?.show(rpc, filter.request(), Items::new(COLUMNS), limit).await
         }
         Command::History { name, limit } => {
             let rpc = "ledger.v1.LedgerService/ReadResourceHistory";
-            session.show(rpc, json!({"name": name}), Items::new(HISTORY).with(tell), limit).await
+            connection.open()?.show(rpc, json!({"name": name}), Items::new(HISTORY).with(tell), limit).await
         }
         Command::Export { filter, format, after, .. } => {
             let format = format.context("--format is missing")?;
-            export(&session, filter.request_after(after), format, after).await
+            export(&connection.open()?, filter.request_after(after), format, after).await
         }
         Command::Tail { filter, after } => {
             let request = filter.request_after(after);
+            let session = connection.open()?;
             let mut lines = session.stream("ledger.v1.LedgerService/TailEvents", request).await?;
             while let Some(mut event) = lines.next().await? {
                 if session.output.is_json {
@@ -227,9 +222,6 @@ async fn ask(session: Session, command: Command) -> anyhow::Result<()> {
                 }
             }
             Ok(())
-        }
-        Command::Import(_) | Command::Migrate(_) | Command::Digest(_) => {
-            unreachable!("nobody is asked for these")
         }
     }
 }

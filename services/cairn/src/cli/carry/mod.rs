@@ -172,14 +172,16 @@ async fn carried(
         let bar_of_comparing = bar("comparing");
         let digest = compare(&*from.carried, &*to.carried, |progress| show(&bar_of_comparing, progress)).await;
         bar_of_comparing.finish_and_clear();
-        let is_whole = from.carried.end().await? == reached;
-        match digest {
-            Ok(digest) if is_whole => return Ok((digest, to.id)),
-            // Somebody goes on writing: what came meanwhile is carried too.
-            Ok(_) | Err(CarryFault::Missing(_)) if !is_whole => output.warn("the log has grown meanwhile: carrying on"),
-            Ok(_) => unreachable!("either it is whole or it is not"),
-            Err(fault) => return Err(fault.into()),
+        if from.carried.end().await? == reached {
+            return Ok((digest?, to.id));
         }
+        // Somebody goes on writing: what came meanwhile is missing there, and is carried too.
+        if let Err(fault) = digest
+            && !matches!(fault, CarryFault::Missing(_))
+        {
+            return Err(fault.into());
+        }
+        output.warn("the log has grown meanwhile: carrying on");
     }
 }
 
