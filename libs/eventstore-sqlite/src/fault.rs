@@ -2,6 +2,7 @@ use std::path::PathBuf;
 
 use cairn_eventstore::{AppendFault, ReadFault};
 use rusqlite::{Error, ErrorCode};
+use uuid::Uuid;
 
 /// Why the store does not open.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +27,11 @@ pub enum OpenFault {
     /// A durability setting did not take.
     #[error("{path}: {setting} is {found:?} although {wanted:?} was asked for; is it on a network disk?")]
     Setting { path: PathBuf, setting: &'static str, found: String, wanted: &'static str },
+    /// Only its primary log may be appended to.
+    #[error("{path} is a copy of log {log}, which is kept elsewhere: it cannot be a log of its own")]
+    Replica { path: PathBuf, log: Uuid },
+    #[error("{path} is to be a copy of log {log}, and it is of {found}: use another data folder")]
+    OtherLog { path: PathBuf, log: Uuid, found: String },
     #[error("{path} cannot be opened")]
     Io { path: PathBuf, source: std::io::Error },
     #[error("{path} cannot be opened")]

@@ -9,6 +9,7 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 use tokio::sync::oneshot;
 
 use crate::meters::Meters;
+use crate::primary::Entry;
 
 /// How long a caller is asked to wait when there is no room: some commits' time.
 const RETRY_AFTER: Duration = Duration::from_millis(25);
@@ -32,6 +33,14 @@ pub(crate) enum Job {
         retention: Retention,
         answer: oneshot::Sender<Result<(), AppendFault>>,
     },
+    /// What the primary log has behind its first `from` entries, where this is a copy.
+    Follow {
+        from: u64,
+        entries: Vec<Entry>,
+        bytes: usize,
+        /// Told how many entries are here.
+        answer: oneshot::Sender<Result<u64, AppendFault>>,
+    },
     /// Events of another log.
     TakeOver {
         events: Vec<Arc<Recorded>>,
@@ -45,13 +54,14 @@ impl Job {
         match self {
             Self::Append { events, .. } => *events,
             Self::TakeOver { events, .. } => events.len(),
+            Self::Follow { entries, .. } => entries.len(),
             Self::Retain { .. } => 0,
         }
     }
 
     pub(crate) fn bytes(&self) -> usize {
         match self {
-            Self::Append { bytes, .. } | Self::TakeOver { bytes, .. } => *bytes,
+            Self::Append { bytes, .. } | Self::TakeOver { bytes, .. } | Self::Follow { bytes, .. } => *bytes,
             Self::Retain { .. } => 0,
         }
     }
@@ -60,6 +70,7 @@ impl Job {
         // A caller that no longer waits needs no answer.
         match self {
             Self::Append { answer, .. } => drop(answer.send(Err(fault))),
+            Self::Follow { answer, .. } => drop(answer.send(Err(fault))),
             Self::Retain { answer, .. } | Self::TakeOver { answer, .. } => drop(answer.send(Err(fault))),
         }
     }
@@ -227,6 +238,10 @@ impl Queue {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.line.lock().jobs.is_empty()
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.line.lock().closed.is_some()
     }
 
     /// Lets nobody in any more. Whoever is in line is still served.

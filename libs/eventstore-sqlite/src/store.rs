@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::thread::JoinHandle;
 use std::time::Instant;
 
@@ -11,6 +12,7 @@ use cairn_kernel::{Clock, Position, Revision, StreamName};
 use futures::FutureExt;
 use futures::future::ready;
 use parking_lot::Mutex;
+use rusqlite::Connection;
 use tokio::sync::{oneshot, watch};
 use uuid::Uuid;
 
@@ -21,8 +23,8 @@ use crate::query::{self, Dictionary, LogQuery};
 use crate::queue::{Job, Queue};
 use crate::readers::Readers;
 use crate::schema::open_writer;
-use crate::writer::{LostDisk, Shared, Writer, end_process, last_event};
-use crate::{Config, OpenFault};
+use crate::writer::{LostDisk, Replica, Shared, Writer, end_process, last_event, replicated};
+use crate::{Config, Feed, OpenFault, Primary};
 
 /// An event store in one SQLite database.
 ///
@@ -39,14 +41,31 @@ impl Sqlite {
         Self::open_with(config, clock, Box::new(end_process))
     }
 
+    /// Opens or creates a copy of a log elsewhere: whatever is appended to it is appended there first.
+    ///
+    /// What others append there is to be told to its [`Feed`].
+    pub fn open_replica(config: &Config, clock: Arc<dyn Clock>, primary: Box<dyn Primary>) -> Result<Self, OpenFault> {
+        Self::open_as(config, clock, Some(primary), Box::new(end_process))
+    }
+
     /// Like [`Sqlite::open`], for tests of what happens when the disk fails to keep what it was given: calls
     /// `on_lost_disk` instead of ending the process. The store serves no appends afterwards.
     pub fn open_with(config: &Config, clock: Arc<dyn Clock>, on_lost_disk: LostDisk) -> Result<Self, OpenFault> {
+        Self::open_as(config, clock, None, on_lost_disk)
+    }
+
+    fn open_as(
+        config: &Config,
+        clock: Arc<dyn Clock>,
+        primary: Option<Box<dyn Primary>>,
+        on_lost_disk: LostDisk,
+    ) -> Result<Self, OpenFault> {
         config.validate().map_err(OpenFault::Config)?;
         let lock = FolderLock::take(&config.path)?;
         let connection = open_writer(config)?;
         let failed = |source| OpenFault::Sqlite { path: config.path.clone(), source };
         let (head, _) = last_event(&connection).map_err(failed)?;
+        let replica = replica(config, &connection, primary)?;
         let meters = Meters::new();
         meters.head_position.set(head as f64);
         let shared = Arc::new(Shared {
@@ -59,15 +78,42 @@ impl Sqlite {
             snapshots: WaitingSnapshots::new(config.waiting_snapshots_bytes_max),
             gate: Arc::default(),
             trouble: Mutex::new(None),
+            held: AtomicU64::new(replica.as_ref().map_or(0, Replica::held)),
             clock,
             meters: meters.clone(),
         });
-        let writer = Writer::new(config, Arc::clone(&shared), connection, lock, on_lost_disk)?;
+        let writer = Writer::new(config, Arc::clone(&shared), connection, lock, replica, on_lost_disk)?;
         let thread = std::thread::Builder::new().name("eventstore-writer".into()).spawn(|| writer.run());
         let thread = thread.map_err(|source| OpenFault::Io { path: config.path.clone(), source })?;
         let gate = Arc::clone(&shared.gate);
         let readers = Readers::new(config.path.clone(), config.readers, config.reader_cache_bytes, gate, meters);
         Ok(Self { shared, readers: Arc::new(readers), thread: Some(thread) })
+    }
+
+    /// Where a copy is told what others append to its primary log.
+    pub fn feed(&self) -> Feed {
+        Feed { shared: Arc::clone(&self.shared) }
+    }
+}
+
+/// What a database is opened as. A copy is no log of its own, and a log is no copy.
+fn replica(
+    config: &Config,
+    connection: &Connection,
+    primary: Option<Box<dyn Primary>>,
+) -> Result<Option<Replica>, OpenFault> {
+    let failed = |source| OpenFault::Sqlite { path: config.path.clone(), source };
+    let path = || config.path.clone();
+    match primary {
+        None => match replicated(connection).map_err(failed)? {
+            Some((log, _)) => Err(OpenFault::Replica { path: path(), log }),
+            None => Ok(None),
+        },
+        Some(primary) => {
+            let log = primary.log();
+            let opened = Replica::open(primary, connection).map_err(failed)?;
+            opened.map(Some).map_err(|found| OpenFault::OtherLog { path: path(), log, found })
+        }
     }
 }
 

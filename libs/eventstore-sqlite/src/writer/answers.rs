@@ -15,6 +15,7 @@ pub(super) struct Answers {
     appends: Vec<(Result<Appended, AppendFault>, Instant, Answer)>,
     retains: Vec<(Stored, oneshot::Sender<Stored>)>,
     taken_over: Vec<(Stored, oneshot::Sender<Stored>)>,
+    followed: Vec<(u64, oneshot::Sender<Result<u64, AppendFault>>)>,
     unreached: Vec<Job>,
     /// Bytes of all of them, as the queue counted them.
     bytes: usize,
@@ -41,6 +42,12 @@ impl Answers {
         self.taken_over.push((outcome, answer));
     }
 
+    /// So many entries of the primary log are here, whatever becomes of the batch.
+    pub(super) fn follow(&mut self, held: u64, bytes: usize, answer: oneshot::Sender<Result<u64, AppendFault>>) {
+        self.bytes += bytes;
+        self.followed.push((held, answer));
+    }
+
     /// A job the batch did not get to.
     pub(super) fn wait(&mut self, job: Job) {
         self.bytes += job.bytes();
@@ -49,7 +56,7 @@ impl Answers {
 
     /// How many stand in the queue's account.
     pub(super) fn jobs(&self) -> usize {
-        self.appends.len() + self.retains.len() + self.taken_over.len() + self.unreached.len()
+        self.appends.len() + self.retains.len() + self.taken_over.len() + self.followed.len() + self.unreached.len()
     }
 
     /// Bytes that stand in the queue's account.
@@ -70,6 +77,9 @@ impl Answers {
         for (outcome, answer) in self.retains.into_iter().chain(self.taken_over) {
             let _ = answer.send(outcome);
         }
+        for (held, answer) in self.followed {
+            let _ = answer.send(Ok(held));
+        }
     }
 
     /// The batch is not in the log: everybody hears why, also those that would have been refused anyway, since that was
@@ -85,6 +95,9 @@ impl Answers {
         }
         for (_, answer) in self.retains.into_iter().chain(self.taken_over) {
             let _ = answer.send(Err(fault.clone()));
+        }
+        for (held, answer) in self.followed {
+            let _ = answer.send(Ok(held));
         }
         for job in self.unreached {
             job.refuse(fault.clone());

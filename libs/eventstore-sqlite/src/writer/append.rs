@@ -28,10 +28,10 @@ impl Writer {
     /// Adds one append to the open transaction, wholly or not at all. The outer error ends the batch.
     pub(super) fn append(
         &mut self,
-        writes: Vec<Write>,
+        writes: &[Write],
         fresh: &mut Vec<Fresh>,
     ) -> rusqlite::Result<Result<Appended, AppendFault>> {
-        for write in &writes {
+        for write in writes {
             let head = match self.heads.get(&write.stream, &self.connection)? {
                 Ok(head) => head,
                 Err(damaged) => {
@@ -40,7 +40,7 @@ impl Writer {
                 }
             };
             if let Some(fault) = refusal(write, &head) {
-                return Ok(match self.repeated(&writes)? {
+                return Ok(match self.repeated(writes)? {
                     Ok(None) => Err(fault),
                     Ok(Some(repeat)) => Ok(repeat),
                     Err(partly) => Err(partly),
@@ -50,7 +50,7 @@ impl Writer {
         // The expectations hold, so most likely the events are new. Finding out beforehand would search the id index
         // twice for each; the index itself objects to those that are not.
         let before = (self.position, self.time, fresh.len());
-        match self.insert(&writes, fresh)? {
+        match self.insert(writes, fresh)? {
             Inserted::All(heads, entries) => {
                 if let Err(fault) = self.index.add(&entries, &self.connection)? {
                     self.take_back(before, fresh)?;
@@ -64,7 +64,7 @@ impl Writer {
                 self.take_back(before, fresh)?;
                 // The id that objected is there, so either all of them are or this is not a repeat.
                 let unknown = || AppendFault::Unavailable("an event could not be inserted".into());
-                Ok(self.repeated(&writes)?.and_then(|repeat| repeat.ok_or_else(unknown)))
+                Ok(self.repeated(writes)?.and_then(|repeat| repeat.ok_or_else(unknown)))
             }
             Inserted::Refused(fault) => {
                 self.take_back(before, fresh)?;

@@ -1,6 +1,7 @@
 //! The one thread that writes: appends, retention, snapshots, checkpoints.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 use cairn_eventstore::{AppendFault, Fresh, Ring, WaitingSnapshots};
@@ -23,6 +24,7 @@ mod heads;
 mod housekeeping;
 mod index;
 mod repeat;
+mod replica;
 mod retain;
 mod space;
 mod take_over;
@@ -32,6 +34,7 @@ use answers::Answers;
 use checkpoint::Checkpoints;
 use heads::Heads;
 use index::StreamIndex;
+pub(crate) use replica::{Replica, known as replicated};
 use retain::Sweep;
 use space::Space;
 use wal::Wal;
@@ -62,6 +65,8 @@ pub(crate) struct Shared {
     /// Held by whoever reads from the database, so that the writer can wait for them.
     pub(crate) gate: Arc<RwLock<()>>,
     pub(crate) trouble: Mutex<Option<AppendFault>>,
+    /// Entries of the primary log that are here, where this is a copy.
+    pub(crate) held: AtomicU64,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) meters: Meters,
 }
@@ -83,6 +88,8 @@ pub(crate) struct Writer {
     space: Space,
     sweep: Sweep,
     probed: Instant,
+    /// Where this is a copy of a log elsewhere.
+    replica: Option<Replica>,
     on_lost_disk: LostDisk,
     /// Held as long as this thread may write.
     _lock: FolderLock,
@@ -101,6 +108,7 @@ impl Writer {
         shared: Arc<Shared>,
         connection: Connection,
         lock: FolderLock,
+        replica: Option<Replica>,
         on_lost_disk: LostDisk,
     ) -> Result<Self, OpenFault> {
         let failed = |source| OpenFault::Sqlite { path: config.path.clone(), source };
@@ -109,7 +117,10 @@ impl Writer {
         Ok(Self {
             shared,
             connection,
-            room: BatchRoom { events: config.batch_events_max, bytes: BATCH_BYTES_MAX },
+            room: BatchRoom {
+                events: config.batch_events_max,
+                bytes: replica.as_ref().map_or(BATCH_BYTES_MAX, Replica::batch_bytes_max),
+            },
             answered: 0,
             commit_took: Duration::ZERO,
             heads: Heads::new(config.cached_heads_max),
@@ -121,6 +132,7 @@ impl Writer {
             space: Space::new(&config.path, config.free_bytes_min),
             sweep: Sweep::new(config.sweep_interval()),
             probed: Instant::now(),
+            replica,
             on_lost_disk,
             _lock: lock,
         })
@@ -216,6 +228,11 @@ impl Writer {
     ///
     /// INVARIANT: nothing is shown or answered before this returned; on an error nothing of it is in the database.
     fn commit(&mut self, jobs: Vec<Job>, answers: &mut Answers) -> rusqlite::Result<Vec<Fresh>> {
+        if let Some(mut replica) = self.replica.take() {
+            let committed = self.commit_after_primary(&mut replica, jobs, answers);
+            self.replica = Some(replica);
+            return committed;
+        }
         if let Err(error) = self.begin() {
             jobs.into_iter().for_each(|job| answers.wait(job));
             return Err(error);
@@ -256,7 +273,7 @@ impl Writer {
 
     fn carry_out_one(&mut self, job: Job, fresh: &mut Vec<Fresh>, answers: &mut Answers) -> rusqlite::Result<()> {
         match job {
-            Job::Append { writes, bytes, queued, answer, .. } => match self.append(writes, fresh) {
+            Job::Append { writes, bytes, queued, answer, .. } => match self.append(&writes, fresh) {
                 Ok(outcome) => answers.append(outcome, bytes, queued, answer),
                 Err(error) => {
                     answers.append(Err(WriteTrouble::of(&error).answer()), bytes, queued, answer);
@@ -270,6 +287,8 @@ impl Writer {
                     return Err(error);
                 }
             },
+            // Nobody has a copy followed that is none.
+            job @ Job::Follow { .. } => answers.wait(job),
             Job::TakeOver { events, bytes, answer } => match self.take_over(&events, fresh) {
                 Ok(outcome) => answers.take_over(outcome, bytes, answer),
                 Err(error) => {

@@ -1,6 +1,9 @@
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use cairn_access::{Access, Config as AccessConfig, Keyring};
 use cairn_contract::Contract;
 use cairn_contract::cairn::auth::events::v1::{ProjectCreated, RoleGranted, UserCreated};
@@ -36,10 +39,20 @@ pub const GUEST: &str = "users/guest";
 pub const EVENT_BYTES_MAX: usize = 1_000;
 pub const APPEND_BYTES_MAX: usize = 5_000;
 
+/// The user whom a client of the protocol says that it is.
+fn basic(header: &str) -> Option<String> {
+    let said = BASE64_STANDARD.decode(header.strip_prefix("Basic ")?).ok()?;
+    let (user, _) = std::str::from_utf8(&said).ok()?.split_once(':')?;
+    Some(format!("users/{user}"))
+}
+
 /// A door, its log, and callers with roles.
 pub struct House {
     pub store: Memory,
     pub clock: SimClock,
+    /// Where clients of the protocol find it.
+    pub address: SocketAddr,
+    furnished: u64,
     channel: Channel,
     stop: CancellationToken,
     serving: JoinHandle<()>,
@@ -50,7 +63,18 @@ impl House {
         Self::with(Config::default()).await
     }
 
+    /// One that takes little at once.
     pub async fn with(config: Config) -> Self {
+        Self::of(Config {
+            event_bytes_max: EVENT_BYTES_MAX,
+            append_bytes_max: APPEND_BYTES_MAX,
+            ahead_events_max: 3,
+            ..config
+        })
+        .await
+    }
+
+    pub async fn of(config: Config) -> Self {
         let clock = SimClock::default();
         let memory = Memory::with_clock(Arc::new(clock.clone()));
         let access = Access::start(
@@ -74,16 +98,11 @@ impl House {
             let Some(name) = headers.get("authorization").and_then(|value| value.to_str().ok()) else {
                 return Ok(None);
             };
+            let name = basic(name).unwrap_or_else(|| name.to_owned());
             let principal =
                 Principal { name: name.into(), kind: PrincipalKind::User, credential: None, scopes: vec![] };
             Ok(Some(access.sign(&principal).unwrap()))
         });
-        let config = Config {
-            event_bytes_max: EVENT_BYTES_MAX,
-            append_bytes_max: APPEND_BYTES_MAX,
-            ahead_events_max: 3,
-            ..config
-        };
         let reached = Arc::clone(&deps.access);
         let door = Door::new(&deps, config, Limits::default(), identify).map_err(|v| v.to_string()).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -94,8 +113,9 @@ impl House {
             async move { door.serve(listener, &Listening::default(), None, stop).await }
         });
         let channel = Endpoint::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap();
-        let house = Self { store: memory, clock, channel, stop, serving };
+        let mut house = Self { store: memory, clock, address, furnished: 0, channel, stop, serving };
         let position = house.furnish().await;
+        house.furnished = position.0;
         reached.reached(position, Instant::now() + WAIT).await.unwrap();
         house
     }
@@ -153,6 +173,11 @@ impl House {
 
     pub fn head(&self) -> u64 {
         self.store.head().borrow().0
+    }
+
+    /// How many events came after those that it begins with.
+    pub fn added(&self) -> u64 {
+        self.head() - self.furnished
     }
 
     pub fn client(&self) -> StreamsClient<Channel> {

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used)] // A test that cannot go on has failed.
 
 mod batches;
+mod engine;
+mod engine_place;
 mod following;
 mod house;
 mod reading;
