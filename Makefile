@@ -57,7 +57,7 @@ test-rust: ## All Rust tests (with cargo-nextest where it is installed).
 	@$(if $(POSTGRES),,echo "PostgreSQL is not installed: the tests with it were left out";) \
 	  $(if $(CLICKHOUSE),,echo "ClickHouse is not installed: the tests with it were left out";) true
 
-test-python: $(VENV)/.ready torch redis postgres clickhouse promtool node oidc-provider lemonldap ## The Python SDK; genuine clients against the real program, answer by answer beside a genuine MLflow server.
+test-python: $(VENV)/.ready torch redis haproxy postgres clickhouse promtool node oidc-provider lemonldap ## The Python SDK; genuine clients against the real program, answer by answer beside a genuine MLflow server.
 	@echo "starting, each on free ports and in a temporary folder: Cairn, a genuine MLflow server, stand-ins for S3;"
 	@echo "as root also small loop-back file systems, a control group, network and mount namespaces of the tests' own"
 	cargo build $(PROGRAMS)
@@ -89,6 +89,18 @@ redis:
 	    --no-install-recommends redis-server >/dev/null; } || echo "that failed: the test with Redis is skipped"; \
 	else \
 	  echo "no redis-server, and no right to install it: the test with Redis is skipped"; \
+	fi
+
+.PHONY: haproxy
+haproxy:
+	@if command -v haproxy >/dev/null || [ -x /usr/sbin/haproxy ]; then \
+	  :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  echo "installing Debian's haproxy, and not starting it"; \
+	  { timeout 120 apt-get update -qq && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive timeout 300 apt-get install -y -qq \
+	    --no-install-recommends haproxy >/dev/null; } || echo "that failed: the test with HAProxy is skipped"; \
+	else \
+	  echo "no haproxy, and no right to install it: the test with HAProxy is skipped"; \
 	fi
 
 # The packages would start servers of their own; each test starts one for itself.

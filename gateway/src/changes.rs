@@ -1,4 +1,5 @@
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use cairn_access::Access;
@@ -20,25 +21,32 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// shows a moment later. Whoever reads after a change of their own is answered by a view that has seen it, and whoever is known
 /// here by a process that has heard of them.
 #[derive(Default)]
-pub(crate) struct Changes(OnceLock<Cache<Principal, u64>>);
+pub(crate) struct Changes {
+    callers: OnceLock<Cache<Principal, u64>>,
+    /// Where the last change of access is stored that was answered here. Not only its caller relies on it.
+    access: AtomicU64,
+}
 
 impl Changes {
     /// Remembers from now on.
     pub(crate) fn remember(&self) {
-        self.0.get_or_init(|| Cache::builder().max_capacity(CALLERS_MAX).time_to_live(REMEMBERED).build());
+        self.callers.get_or_init(|| Cache::builder().max_capacity(CALLERS_MAX).time_to_live(REMEMBERED).build());
     }
 
-    /// What a call of theirs must have seen: their last change, or what this process had read when it met them.
+    /// What a call of theirs must have seen: their last change, or what this process had read when it met them; and the last
+    /// change of access, whoever made it, so that a right or a quota that was given counts everywhere once that is answered.
     pub(crate) fn seen_by(&self, known: Option<&Known>, access: &Access) -> Option<Position> {
-        let (cache, principal) = (self.0.get()?, &known?.principal);
+        let (cache, principal) = (self.callers.get()?, &known?.principal);
         let seen = cache.get(principal);
-        Some(Position(seen.unwrap_or_else(|| cache.get_with_by_ref(principal, || access.position().0))))
+        let seen = seen.unwrap_or_else(|| cache.get_with_by_ref(principal, || access.position().0));
+        Some(Position(seen.max(self.access.load(Ordering::Relaxed))))
     }
 
     /// Takes note of an answer that says where its change is stored. One about access is held back until this process knows of
     /// it: a key that was revoked opens nothing from the moment that its revocation is answered.
     pub(crate) async fn note(&self, known: Option<&Known>, position: Option<&str>, method: &Method, access: &Access) {
-        let (Some(cache), Some(position)) = (self.0.get(), position.and_then(|text| text.parse::<u64>().ok())) else {
+        let (Some(cache), Some(position)) = (self.callers.get(), position.and_then(|text| text.parse::<u64>().ok()))
+        else {
             return;
         };
         if let Some(known) = known {
@@ -49,6 +57,7 @@ impl Changes {
         if method.role() == "auth" {
             // One that takes longer is not well and says so: its answer is still true.
             let _ = access.reached(Position(position), Instant::now() + PATIENCE).await;
+            self.access.fetch_max(position, Ordering::Relaxed);
         }
     }
 }

@@ -14,6 +14,7 @@ use cairn_service::telemetry::Traceparent;
 use cairn_service::tls::{self, Reloading};
 use http::{HeaderMap, HeaderValue, Method as Verb, Request, Response, StatusCode, header};
 use tokio_util::sync::CancellationToken;
+use tonic::Status;
 use tonic::metadata::MetadataMap;
 use tracing::{Instrument, info_span};
 
@@ -172,9 +173,10 @@ impl Edge {
             _ => {
                 within(timeout, async {
                     let message = self.request(&visit, body).await?;
-                    let answered = self.upstream.unary(self.call(&visit, Some(timeout)), message).await?;
-                    self.note(&visit, answered.metadata()).await;
-                    self.single(&visit, answered)
+                    let answered = self.upstream.unary(self.call(&visit, Some(timeout)), message).await;
+                    // A refusal may have changed something too: it ends the session of whoever was refused.
+                    self.note(&visit, answered.as_ref().map_or_else(Status::metadata, tonic::Response::metadata)).await;
+                    self.single(&visit, answered?)
                 })
                 .await
             }

@@ -6,6 +6,7 @@ import secrets
 import subprocess
 from pathlib import Path
 
+import pytest
 import requests
 
 import databases
@@ -16,6 +17,11 @@ STOP_SECONDS_MAX = 30
 
 #: How suites run, for all tests: `up` (the default) as one process, `up micro` with a process for each role.
 UP = os.environ.get("CAIRN_TEST_UP", "up")
+
+
+def one_process(why: str):
+    """Leaves a test out where each role is a process of its own."""
+    return pytest.mark.skipif("micro" in UP.split(), reason=f"of one process: {why}")
 
 
 class Suite:
@@ -63,6 +69,10 @@ class Suite:
         except BaseException:
             self.process.kill()
             raise
+
+    def folder(self, role: str) -> Path:
+        """Where a role keeps what is its own."""
+        return self.data / role if "micro" in self.up else self.data
 
     def stop(self) -> int:
         """Asks it to stop and gives its exit code."""

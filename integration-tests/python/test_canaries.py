@@ -149,4 +149,4 @@ def test_no_secret_is_found_outside_what_is_sealed_s0_93_s4_125(suite, planted, 
     suite.start()
     got = requests.get(f"{suite.url}/api/v1/{secret}/versions/1:access", headers=api.headers, timeout=20)
     assert got.json()["value"] == planted["a first value"]
-    assert os.path.exists(suite.data / "sealing.sqlite")
+    assert os.path.exists(suite.folder("config") / "sealing.sqlite")

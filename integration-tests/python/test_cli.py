@@ -14,7 +14,7 @@ import pytest
 import requests
 
 from api import Api, eventually
-from suite import Suite
+from suite import Suite, one_process
 
 DONE, FAILED, USAGE, UNREACHABLE, NOT_FOUND, DENIED = range(6)
 FOLLOW_SECONDS_MAX = 20
@@ -451,6 +451,7 @@ def test_a_wrong_configuration_is_told_before_it_is_used_s1_50(cairn, tmp_path):
     assert typo.returncode == FAILED and "http_prot" in typo.stderr
 
 
+@one_process("the log is in the data folder")
 def test_a_copy_of_a_stopped_suite_is_rebuilt_to_the_same_views(cairn, tmp_path):
     suite = Suite(cairn, tmp_path / "data")
     with suite:

@@ -204,7 +204,7 @@ def test_a_change_reaches_who_watches_within_a_second_s4_126_s4_130(suite, api, 
 def test_a_data_folder_without_its_key_file_is_not_started(cairn, tmp_path):
     with Suite(cairn, tmp_path / "data") as suite:
         Api(suite).make(f"{PROJECT}/secrets", {"secret_id": "s", "value": "kept"})
-    keys = tmp_path / "data" / "sealing-keys.json"
+    keys = suite.folder("config") / "sealing-keys.json"
     assert keys.stat().st_mode & 0o777 == 0o600
     moved = tmp_path / "backup.json"
     keys.rename(moved)

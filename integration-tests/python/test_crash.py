@@ -8,7 +8,7 @@ import time
 
 from disk import fill, image, needs_root
 from load import Load
-from suite import Suite
+from suite import Suite, one_process
 
 SEED = int(os.environ.get("CAIRN_CRASH_SEED", "20"))
 KILLS = int(os.environ.get("CAIRN_CRASH_KILLS", "15"))
@@ -62,6 +62,7 @@ def test_nothing_acknowledged_is_lost_when_the_process_is_killed(cairn, tmp_path
     assert load.acknowledged() > KILLS
 
 
+@one_process("the log is in the data folder")
 @needs_root
 def test_nothing_acknowledged_is_lost_when_the_power_goes(cairn, tmp_path):
     with image(tmp_path, megabytes=256) as disk:
@@ -76,6 +77,7 @@ def test_nothing_acknowledged_is_lost_when_the_power_goes(cairn, tmp_path):
         survive(suite, CUTS, cut)
 
 
+@one_process("the log is in the data folder")
 @needs_root
 def test_a_full_disk_refuses_writes_serves_reads_and_recovers_by_itself(cairn, tmp_path):
     with image(tmp_path, megabytes=64) as disk, Suite(cairn, disk.path / "data", log=tmp_path / "cairn.log") as suite:

@@ -11,7 +11,7 @@ import requests
 
 from api import eventually
 from disk import image, needs_root
-from suite import Suite
+from suite import Suite, one_process
 
 QUICK = {"CAIRN__HEALTH__INTERVAL_MS": "100", "CAIRN__HEALTH__RECOVER_AFTER": "1"}
 MIB = 1 << 20
@@ -81,6 +81,7 @@ def read(path: Path) -> str:
     return path.read_text() if path.exists() else ""
 
 
+@one_process("it is put into a control group")
 @pytest.mark.skipif(os.geteuid() != 0, reason="making a control group takes root")
 def test_memory_is_a_warning_from_its_share_of_the_groups_limit_on_s3_34(cairn, tmp_path):
     limits = {"CAIRN__HEALTH__MEMORY_WARNING_SHARE": "0.75"}

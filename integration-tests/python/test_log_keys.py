@@ -9,7 +9,7 @@ import requests
 
 import tlog
 from api import Api, eventually
-from suite import Suite
+from suite import Suite, one_process
 from witness import Witness
 
 VERIFIED, REFUTED, UNUSABLE = range(3)
@@ -69,7 +69,7 @@ def test_a_new_key_signs_beside_the_old_and_is_believed_for_its_sake(cairn, tmp_
         ok(suite.cli("audit", "prove", change["position"], "--to", str(proof)))
         run = tmp_path / "run"
         ok(suite.cli("audit", "prove", "1", "--to", str(run)))
-    assert (tmp_path / "data/ledger/keys.json").stat().st_mode & 0o777 == 0o600
+    assert (suite.folder("ledger") / "ledger/keys.json").stat().st_mode & 0o777 == 0o600
 
     # Once the old key has stopped, whoever knows only that one follows the proof of the rotation.
     text, signatures = note.split("\n\n")
@@ -116,10 +116,11 @@ def test_a_stolen_key_stops_at_once_and_a_repeated_request_makes_no_second_one(c
         for command in (["signing"], ["rotate-key"], ["open-epoch", "--ends", "x", "--reason", "y"]):
             denied = suite.cli("audit", *command, key=ann)
             assert denied.returncode != 0 and "ACCESS_DENIED" in denied.stderr, denied.stderr
-    seeds = json.loads((tmp_path / "data/ledger/keys.json").read_text())["keys"]
+    seeds = json.loads((suite.folder("ledger") / "ledger/keys.json").read_text())["keys"]
     assert len(seeds) == 8, "the secret of the stolen key is destroyed"
 
 
+@one_process("the log is in the data folder")
 def test_a_restored_backup_signs_nothing_until_an_epoch_is_opened_that_says_what_was_lost(cairn, tmp_path):
     data = tmp_path / "data"
     with Suite(cairn, data) as suite:
@@ -181,6 +182,7 @@ def test_a_restored_backup_signs_nothing_until_an_epoch_is_opened_that_says_what
             assert "\u2014 witness.example " in note, "the witness vouches for the new name too"
 
 
+@one_process("the log is in the data folder")
 def test_an_epoch_tells_what_a_cut_log_has_lost(cairn, tmp_path):
     data = tmp_path / "data"
     with Suite(cairn, data) as suite:

@@ -231,7 +231,7 @@ def test_a_providers_secret_is_in_no_answer_and_in_no_file_but_sealed(house):
     assert secret not in shown.text + house.admin.get("identityProviders").text
     holding = [path.name for path in house.suite.data.rglob("*") if path.is_file() and secret.encode() in path.read_bytes()]
     assert holding == [] and secret not in house.suite.log.read_text()
-    mode = stat.S_IMODE((house.suite.data / "auth-secrets.json").stat().st_mode)
+    mode = stat.S_IMODE((house.suite.folder("auth") / "auth-secrets.json").stat().st_mode)
     assert mode == 0o600
     # It is not sent to somebody else, either.
     moved = house.admin.patch("identityProviders/corp", json={"issuer": "https://evil.example"})

@@ -21,7 +21,7 @@ from google.protobuf.message_factory import GetMessageClass
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
 from api import Api
-from suite import Suite
+from suite import Suite, one_process
 
 CALL_SECONDS_MAX = 60
 STORY_SECONDS_MAX = 300
@@ -262,6 +262,7 @@ def test_limits_count_over_both_protocols_together(cairn, tmp_path):
         assert [metric["key"] for metric in seen["metrics"]] == ["m1", "m2"]
 
 
+@one_process("it has no child")
 def test_direct_mode_has_no_queue_and_shows_points_with_the_answer_s1_8(cairn, tmp_path):
     with Suite(cairn, tmp_path / "data", {"INGEST_MODE": "direct"}) as suite:
         api = Api(suite)

@@ -85,7 +85,7 @@ def test_of_a_canary_who_was_erased_no_trace_is_left_and_every_proof_holds(suite
     assert suite.stop() == 0
     assert traces(suite.data, NAME, MAIL) == []
     assert traces(tmp_path, NAME, MAIL) == [], "nor in the log of the process, the proofs or the copy"
-    assert any(trace.startswith("auth-people.sqlite") for trace in traces(suite.data, OTHER)), "the search finds people"
+    assert any("auth-people.sqlite" in trace for trace in traces(suite.data, OTHER)), "the search finds people"
 
     suite.start()
     assert Api(suite).get(kept["name"]).json()["display_name"] == OTHER

@@ -181,7 +181,7 @@ def test_a_restart_signs_on(suite, cairn, key, tmp_path):
     known = tmp_path / "known"
     known.write_text(ok(suite.cli("audit", "checkpoint")))
     suite.stop()
-    shutil.rmtree(suite.data / "views")
+    shutil.rmtree(suite.folder("ledger") / "views")
     suite.start()
     ok(suite.cli("audit", "prove", run(suite, "after"), "--to", str(tmp_path / "p")))
     ok(suite.cli("audit", "pull", str(tmp_path / "log")))

@@ -282,7 +282,7 @@ def test_of_whom_a_directory_removed_nothing_is_left_s4_140(cairn, tmp_path):
         words = ["xanthippe.kanarienvogel", "Bartholomew-Neverforgotten", "Wilhelmina-Canary", "Ottokar-Canary",
                  "second-canary", "Zephyrine"]
         kept = canary.traces(suite.data, *words)
-        assert kept and all(trace.startswith("auth-people.sqlite") for trace in kept), kept
+        assert kept and all("auth-people.sqlite" in trace for trace in kept), kept
         assert scim.delete(f"{scim.base}/Users/{made['id']}").status_code == 204
         assert canary.traces(suite.data, *words) == []
         log = suite.log.read_bytes()

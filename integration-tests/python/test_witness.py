@@ -9,7 +9,7 @@ import requests
 
 import tlog
 from api import Api, eventually
-from suite import Suite
+from suite import Suite, one_process
 from witness import Witness
 
 VERIFIED, REFUTED, UNUSABLE = range(3)
@@ -32,6 +32,7 @@ def refusal(suite: Suite) -> str | None:
     return done.stderr if done.returncode else None
 
 
+@one_process("the log is in the data folder")
 def test_a_witness_vouches_and_a_rolled_back_log_is_found_out(cairn, tmp_path, log_key):
     data = tmp_path / "data"
     with Witness(cairn, tmp_path / "witness", log_key) as witness:

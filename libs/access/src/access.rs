@@ -32,6 +32,8 @@ pub struct Access {
     pub(crate) key_uses: KeyUses,
     /// When the key file was last looked at again.
     pub(crate) keys_read: parking_lot::Mutex<Option<std::time::Instant>>,
+    /// The key that the log named when the file was looked at for its sake.
+    pub(crate) key_followed: parking_lot::Mutex<String>,
     is_open: bool,
     token_life: Duration,
     /// Nothing follows a fixed world.
@@ -104,6 +106,7 @@ impl Access {
             bootstrap_used: watch::Sender::new(None),
             key_uses: KeyUses::new(),
             keys_read: parking_lot::Mutex::default(),
+            key_followed: parking_lot::Mutex::default(),
             is_open: config.disabled,
             token_life: config.token_life(),
             follower,

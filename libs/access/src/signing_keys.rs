@@ -112,7 +112,7 @@ impl Access {
     pub(crate) fn follow_keys(&self) {
         let world = self.replica.world.load();
         let Some(current) = world.signing_key() else { return };
-        if self.tokens.signs_with(current) || !self.may_reread() {
+        if self.tokens.signs_with(current) || !(self.is_news(current) || self.may_reread()) {
             return;
         }
         self.reread_keys();
@@ -124,6 +124,17 @@ impl Access {
             tracing::warn!(%fault, "the key file cannot be read again");
         }
         self.take_over_keys();
+    }
+
+    /// Whether the log names this key for the first time here: the file has it by now, and what a compromised one signed must
+    /// not hold until it may be looked at again.
+    fn is_news(&self, current: &str) -> bool {
+        let mut followed = self.key_followed.lock();
+        let is_news = *followed != current;
+        if is_news {
+            current.clone_into(&mut followed);
+        }
+        is_news
     }
 
     /// Whether so much time has passed since the file was last looked at that it may be looked at again.

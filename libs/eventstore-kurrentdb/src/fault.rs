@@ -8,7 +8,7 @@ pub enum OpenFault {
     #[error("KurrentDB at {place} cannot be used: {why}")]
     Unreachable { place: String, why: String },
     /// The password is wrong, or this user may not do it.
-    #[error("KURRENTDB_ACCESS_DENIED: KurrentDB at {place} lets this user not read and append to stream {stream:?}")]
+    #[error("KurrentDB at {place} lets this user not read and append to stream {stream:?}")]
     AccessDenied { place: String, stream: String },
     #[error("stream {stream:?} of KurrentDB at {place} is no log of ours: {why}")]
     Foreign { place: String, stream: String, why: String },
@@ -17,6 +17,20 @@ pub enum OpenFault {
     Lost { place: String, stream: String, why: String },
     #[error(transparent)]
     Replica(#[from] cairn_eventstore_sqlite::OpenFault),
+}
+
+impl OpenFault {
+    /// What programs tell it by.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Config(_) => "CONFIGURATION_INVALID",
+            Self::Unreachable { .. } => "KURRENTDB_UNREACHABLE",
+            Self::AccessDenied { .. } => "KURRENTDB_ACCESS_DENIED",
+            Self::Foreign { .. } => "KURRENTDB_STREAM_NOT_OURS",
+            Self::Lost { .. } => "KURRENTDB_STREAM_LOST_EVENTS",
+            Self::Replica(_) => "KURRENTDB_COPY_UNUSABLE",
+        }
+    }
 }
 
 /// Why a call came to nothing.

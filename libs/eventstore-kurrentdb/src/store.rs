@@ -1,3 +1,4 @@
+use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,6 +32,7 @@ pub struct Kurrent {
     link: Arc<Link>,
     log: Uuid,
     following: AbortHandle,
+    _held: Option<Box<dyn Any + Send + Sync>>,
 }
 
 impl Kurrent {
@@ -57,7 +59,14 @@ impl Kurrent {
         catch_up(&copy, &link).await?;
         let follower = Follower { link: Arc::clone(&link), feed: copy.feed(), pause: config.pause() };
         let following = tokio::spawn(follower.run()).abort_handle();
-        Ok(Self { copy, link, log, following })
+        Ok(Self { copy, link, log, following, _held: None })
+    }
+
+    /// Keeps something for as long as the store is open, such as the lock of what was made from it.
+    #[must_use]
+    pub fn holding(mut self, what: impl Any + Send + Sync) -> Self {
+        self._held = Some(Box::new(what));
+        self
     }
 
     /// Names the log, whoever has it open.

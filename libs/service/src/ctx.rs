@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use cairn_access::guardrail::Known;
 use cairn_access::{Access, Circumstances, Decision, Facts, ProjectQuota, Reach};
@@ -42,6 +43,8 @@ pub(crate) struct Inner {
     pub access: Arc<Access>,
     /// The last refusal of access in this call, and what it rests on.
     pub refused: Mutex<Option<(String, Box<Facts>)>>,
+    /// Where the last change of this call is stored. 0: it has made none that its handler waited for.
+    pub stored: AtomicU64,
     /// What the service knew when it asked guardrails. `None`: it has not asked.
     pub known: Mutex<Option<String>>,
 }
@@ -133,6 +136,11 @@ impl Ctx {
         let mut response = Response::new(message);
         response.metadata_mut().insert(POSITION, position.0.into());
         response
+    }
+
+    /// Notes where a change of this call is stored, for an answer that does not say so itself: a page, a redirect, a refusal.
+    pub fn stored(&self, position: Position) {
+        self.inner.stored.fetch_max(position.0, Ordering::Relaxed);
     }
 
     /// A call to another service on this one's way: same request id, same trace, and no more time than is left.

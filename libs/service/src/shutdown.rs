@@ -1,4 +1,6 @@
 use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -12,6 +14,9 @@ crate::settings! {
     pub struct Config: "shutdown" {
         /// How long work that was accepted may take to finish, in milliseconds. What takes longer is cut off.
         grace_ms: u64 = 20_000;
+        /// How long everything is still served after the process was asked to stop, in milliseconds, while health says that it
+        /// is not ready: until whatever balances load has heard of it and sends nothing new. More than two of its checks take.
+        drain_ms: u64 = 0;
     }
 }
 
@@ -22,6 +27,9 @@ const EXIT_CUT_SHORT: i32 = 130;
 #[derive(Clone, Debug, Default)]
 pub struct Shutdown {
     root: CancellationToken,
+    /// Cancelled as soon as somebody asks, before anything stops.
+    asked: CancellationToken,
+    drain_ms: Arc<AtomicU64>,
 }
 
 impl Shutdown {
@@ -35,7 +43,7 @@ impl Shutdown {
     pub fn on_signals() -> std::io::Result<Self> {
         let shutdown = Self::new();
         let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-        let root = shutdown.root.clone();
+        let asking = shutdown.clone();
         tokio::spawn(async move {
             let mut next = async || {
                 tokio::select! {
@@ -44,8 +52,14 @@ impl Shutdown {
                 }
             };
             let first = next().await;
-            info!(signal = first, "stopping");
-            root.cancel();
+            let drain = Duration::from_millis(asking.drain_ms.load(Ordering::Relaxed));
+            info!(signal = first, drain_ms = drain.as_millis(), "stopping");
+            asking.asked.cancel();
+            let root = asking.root;
+            tokio::spawn(async move {
+                tokio::time::sleep(drain).await;
+                root.cancel();
+            });
             let second = next().await;
             warn!(signal = second, "stopping at once");
             std::process::exit(EXIT_CUT_SHORT);
@@ -53,9 +67,20 @@ impl Shutdown {
         Ok(shutdown)
     }
 
-    /// Asks for it.
+    /// Lets so much time pass between the first signal and the end of whatever is served.
+    pub fn drain_for(&self, config: &Config) {
+        self.drain_ms.store(config.drain_ms, Ordering::Relaxed);
+    }
+
+    /// Asks for it, without waiting for those who send requests.
     pub fn begin(&self) {
+        self.asked.cancel();
         self.root.cancel();
+    }
+
+    /// Waits until somebody asks; it begins when those who send requests have had time to hear of it.
+    pub async fn asked(&self) {
+        self.asked.cancelled().await;
     }
 
     /// Waits until it is asked for.

@@ -11,6 +11,7 @@ use tonic::Status;
 
 use crate::config::Config;
 use crate::issuer::Polls;
+use crate::key_use::KeyUses;
 use crate::login;
 use crate::logins::LoginQuery;
 use crate::model::{
@@ -47,6 +48,7 @@ pub struct Desk {
     pub login: login::Config,
     pub polls: Polls,
     pub limits: Limits,
+    pub _key_uses: KeyUses,
     /// Held by whoever gives, joins or removes something that others' rights rest on, from looking at what is held until
     /// that shows. Two such changes at once could each be right and both together wrong.
     pub turn: tokio::sync::Mutex<()>,
@@ -90,6 +92,7 @@ pub struct Reading {
 impl Desk {
     /// Waits until a change shows in what this process answers from, and in what it decides by.
     pub async fn settle(&self, ctx: &Ctx, position: Position) -> Result<(), Status> {
+        ctx.stored(position);
         self.view.reached(position, ctx.deadline()).await.map_err(refuse)?;
         self.logins_view.reached(position, ctx.deadline()).await.map_err(refuse)?;
         self.access.reached(position, ctx.deadline()).await.map_err(refuse)

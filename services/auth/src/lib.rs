@@ -35,5 +35,6 @@ mod stored;
 pub use bootstrap::{Bootstrap, BootstrapFault, FirstKey, bootstrap};
 pub use config::Config;
 pub use issuer::SESSION_COOKIE;
+pub use key_use::KeyUses;
 pub use mount::{MountFault, mount};
 pub use public::Public;

@@ -11,6 +11,7 @@ use crate::config::Config;
 use crate::desk::{Desk, Limits};
 use crate::grpc::routes;
 use crate::issuer::Polls;
+use crate::key_use::KeyUses;
 use crate::logins::{LoginQuery, Logins};
 use crate::oidc::Directory as Providers;
 use crate::people::{People, PeopleFault};
@@ -77,6 +78,7 @@ pub fn mount(
         login,
         polls: Polls::default(),
         limits: Limits::of(config),
+        _key_uses: KeyUses::note(deps),
         turn: tokio::sync::Mutex::new(()),
     });
     tokio::spawn({

@@ -23,6 +23,9 @@ pub use self::quota::{Quota, Rule, rules};
 pub use self::shared::{Config, Shared};
 pub use self::told::{LIMIT, POLICY, tell};
 
+/// Why a call is refused whose caller has used up an allowance.
+pub(crate) const RATE_LIMITED: &str = "RATE_LIMITED";
+
 /// What one call asks of one allowance.
 #[derive(Clone, Debug)]
 pub struct Ask {
@@ -56,7 +59,7 @@ pub struct Exceeded {
 impl Exceeded {
     /// The refusal of the call, in these words.
     pub fn refusal(&self, message: impl Into<String>) -> Refusal {
-        Refusal::new(Code::ResourceExhausted, "RATE_LIMITED", message).with("limit", self.policy).after(self.wait)
+        Refusal::new(Code::ResourceExhausted, RATE_LIMITED, message).with("limit", self.policy).after(self.wait)
     }
 }
 

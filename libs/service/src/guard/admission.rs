@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -94,6 +95,7 @@ impl Admission {
             after: None,
             access: Arc::clone(&self.access),
             refused: Mutex::default(),
+            stored: AtomicU64::default(),
             known: Mutex::default(),
         };
         let mut message = Bytes::new();

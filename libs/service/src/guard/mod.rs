@@ -205,6 +205,9 @@ impl Shared {
                 }
             };
             let mut answer = outcome::translated(answer);
+            if let Some((ctx, _)) = &seen {
+                outcome::say_where_stored(&mut answer, ctx);
+            }
             let mut outcome = Outcome::of(&answer);
             // INVARIANT: nothing that the contract wants guarded by its service happens unasked.
             debug_assert!(

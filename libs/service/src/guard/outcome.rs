@@ -1,4 +1,5 @@
 use std::error::Error as _;
+use std::sync::atomic::Ordering;
 
 use cairn_kernel as kernel;
 use http::Response;
@@ -6,7 +7,8 @@ use tonic::body::Body;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
-use crate::Refusal;
+use super::POSITION;
+use crate::{Ctx, Refusal};
 
 /// How a call ended, as far as the head of its answer tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +59,14 @@ impl From<&Status> for Outcome {
             values,
             cause: status.source().map(ToString::to_string),
         }
+    }
+}
+
+/// Says where the last change of a call is stored, if its handler did not.
+pub(crate) fn say_where_stored<B>(answer: &mut Response<B>, ctx: &Ctx) {
+    let stored = ctx.inner.stored.load(Ordering::Relaxed);
+    if stored > 0 {
+        answer.headers_mut().entry(POSITION).or_insert_with(|| stored.into());
     }
 }
 

@@ -25,6 +25,7 @@ use super::backoff::Backoff;
 use super::circuit::{CIRCUIT_OPEN, code_of, is_failure};
 use super::deadline::Deadline;
 use crate::Refusal;
+use crate::allowance::RATE_LIMITED;
 
 /// The fields that make repeating a change safe: one of them names the request, or what it brings.
 const KEYS: [&str; 2] = ["request_id", "batch_id"];
@@ -230,8 +231,9 @@ impl Policy<Request<Bytes>, Response<Body>, Infallible> for Attempts {
 /// How long the other side wants us to wait before the same call may succeed; nothing if it will not.
 fn asked_to_wait(status: &Status) -> Option<Duration> {
     let details = status.get_error_details();
-    // An open circuit is there to refuse at once: waiting for it would hold up all callers, to come back together.
-    if details.error_info().is_some_and(|info| info.reason == CIRCUIT_OPEN) {
+    // An open circuit is there to refuse at once: waiting for it would hold up all callers, to come back together. And whoever
+    // has used up an allowance is told so, and waits himself.
+    if details.error_info().is_some_and(|info| [CIRCUIT_OPEN, RATE_LIMITED].contains(&info.reason.as_str())) {
         return None;
     }
     let asked = details.retry_info().and_then(|info| info.retry_delay);

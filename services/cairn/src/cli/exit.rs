@@ -100,6 +100,9 @@ impl Told {
         if let Some(fault) = error.downcast_ref::<HubFault>() {
             return told(fault.exit_code(), fault.reason());
         }
+        if let Some(fault) = error.downcast_ref::<cairn_eventstore_kurrentdb::OpenFault>() {
+            return told(FAILED, fault.reason());
+        }
         if let Some(fault) = error.downcast_ref::<cairn_eventstore_postgres::OpenFault>() {
             return told(FAILED, fault.reason());
         }

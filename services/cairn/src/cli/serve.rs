@@ -1,5 +1,6 @@
 //! `cairn serve`: some roles of the suite as one process among others, until it is asked to stop.
 
+use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
@@ -37,9 +38,10 @@ pub async fn run(output: Output, engines: &Engines, command: Command) -> anyhow:
     let shutdown = Shutdown::on_signals()?;
     if command.until_input_ends {
         let shutdown = shutdown.clone();
-        tokio::spawn(async move {
+        // A thread of its own: one of the runtime's is waited for at the end, and this one may read for ever.
+        std::thread::spawn(move || {
             // Nothing is said there; whatever it is, it ends.
-            let _ = tokio::io::copy(&mut tokio::io::stdin(), &mut tokio::io::sink()).await;
+            let _ = io::copy(&mut io::stdin(), &mut io::sink());
             shutdown.begin();
         });
     }

@@ -18,7 +18,7 @@ use tracing::{info, warn};
 
 use self::child::Process;
 use self::plan::Plan;
-use crate::suite::{Config, Engines, Folder, NOT_SHARED, Role};
+use crate::suite::{Config, Engines, Folder, NOT_SHARED, Role, lock_shared};
 
 /// Pause before a process that ended is started again.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -39,6 +39,7 @@ pub async fn run(
     let shutdown = Shutdown::on_signals()?;
     let data = loaded.get::<Config>().data;
     let folder = Folder::open(&data).with_context(|| format!("cannot use the data folder {}", data.display()))?;
+    let _lock = lock_shared(&folder)?;
     let data = folder.path().to_owned();
     let plan = Plan::new(loaded, folder, flags)?;
     let patience = Duration::from_millis(loaded.get::<shutdown::Config>().grace_ms) + SLACK;

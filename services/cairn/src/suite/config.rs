@@ -84,6 +84,7 @@ pub fn registry() -> Registry {
         .with::<Ingest>()
         .with::<cairn_eventstore_sqlite::Config>()
         .with::<cairn_eventstore_jsonl::Config>()
+        .with::<cairn_eventstore_kurrentdb::Config>()
         .with::<cairn_eventstore_postgres::Config>()
         .with::<cairn_auth::Config>()
         .with::<cairn_auth::login::Config>()

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use cairn_access::{Access, Keyring};
-use cairn_auth::{Bootstrap, FirstKey, Public};
+use cairn_auth::{Bootstrap, FirstKey, KeyUses, Public};
 use cairn_contract::Contract;
 use cairn_eventstore::Commands;
 use cairn_experiments::artifacts::{self, Storage};
@@ -32,6 +32,8 @@ pub struct Core {
     pub public: Public,
     /// The points of metrics, if an engine of their own keeps them.
     pub points: Option<Followed>,
+    /// Where auth is another process, keys are shown here all the same.
+    _key_uses: Option<KeyUses>,
 }
 
 impl Core {
@@ -84,7 +86,8 @@ impl Core {
             let is_encrypted = loaded.get::<cairn_gateway::Config>().tls().is_some();
             mounted.push(cairn_kurrent::mount(&deps, &loaded.get(), is_encrypted));
         }
-        Ok(Self { folder, deps, mounted, known, public, points })
+        let key_uses = (!roles.has(Role::Auth)).then(|| KeyUses::note(&deps));
+        Ok(Self { folder, deps, mounted, known, public, points, _key_uses: key_uses })
     }
 
     /// Makes what a deployment begins with, unless it is there.

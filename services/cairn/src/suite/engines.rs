@@ -11,6 +11,7 @@ use anyhow::{Context, anyhow, bail};
 use cairn_contract::Contract;
 use cairn_eventstore::EventStore;
 use cairn_eventstore_jsonl::{Jsonl, Readable};
+use cairn_eventstore_kurrentdb::Kurrent;
 use cairn_eventstore_postgres::Postgres;
 use cairn_eventstore_sqlite::Sqlite;
 use cairn_kernel::{Clock, SystemClock};
@@ -49,7 +50,11 @@ pub struct Engines(BTreeMap<&'static str, Engine>);
 impl Default for Engines {
     /// Those that come with the suite.
     fn default() -> Self {
-        Self(BTreeMap::new()).with("sqlite", sqlite).with("postgres", postgres).with("jsonl", jsonl)
+        Self(BTreeMap::new())
+            .with("sqlite", sqlite)
+            .with("postgres", postgres)
+            .with("kurrentdb", kurrentdb)
+            .with("jsonl", jsonl)
     }
 }
 
@@ -88,22 +93,30 @@ impl Engines {
 
 /// The engine that settings name, or that follows from them.
 fn chosen(loaded: &Loaded) -> anyhow::Result<String> {
-    let names_database = !loaded.get::<cairn_eventstore_postgres::Config>().url.expose().is_empty();
-    match loaded.get::<Config>().event_store.as_str() {
-        "" if names_database => Ok("postgres".to_owned()),
-        "" => Ok("sqlite".to_owned()),
-        // Whoever names a database relies on it.
-        name @ ("sqlite" | "jsonl") if names_database => {
-            bail!(
-                "server.event_store is {name:?}, so events_postgres.url (DATABASE_URL) would not be used: unset one of them"
-            )
+    let postgres = loaded.get::<cairn_eventstore_postgres::Config>().url;
+    let kurrentdb = loaded.get::<cairn_eventstore_kurrentdb::Config>().url;
+    let named = [
+        ("postgres", "events_postgres.url (DATABASE_URL)", postgres),
+        ("kurrentdb", "events_kurrentdb.url (KURRENTDB_URL)", kurrentdb),
+    ];
+    let mut named = named.into_iter().filter(|(_, _, url)| !url.expose().is_empty());
+    match (loaded.get::<Config>().event_store.as_str(), named.next(), named.next()) {
+        ("", None, _) => Ok("sqlite".to_owned()),
+        ("", Some((engine, ..)), None) => Ok(engine.to_owned()),
+        // The other may be of use otherwise: read models are kept in PostgreSQL too.
+        ("", Some((_, one, _)), Some((_, other, _))) => {
+            bail!("{one} and {other} are both given: say in server.event_store where the log is")
         }
-        name => Ok(name.to_owned()),
+        // Whoever names a database relies on it.
+        (name @ ("sqlite" | "jsonl"), Some((_, url, _)), _) => {
+            bail!("server.event_store is {name:?}, so {url} would not be used: unset one of them")
+        }
+        (name, ..) => Ok(name.to_owned()),
     }
 }
 
 /// What an engine leaves in the data folder, by the ends of its names.
-pub(super) const TRACES: &[&str] = &["db", "jsonl", "postgres"];
+pub(super) const TRACES: &[&str] = &["db", "jsonl", "kurrentdb", "postgres"];
 
 /// Refuses to begin an empty log where another engine has kept one: all that is there would seem to be gone.
 fn begin_or_go_on(folder: &Folder, ours: &str) -> anyhow::Result<PathBuf> {
@@ -151,12 +164,31 @@ pub fn jsonl<'a>(loaded: &'a Loaded, folder: &'a Folder) -> Opening<'a> {
 pub fn postgres<'a>(loaded: &'a Loaded, folder: &'a Folder) -> Opening<'a> {
     async {
         let trace = begin_or_go_on(folder, "postgres")?;
-        let lock = lock(&trace.with_extension("postgres.lock"))?;
+        let lock = lock_shared(folder)?;
         let opened = Postgres::open(&loaded.get(), clock()).await?.holding(lock);
         remember(&trace, &opened.log().to_string()).with_context(|| format!("{}", trace.display()))?;
         Ok(Arc::new(opened) as Arc<dyn EventStore>)
     }
     .boxed()
+}
+
+/// KurrentDB, or another Cairn that speaks its protocol. The copy of the log is in the data folder, and knows which log it is of.
+pub fn kurrentdb<'a>(loaded: &'a Loaded, folder: &'a Folder) -> Opening<'a> {
+    async {
+        let mut config = loaded.get::<cairn_eventstore_kurrentdb::Config>();
+        if config.path.as_os_str().is_empty() {
+            config.path = begin_or_go_on(folder, "kurrentdb")?;
+        }
+        let lock = lock_shared(folder)?;
+        let opened = Kurrent::open(&config, &loaded.get(), clock()).await?.holding(lock);
+        Ok(Arc::new(opened) as Arc<dyn EventStore>)
+    }
+    .boxed()
+}
+
+/// Takes a folder for this process whose log others may write to as well.
+pub(crate) fn lock_shared(folder: &Folder) -> anyhow::Result<fs::File> {
+    lock(&folder.events("postgres.lock"))
 }
 
 /// Takes a folder for this process, until what is given is dropped or the process ends.
@@ -228,6 +260,11 @@ mod tests {
         assert_eq!(chosen_by(&[("EVENT_STORE", "jsonl")]).unwrap(), "jsonl");
         let refused = chosen_by(&[url, ("EVENT_STORE", "jsonl")]).unwrap_err().to_string();
         assert!(refused.contains("DATABASE_URL") && !refused.contains("hunter2"), "{refused}");
+        let other = ("KURRENTDB_URL", "kurrentdb://ada:hunter2@localhost:2113?tls=false");
+        assert_eq!(chosen_by(&[other]).unwrap(), "kurrentdb");
+        assert_eq!(chosen_by(&[url, other, ("EVENT_STORE", "kurrentdb")]).unwrap(), "kurrentdb");
+        let refused = chosen_by(&[url, other]).unwrap_err().to_string();
+        assert!(refused.contains("server.event_store") && !refused.contains("hunter2"), "{refused}");
     }
 
     #[test]
@@ -264,7 +301,7 @@ mod tests {
         let refused = Engines::default().open(&loaded, &folder).await.err().unwrap();
         assert_eq!(
             refused.to_string(),
-            r#"server.event_store is "oracle", and this program knows jsonl, postgres, sqlite"#
+            r#"server.event_store is "oracle", and this program knows jsonl, kurrentdb, postgres, sqlite"#
         );
     }
 }

@@ -19,6 +19,7 @@ pub use self::core::Core;
 pub use config::Config;
 pub use doors::{Addresses, public_url};
 pub use engines::Engines;
+pub(crate) use engines::lock_shared;
 pub use folder::Folder;
 pub use role::{Role, Roles};
 pub use running::{NOT_SHARED, Running};

@@ -45,8 +45,7 @@ pub struct Running {
 }
 
 /// Why some roles cannot run alone.
-pub const NOT_SHARED: &str =
-    "several processes need an event log that they share: set DATABASE_URL to the address of a PostgreSQL database";
+pub const NOT_SHARED: &str = "several processes need an event log that they share: set DATABASE_URL to the address of a PostgreSQL database, or KURRENTDB_URL";
 
 impl Running {
     /// Starts the roles and returns once they serve and have seen all that is in the log.
@@ -175,7 +174,15 @@ impl Running {
                 tasks.push(tokio::spawn(pages::serve(doors.http, pages::alone(&health, metrics), shutdown.token())))
             }
         }
-        let stopping = loaded.get();
+        let stopping: shutdown::Config = loaded.get();
+        shutdown.drain_for(&stopping);
+        tokio::spawn({
+            let (health, shutdown) = (health.clone(), shutdown.clone());
+            async move {
+                shutdown.asked().await;
+                health.stop_serving().await;
+            }
+        });
         Ok(Self { scheme, addresses, first_key, core, services, eventstore, shutdown, doors: tasks, health, stopping })
     }
 

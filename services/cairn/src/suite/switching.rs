@@ -14,6 +14,8 @@ use super::engines::{TRACES, remember};
 pub enum Trace {
     Sqlite,
     Jsonl,
+    /// The copy of it.
+    Kurrentdb,
     /// The name of the log in the database.
     Postgres(Uuid),
 }
@@ -23,6 +25,7 @@ impl Trace {
         match self {
             Self::Sqlite => "db",
             Self::Jsonl => "jsonl",
+            Self::Kurrentdb => "kurrentdb",
             Self::Postgres(_) => "postgres",
         }
     }

@@ -8,6 +8,7 @@ use anyhow::{Context, anyhow, bail};
 use cairn_contract::Contract;
 use cairn_eventstore::Carried;
 use cairn_eventstore_jsonl::{Copied, Readable};
+use cairn_eventstore_kurrentdb::Kurrent;
 use cairn_eventstore_postgres::Postgres;
 use cairn_eventstore_sqlite::Sqlite;
 use cairn_kernel::{Secret, SystemClock};
@@ -23,6 +24,8 @@ pub enum Place {
     Sqlite(PathBuf),
     Jsonl(PathBuf),
     Postgres(Secret),
+    /// With the place of this process's copy, if one is kept.
+    Kurrentdb(Secret, Option<PathBuf>),
     /// A file that says where, so that no password is on a command line.
     Said(PathBuf),
 }
@@ -32,6 +35,17 @@ pub struct Log {
     pub carried: Box<dyn Carried>,
     /// Its name, where it has one.
     pub id: Option<Uuid>,
+    /// What is needed only as long as it is open.
+    _aside: Option<Aside>,
+}
+
+/// A folder that is gone afterwards.
+struct Aside(PathBuf);
+
+impl Drop for Aside {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
 }
 
 impl FromStr for Place {
@@ -42,7 +56,7 @@ impl FromStr for Place {
             return Ok(Self::Said(file.into()));
         }
         let place = Self::read(text)?;
-        if matches!(place, Self::Postgres(_)) && has_password(text) {
+        if matches!(place, Self::Postgres(_) | Self::Kurrentdb(..)) && has_password(text) {
             return Err(
                 "whoever lists processes would see the password: put the address into a file, and say @FILE".into()
             );
@@ -57,9 +71,13 @@ impl Place {
             Some(("sqlite", path)) if !path.is_empty() => Ok(Self::Sqlite(path.trim_start_matches("//").into())),
             Some(("jsonl", path)) if !path.is_empty() => Ok(Self::Jsonl(path.trim_start_matches("//").into())),
             Some(("postgres" | "postgresql", _)) => Ok(Self::Postgres(Secret::from(text.to_owned()))),
-            _ => {
-                Err("it is none of sqlite:PATH, jsonl:PATH, postgres://…, and @FILE with one of them in it".to_owned())
+            Some(("kurrentdb" | "kurrentdb+discover" | "esdb" | "esdb+discover", _)) => {
+                Ok(Self::Kurrentdb(Secret::from(text.to_owned()), None))
             }
+            _ => Err(
+                "it is none of sqlite:PATH, jsonl:PATH, postgres://…, kurrentdb://…, and @FILE with one of them in it"
+                    .to_owned(),
+            ),
         }
     }
 
@@ -73,6 +91,10 @@ impl Place {
             "sqlite" => Ok(Self::Sqlite(in_folder(settings.get::<cairn_eventstore_sqlite::Config>().path, "db"))),
             "jsonl" => Ok(Self::Jsonl(in_folder(settings.get::<cairn_eventstore_jsonl::Config>().path, "jsonl"))),
             "postgres" => Ok(Self::Postgres(settings.get::<cairn_eventstore_postgres::Config>().url)),
+            "kurrentdb" => {
+                let config = settings.get::<cairn_eventstore_kurrentdb::Config>();
+                Ok(Self::Kurrentdb(config.url, Some(in_folder(config.path, "kurrentdb"))))
+            }
             other => bail!("the log is kept by {other:?}, which does not say how it is carried"),
         }
     }
@@ -82,14 +104,14 @@ impl Place {
         let is_there = match self {
             Self::Sqlite(path) => is_same(path, &folder.events("db")),
             Self::Jsonl(path) => is_same(path, &folder.events("jsonl")),
-            Self::Postgres(_) | Self::Said(_) => true,
+            Self::Postgres(_) | Self::Kurrentdb(..) | Self::Said(_) => true,
         };
         if is_there {
             return Ok(());
         }
         let (db, jsonl) = (folder.events("db"), folder.events("jsonl"));
         let why = format!(
-            "--switch: a data folder goes on with PostgreSQL, sqlite:{}, or jsonl:{}",
+            "--switch: a data folder goes on with PostgreSQL, KurrentDB, sqlite:{}, or jsonl:{}",
             db.display(),
             jsonl.display()
         );
@@ -101,7 +123,16 @@ impl Place {
         match self {
             Self::Sqlite(_) => Ok(Trace::Sqlite),
             Self::Jsonl(_) => Ok(Trace::Jsonl),
+            Self::Kurrentdb(..) => Ok(Trace::Kurrentdb),
             Self::Postgres(_) | Self::Said(_) => bail!("the log has no name"),
+        }
+    }
+
+    /// Keeps in a data folder what that is to have of it.
+    pub fn kept_in(self, folder: &Folder) -> Self {
+        match self {
+            Self::Kurrentdb(url, None) => Self::Kurrentdb(url, Some(folder.events("kurrentdb"))),
+            other => other,
         }
     }
 
@@ -140,7 +171,15 @@ impl Place {
             Self::Postgres(url) => {
                 let config = cairn_eventstore_postgres::Config { url: url.clone(), ..settings.get() };
                 let opened = Postgres::open(&config, Arc::new(SystemClock)).await?;
-                Ok(Log { id: Some(opened.log()), carried: Box::new(opened) })
+                Ok(Log { id: Some(opened.log()), carried: Box::new(opened), _aside: None })
+            }
+            Self::Kurrentdb(url, kept) => {
+                let aside = kept.is_none().then(aside).transpose()?;
+                let path = kept.clone().or_else(|| aside.as_ref().map(|aside| aside.0.join("copy.db")));
+                let path = path.context("a copy has a place")?;
+                let config = cairn_eventstore_kurrentdb::Config { url: url.clone(), path, ..settings.get() };
+                let opened = Kurrent::open(&config, &settings.get(), Arc::new(SystemClock)).await?;
+                Ok(Log { id: None, carried: Box::new(opened), _aside: aside })
             }
             Self::Said(_) => Box::pin(self.clone().resolved()?.begin(settings)).await,
         }
@@ -149,8 +188,15 @@ impl Place {
 
 impl Log {
     fn new(carried: impl Carried + 'static) -> Self {
-        Self { carried: Box::new(carried), id: None }
+        Self { carried: Box::new(carried), id: None, _aside: None }
     }
+}
+
+/// A folder of its own for what nobody needs afterwards.
+fn aside() -> anyhow::Result<Aside> {
+    let folder = std::env::temp_dir().join(format!("cairn-log-{}", Uuid::new_v4()));
+    DirBuilder::new().mode(0o700).create(&folder).with_context(|| format!("{}", folder.display()))?;
+    Ok(Aside(folder))
 }
 
 /// A file of lines takes a while to be read.

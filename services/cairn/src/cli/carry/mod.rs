@@ -18,8 +18,8 @@ use crate::suite::{Config, Folder, Trace, config, switch};
 
 #[derive(Debug, clap::Args)]
 pub struct Migrate {
-    /// The log that is carried: sqlite:PATH, jsonl:PATH, postgres://…, or @FILE with one of them in it. Without: the one that
-    /// settings name. If it is embedded, no other process may be using it.
+    /// The log that is carried: sqlite:PATH, jsonl:PATH, postgres://…, kurrentdb://…, or @FILE with one of them in it.
+    /// Without: the one that settings name. If it is embedded, no other process may be using it.
     #[arg(long, value_name = "LOG")]
     from: Option<Place>,
 
@@ -41,8 +41,8 @@ pub struct Copy {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["format", "after", "kind", "resource", "stream"])]
     to: Option<PathBuf>,
 
-    /// The log that is written: sqlite:PATH, jsonl:PATH, postgres://…, or @FILE. Without: the one that settings name. If it is
-    /// embedded, no other process may be using it.
+    /// The log that is written: sqlite:PATH, jsonl:PATH, postgres://…, kurrentdb://…, or @FILE. Without: the one that
+    /// settings name. If it is embedded, no other process may be using it.
     #[arg(long, value_name = "LOG", requires = "to")]
     from: Option<Place>,
 
@@ -62,8 +62,8 @@ pub struct Import {
     /// A file that `cairn events export --to` has written.
     file: PathBuf,
 
-    /// Where it is carried to: sqlite:PATH, jsonl:PATH, postgres://…, or @FILE. Without: the log that settings name. What is
-    /// there already must be the beginning of it.
+    /// Where it is carried to: sqlite:PATH, jsonl:PATH, postgres://…, kurrentdb://…, or @FILE. Without: the log that
+    /// settings name. What is there already must be the beginning of it.
     #[arg(long, value_name = "LOG")]
     to: Option<Place>,
 
@@ -73,7 +73,7 @@ pub struct Import {
 
 #[derive(Debug, clap::Args)]
 pub struct DigestOf {
-    /// sqlite:PATH, jsonl:PATH, postgres://…, or @FILE. Without: the log that settings name.
+    /// sqlite:PATH, jsonl:PATH, postgres://…, kurrentdb://…, or @FILE. Without: the log that settings name.
     log: Option<Place>,
 
     #[command(flatten)]
@@ -114,6 +114,7 @@ pub async fn migrate(output: Output, command: Migrate) -> anyhow::Result<()> {
     if let Some(folder) = &folder {
         to.check_switch(folder)?;
     }
+    let to = folder.iter().fold(to, |to, folder| to.kept_in(folder));
     let (digest, id) = carried(output, &settings, &from, &to).await?;
     let mut said = format!("carried and compared: {}", told(&digest));
     let mut answer = answer(&digest);
