@@ -20,7 +20,7 @@ CAIRN_DEBUG = $(CARGO_TARGET_DIR)/debug/cairn
 # Selected so that their dependencies have the features that the tests build them with, and nothing is compiled twice.
 PROGRAMS := --workspace --bins --example s3_server --example s3_conformance
 
-.PHONY: help demo cluster up build check test test-rust test-python fmt lint deny docs fuzz bench clean
+.PHONY: help demo cluster test-processes up build check test test-rust test-python fmt lint deny docs fuzz bench clean
 
 help: ## Lists the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -33,6 +33,11 @@ cluster: $(VENV)/.ready redis postgres clickhouse ## Starts every role as proces
 	cargo build $(PROGRAMS)
 	$(VENV)/bin/python integration-tests/demo/demo.py --cairn $(CAIRN_DEBUG) --cluster
 	CAIRN_BIN=$(CAIRN_DEBUG) $(VENV)/bin/python -m pytest -q -p no:cacheprovider integration-tests/python/test_cluster.py integration-tests/python/test_processes.py
+
+test-processes: $(VENV)/.ready torch redis haproxy postgres clickhouse promtool node oidc-provider lemonldap ## The Python suite over `cairn up micro`: every role a process of its own, on a PostgreSQL of its own.
+	cargo build $(PROGRAMS)
+	CAIRN_TEST_UP="up micro" CAIRN_NODE_MODULES=$(CACHE)/node/node_modules OIDC_PROVIDER_FOLDER=$(OIDC_PROVIDER) CAIRN_BIN=$(CAIRN_DEBUG) \
+	  $(VENV)/bin/python -m pytest -q -p no:cacheprovider integration-tests/python
 
 up: build ## Builds Cairn and starts the whole suite in one process; prints addresses and the first key.
 	$(CAIRN) up --data $(DATA)

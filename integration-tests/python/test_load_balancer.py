@@ -100,7 +100,7 @@ def test_of_two_gateways_behind_haproxy_each_drains_and_no_request_is_lost_s1_69
                 return None if answer.ok else answer.text
 
             def write():
-                answer = http_2.post(f"http://{balancer.rest}/api/v1/projects/default/experiments/0/runs", headers=session, json={"run": {}}, timeout=20)
+                answer = http_2.post(f"http://{balancer.rest}/api/v1/projects/default/experiments/0/runs", headers=session, json={"display_name": "of many"}, timeout=20)
                 return None if answer.ok else answer.text
 
             channel = grpc.insecure_channel(balancer.grpc)

@@ -19,7 +19,9 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from api import Api, eventually
 from namespace import isolated, needs_namespace
-from suite import Suite
+from suite import Suite, one_process
+
+pytestmark = one_process("that is what it is about")
 
 LIBC_FAMILY = {"linux-vdso", "linux-gate", "libc", "libm", "libpthread", "libdl", "librt", "libgcc_s", "ld-linux-x86-64",
                "ld-linux-aarch64"}

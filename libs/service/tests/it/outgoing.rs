@@ -31,6 +31,8 @@ enum Does {
     IsDown,
     IsBusy,
     Refuses,
+    /// For whoever has used up an allowance.
+    Limits,
     AnswersLate,
     Hangs,
 }
@@ -65,6 +67,11 @@ impl Upstream {
                 Err(refuse(busy.after(Duration::from_millis(5))))
             }
             Does::Refuses => Err(refuse(Refusal::new(Code::NotFound, "LION_NOT_FOUND", "there is no such lion"))),
+            Does::Limits => {
+                let used_up =
+                    Refusal::new(Code::ResourceExhausted, "RATE_LIMITED", "this project has used up its calls");
+                Err(refuse(used_up.after(Duration::from_millis(5))))
+            }
             Does::AnswersLate => {
                 tokio::time::sleep(Duration::from_millis(50)).await;
                 Ok(Response::new(Lion { seen: "fed".into() }))
@@ -161,9 +168,11 @@ async fn only_calls_that_can_be_repeated_are_s3_42() {
 
 #[tokio::test]
 async fn a_refusal_is_an_answer_and_not_tried_again() {
-    let suite = suite(&config(), &[Does::Refuses]).await;
-    assert_eq!(suite.call("GetLion", about_leo("meat")).await.unwrap_err().code(), tonic::Code::NotFound);
-    assert_eq!(suite.upstream.calls(), 1);
+    for (does, code) in [(Does::Refuses, tonic::Code::NotFound), (Does::Limits, tonic::Code::ResourceExhausted)] {
+        let suite = suite(&config(), &[does]).await;
+        assert_eq!(suite.call("GetLion", about_leo("meat")).await.unwrap_err().code(), code);
+        assert_eq!(suite.upstream.calls(), 1, "{does:?}");
+    }
 }
 
 #[tokio::test]
