@@ -163,7 +163,7 @@ mod tests {
             let done = Arc::clone(&done);
             async move { done.lock().push(name) }
         };
-        let drain = Drain::new(&Config { grace_ms: 20 })
+        let drain = Drain::new(&Config { grace_ms: 20, drain_ms: 0 })
             .then("listeners", note("listeners"))
             .then("calls", std::future::pending())
             .then("views", note("views"))

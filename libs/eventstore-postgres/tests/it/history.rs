@@ -114,7 +114,7 @@ async fn two_hundred_writers_over_postgresql_leave_a_history_without_anomalies_s
     let writers = (0..WRITERS).map(|writer| {
         let (store, clock) = (Arc::clone(&stores[writer as usize % 3]), Arc::clone(&clock));
         tokio::spawn(async move {
-            let (mut deeds, mut known) = (vec![], [0; STREAMS as usize]);
+            let (mut deeds, mut known) = (vec![], [0_u64; STREAMS as usize]);
             for round in 0..ROUNDS {
                 let at = (writer + round) % STREAMS;
                 let count = &mut known[at as usize];
