@@ -2,6 +2,7 @@ use std::path::PathBuf;
 
 use async_nats::ServerAddr;
 use cairn_kernel::Secret;
+use percent_encoding::percent_decode_str;
 use url::Url;
 
 /// The port on which a server's monitoring is usually found.
@@ -15,6 +16,12 @@ pub struct Address {
     pub credentials: Option<PathBuf>,
     /// Where its servers' monitoring is asked.
     pub monitoring: Vec<Url>,
+}
+
+/// How one gets in, as an address says it.
+pub(crate) enum Login {
+    Password(String, String),
+    Token(String),
 }
 
 impl Address {
@@ -36,6 +43,16 @@ impl Address {
         };
         let monitoring = monitoring.iter().map(asked).collect::<Result<_, _>>()?;
         Ok(Self { servers, credentials, monitoring })
+    }
+
+    /// How one gets in, by the first address that says it.
+    pub(crate) fn login(&self) -> Option<Login> {
+        let plain = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+        self.servers.iter().find_map(|server| match (server.username(), server.password()) {
+            (Some(user), Some(password)) => Some(Login::Password(plain(user), plain(password))),
+            (Some(token), None) => Some(Login::Token(plain(token))),
+            (None, _) => None,
+        })
     }
 
     /// What it is, for those who operate it.

@@ -17,9 +17,10 @@ use parking_lot::Mutex;
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 
+use crate::Address;
+use crate::address::Login;
 use crate::cursor::Cursor;
 use crate::durable::{Durability, REPLICAS_MIN, ask};
-use crate::Address;
 
 /// The key of the table of members.
 const TABLE: &str = "table";
@@ -61,6 +62,11 @@ impl NatsQueue {
                 let unreadable = |fault| QueueFault::Unsuitable(format!("{} cannot be used: {fault}", file.display()));
                 options = options.credentials_file(file).await.map_err(unreadable)?;
             }
+            options = match self.address.login() {
+                Some(Login::Password(user, password)) => options.user_and_password(user, password),
+                Some(Login::Token(token)) => options.token(token),
+                None => options,
+            };
             let client = options.connect(&self.address.servers[..]).await.map_err(away)?;
             let context = jetstream::context::ContextBuilder::new().timeout(patience).ack_timeout(patience);
             Ok((client.clone(), context.build(client)))
