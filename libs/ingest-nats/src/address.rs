@@ -34,7 +34,9 @@ impl Address {
         };
         let servers = url.expose().split(',').map(server).collect::<Result<Vec<_>, _>>()?;
         let monitoring: Vec<String> = match monitoring.trim() {
-            "" => servers.iter().map(|server| format!("http://{}:{MONITORING_PORT}", bracketed(server.host()))).collect(),
+            "" => {
+                servers.iter().map(|server| format!("http://{}:{MONITORING_PORT}", bracketed(server.host()))).collect()
+            }
             list => list.split(',').map(|text| text.trim().to_owned()).collect(),
         };
         let asked = |text: &String| match Url::parse(text) {

@@ -47,7 +47,8 @@ pub(crate) async fn ask(monitoring: &[Url], connected: &str, patience: Duration)
     let http = http.map_err(|fault| QueueFault::Away(fault.to_string()))?;
     let mut known = vec![];
     for server in monitoring {
-        let place = format!("{}:{}", server.host_str().unwrap_or_default(), server.port_or_known_default().unwrap_or(80));
+        let place =
+            format!("{}:{}", server.host_str().unwrap_or_default(), server.port_or_known_default().unwrap_or(80));
         let cannot = || {
             unsure(format!(
                 "the monitoring of NATS at {place} does not say how it keeps what it acknowledges; turn it on there (http_port: \

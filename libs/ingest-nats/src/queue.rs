@@ -131,7 +131,8 @@ impl NatsQueue {
 
     /// Whether as many servers have a copy of what is in a stream as have to.
     fn is_replicated(&self, info: &Info) -> Result<(), QueueFault> {
-        let copies = info.cluster.as_ref().map_or(1, |cluster| cluster.replicas.len() + 1).min(info.config.num_replicas);
+        let copies =
+            info.cluster.as_ref().map_or(1, |cluster| cluster.replicas.len() + 1).min(info.config.num_replicas);
         match self.durability {
             Durability::Replicated if copies < REPLICAS_MIN => Err(QueueFault::Unsuitable(format!(
                 "INGEST_QUEUE_NOT_DURABLE: {copies} servers have a copy of the stream {}, and ingest.durability = replicated \

@@ -153,15 +153,20 @@ impl Member {
         for _ in 0..RACES_MAX {
             let (bytes, version) = self.queue.table().await?;
             let known = match bytes {
-                Some(bytes) => Table::decode(&bytes, self.partitions)
-                    .map_err(|fault| QueueFault::Unsuitable(fault.to_string()))?,
+                Some(bytes) => {
+                    Table::decode(&bytes, self.partitions).map_err(|fault| QueueFault::Unsuitable(fault.to_string()))?
+                }
                 None => Table::new(self.partitions),
             };
             let dead = self.dead(&known);
             let turn = known.turn(&self.name, &dead, &busy);
             if self.queue.swap(version, turn.table.encode().into()).await? {
                 if !dead.is_empty() {
-                    info!(queue = self.queue.place(), ?dead, "processes are gone: others take over what they worked on");
+                    info!(
+                        queue = self.queue.place(),
+                        ?dead,
+                        "processes are gone: others take over what they worked on"
+                    );
                 }
                 return Ok(turn);
             }

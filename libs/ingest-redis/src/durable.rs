@@ -40,7 +40,10 @@ mod tests {
     fn a_redis_is_good_enough_when_it_writes_before_it_answers_and_drops_nothing() {
         assert_eq!(problem(&settings(&[])), None);
         let told = problem(&settings(&[("appendfsync", "everysec"), ("maxmemory-policy", "allkeys-lru")])).unwrap();
-        assert!(told.contains("appendfsync is everysec, and has to be always; maxmemory-policy is allkeys-lru"), "{told}");
+        assert!(
+            told.contains("appendfsync is everysec, and has to be always; maxmemory-policy is allkeys-lru"),
+            "{told}"
+        );
         assert!(problem(&[]).unwrap().contains("appendonly is nothing"));
     }
 }

@@ -8,7 +8,8 @@ use cairn_kernel::{Secret, Time};
 use parking_lot::Mutex;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig, MultiplexedConnection};
 use redis::{
-    AsyncConnectionConfig, Client, ErrorKind, FromRedisValue, IntoConnectionInfo, RedisError, Script, ServerErrorKind, cmd,
+    AsyncConnectionConfig, Client, ErrorKind, FromRedisValue, IntoConnectionInfo, RedisError, Script, ServerErrorKind,
+    cmd,
 };
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
@@ -99,9 +100,8 @@ impl RedisQueue {
             return Ok(known);
         }
         // How long an answer may take is said for each read.
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(self.limits.patience))
-            .set_response_timeout(None);
+        let config =
+            AsyncConnectionConfig::new().set_connection_timeout(Some(self.limits.patience)).set_response_timeout(None);
         self.ask(self.client.get_multiplexed_async_connection_with_config(&config)).await
     }
 }
@@ -110,7 +110,9 @@ impl RedisQueue {
 fn away(fault: RedisError) -> QueueFault {
     match fault.kind() {
         ErrorKind::AuthenticationFailed => QueueFault::Unsuitable(format!("it lets nobody in: {fault}")),
-        ErrorKind::Server(ServerErrorKind::NoPerm) => QueueFault::Unsuitable(format!("it forbids what is needed: {fault}")),
+        ErrorKind::Server(ServerErrorKind::NoPerm) => {
+            QueueFault::Unsuitable(format!("it forbids what is needed: {fault}"))
+        }
         _ => QueueFault::Away(fault.to_string()),
     }
 }
@@ -162,7 +164,9 @@ impl Queue for RedisQueue {
         script.key(format!("{}:{partition}:id:{}", self.prefix, id.simple()));
         script.arg(&body[..]).arg(self.limits.depth_max).arg(REPEAT_WINDOW.as_millis() as u64);
         match self.ask(script.invoke_async::<u64>(&mut connection)).await? {
-            0 => Err(QueueFault::Full(format!("partition {partition} holds {} messages already", self.limits.depth_max))),
+            0 => {
+                Err(QueueFault::Full(format!("partition {partition} holds {} messages already", self.limits.depth_max)))
+            }
             place => Ok(place),
         }
     }

@@ -40,7 +40,8 @@ impl Redis {
         let port = free_port();
         let server = Guarded::start(&program, "redis", |folder| {
             let (port, folder) = (port.to_string(), folder.display().to_string());
-            let own = ["--port", &port, "--bind", "127.0.0.1", "--dir", &folder, "--save", "", "--requirepass", PASSWORD];
+            let own =
+                ["--port", &port, "--bind", "127.0.0.1", "--dir", &folder, "--save", "", "--requirepass", PASSWORD];
             own.iter().chain(options).map(|word| (*word).to_owned()).collect()
         });
         let redis = Self { server, port };

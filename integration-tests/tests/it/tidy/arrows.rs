@@ -16,6 +16,9 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("cairn-eventstore-sqlite", &["cairn-eventstore", "cairn-kernel"]),
     ("cairn-projection", &["cairn-eventstore", "cairn-kernel"]),
     ("cairn-objects", &["cairn-kernel"]),
+    ("cairn-ingest-queue", &["cairn-kernel"]),
+    ("cairn-ingest-nats", &["cairn-ingest-queue", "cairn-kernel"]),
+    ("cairn-ingest-redis", &["cairn-ingest-queue", "cairn-kernel"]),
     ("cairn-points", &["cairn-kernel"]),
     ("cairn-points-clickhouse", &["cairn-kernel", "cairn-points"]),
     ("cairn-points-postgres", &["cairn-kernel", "cairn-points", "cairn-postgres"]),
@@ -39,6 +42,8 @@ const ENGINES: &[&str] = &[
     "cairn-eventstore-jsonl",
     "cairn-eventstore-postgres",
     "cairn-eventstore-sqlite",
+    "cairn-ingest-nats",
+    "cairn-ingest-redis",
     "cairn-points-clickhouse",
     "cairn-points-postgres",
 ];

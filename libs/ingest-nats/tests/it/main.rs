@@ -18,7 +18,8 @@ fn queue(nats: &Nats, prefix: &str, durability: Durability) -> NatsQueue {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_queue_in_nats_does_what_every_queue_does() {
     let nats = &Nats::started();
-    conformance::all(|prefix| async move { Arc::new(queue(nats, &prefix, Durability::Synced)) as Arc<dyn Queue> }).await;
+    conformance::all(|prefix| async move { Arc::new(queue(nats, &prefix, Durability::Synced)) as Arc<dyn Queue> })
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -36,7 +37,9 @@ async fn nats_that_acknowledges_before_it_writes_is_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn nats_whose_monitoring_says_nothing_or_is_anothers_is_refused() {
     let (nats, another) = (Nats::started(), Nats::started());
-    for (monitoring, word) in [("http://127.0.0.1:1".to_owned(), "ingest.nats_monitoring_url"), (another.monitoring(), "other")] {
+    for (monitoring, word) in
+        [("http://127.0.0.1:1".to_owned(), "ingest.nats_monitoring_url"), (another.monitoring(), "other")]
+    {
         let address = Address::parse(&Secret::from(nats.url()), None, &monitoring).unwrap();
         let queue = NatsQueue::new(address, "q", Durability::Synced, conformance::LIMITS);
         let Err(QueueFault::Unsuitable(why)) = queue.check().await else { panic!("it is accepted: {monitoring}") };

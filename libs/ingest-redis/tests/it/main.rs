@@ -31,7 +31,9 @@ async fn redis_that_may_lose_what_it_has_acknowledged_is_refused() {
         ),
     ] {
         let redis = Redis::with(options);
-        let Err(QueueFault::Unsuitable(why)) = queue(&redis, "q").prepare(2).await else { panic!("{word}: it is accepted") };
+        let Err(QueueFault::Unsuitable(why)) = queue(&redis, "q").prepare(2).await else {
+            panic!("{word}: it is accepted")
+        };
         assert!(why.starts_with("INGEST_QUEUE_NOT_DURABLE") && why.contains(word), "{why}");
     }
 }
