@@ -297,6 +297,66 @@ def test_nothing_is_lost_or_doubled_when_processor_queue_and_writers_meet_their_
         assert sum(metric(process.said["http"], "cairn_ingest_dead_total") for process in (running.first, running.second)) == 0
 
 
+@needs_postgres
+def test_a_processor_that_wakes_up_late_changes_no_order_s1_22(cairn, tmp_path, queue):
+    with Deployment(cairn, tmp_path / "house") as house:
+        house.env |= {**queue.env, **QUICK}
+        rest = [house.serve("rest", "auth", "config", "registry", "ledger")]
+        door = house.serve("door", "experiments", ingest__processor="false")
+        processors = [house.serve(name, "experiments") for name in ("first", "second")]
+        peers = {role: rest for role in ("auth", "config", "registry", "ledger")}
+        api = Api(house.gateway("gateway", {**peers, "experiments": [door]}))
+        eventually(lambda: [held(process) for process in processors] == [8, 8])
+        runs, stop = [api.run(f"run {n}") for n in range(6)], threading.Event()
+
+        def write(run: str) -> int:
+            step = 0
+            while not stop.is_set():
+                assert log(api, run, step).ok
+                step += 1
+            return step
+
+        with ThreadPoolExecutor(len(runs)) as threads:
+            writing = [threads.submit(write, run) for run in runs]
+            for sleeper, other in [processors, processors[::-1], processors]:
+                time.sleep(0.6)
+                sleeper.process.send_signal(signal.SIGSTOP)
+                try:
+                    eventually(lambda: held(other) == 16)
+                finally:
+                    # In the middle of the other's work, with batches read and a lease that it believes in.
+                    sleeper.process.send_signal(signal.SIGCONT)
+                eventually(lambda: held(sleeper) == 8)
+            stop.set()
+            counts = [wrote.result() for wrote in writing]
+        eventually(lambda: metric(door.said["http"], "cairn_ingest_lag_messages") == 0)
+        for run, count in zip(runs, counts, strict=True):
+            assert eventually(lambda: len(points_of(api, run, "loss")) == count)
+            assert steps(logged(api, run)) == list(range(count)), "in order, and each once"
+
+
+def test_what_can_never_be_logged_is_put_away_and_nothing_waits_for_it(cairn, tmp_path, queue):
+    with Suite(cairn, tmp_path / "data", queue.env | {"CAIRN__INGEST__PROCESSOR": "false", "CAIRN__INGEST__READ_WAIT_MS": "100"}) as suite:
+        api = Api(suite)
+        run = api.run("conflict")
+        # The door does not know the first one yet.
+        answers = [log(api, run, step, batch_id="same") for step in (1, 2)] + [log(api, run, 3)]
+        assert all(answer.ok and answer.json()["queued"] for answer in answers)
+        if isinstance(queue, Redis):
+            garbage = "local p = redis.call('INCR', KEYS[2]) redis.call('XADD', KEYS[1], p .. '-0', 'body', 'garbage', 'time', '1')"
+            for partition in range(16):
+                name = f"{{cairn-ingest}}:{partition}"
+                subprocess.run(["redis-cli", "-p", str(queue.port), "EVAL", garbage, "2", name, f"{name}:last"], check=True)
+    with Suite(cairn, tmp_path / "data", queue.env) as suite:
+        api = Api(suite)
+        assert steps(points_of(api, run, "loss")) == [1, 3]
+        assert api.make(f"{run}:logBatch", {"metrics": [{"key": "loss", "value": 4, "step": "4"}]})["queued"]
+        assert steps(points_of(api, run, "loss")) == [1, 3, 4]
+        eventually(lambda: metric(suite.url, "cairn_ingest_dead_total") == (17 if isinstance(queue, Redis) else 1))
+        said = suite.log.read_text()
+        assert "cannot be logged, and is put away" in said and "same" in said and run in said
+
+
 def times(api: Api, run: str, first: int, count: int) -> list[float]:
     """How long each of some batches took."""
     took = []

@@ -26,6 +26,8 @@ use crate::durable::{Durability, REPLICAS_MIN, ask};
 const TABLE: &str = "table";
 /// What a message that was put away says of why.
 const REASON: &str = "Cairn-Reason";
+/// Bytes that the headers of a message take at most.
+const HEADERS_BYTES: usize = 1 << 10;
 /// Longest pause before the next try to connect.
 const RECONNECT_MAX: Duration = Duration::from_millis(500);
 /// What the server says of a stream that holds as much as it may.
@@ -170,6 +172,14 @@ impl Queue for NatsQueue {
     async fn check(&self) -> Result<(), QueueFault> {
         let (client, context) = self.connection().await?;
         context.query_account().await.map_err(away)?;
+        let (takes, needed) = (client.server_info().max_payload, self.limits.message_bytes_max + HEADERS_BYTES);
+        if takes < needed {
+            return Err(QueueFault::Unsuitable(format!(
+                "NATS takes messages of {takes} bytes, and ingest.message_bytes_max = {} needs {needed}: raise its max_payload, or \
+                 lower the setting",
+                self.limits.message_bytes_max
+            )));
+        }
         match self.durability {
             Durability::Synced => {
                 ask(&self.address.monitoring, &client.server_info().server_id, self.limits.patience).await

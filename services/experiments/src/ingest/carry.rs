@@ -53,6 +53,8 @@ pub(super) async fn carry(
         match remedy(&fault) {
             Remedy::Never(reason) => return Ok(Carried::Never { reason, why: fault.to_string() }),
             Remedy::Again => {}
+            // Whoever takes over tries as well.
+            Remedy::Later if lease.is_ending() => return Err(Lost),
             Remedy::Later => {
                 if !is_told {
                     warn!(run = %envelope.run, %fault, "a queued batch cannot be logged now, and it is tried again");

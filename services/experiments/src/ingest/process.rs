@@ -54,12 +54,8 @@ async fn work(shared: &Shared, app: &App, partition: u16, lease: &Lease) {
     let mut pause = PAUSES.0;
     let mut after = None;
     while !lease.is_ending() {
-        let step = tokio::select! {
-            // What is begun is brought to its end.
-            step = step(shared, app, partition, lease, after) => step,
-            () = lease.ending(), if after.is_none() => return,
-        };
-        match step {
+        // What is begun is brought to its end.
+        match step(shared, app, partition, lease, after).await {
             Ok(up_to) => (after, pause) = (up_to, PAUSES.0),
             Err(_) => {
                 after = None;

@@ -68,7 +68,7 @@ impl Shared {
         if standing.depth() == 0 || target == 0 {
             return Ok(position(target).or((target == 0).then_some(Position::START)));
         }
-        let age = standing.oldest.map(|oldest| super::lag::age(oldest)).unwrap_or_default();
+        let age = standing.oldest.map(super::lag::age).unwrap_or_default();
         if may_give_up && age > HOPELESS {
             return Err(QueueFault::Away("it is far behind".to_owned()));
         }
