@@ -178,6 +178,30 @@ def test_a_large_profile_refuses_direct_mode_s1_73(cairn, tmp_path):
     assert "PROFILE_REQUIRES_QUEUED" in str(refused.value)
 
 
+def test_the_doctor_says_whether_to_queue_s1_68(cairn, tmp_path):
+    with Suite(cairn, tmp_path / "data") as suite:
+        assert (told := suite.cli_json("doctor", "ingest", "--seconds", "1"))["recommended"] == "direct", told
+        api, stop = Api(suite), threading.Event()
+        run = api.run("many writers")
+
+        def write() -> None:
+            mine, step = Api(suite), 0
+            while not stop.is_set():
+                log(mine, run, step)
+                step += 1
+
+        with ThreadPoolExecutor(160) as threads:
+            for _ in range(160):
+                threads.submit(write)
+            try:
+                told = suite.cli_json("doctor", "ingest", "--seconds", "4")
+            finally:
+                stop.set()
+    assert told["batches_per_second"] > 10 and told["mode"] == "direct", told
+    assert told["recommended"] == ("queued" if told["writers_at_once"] > told["direct_writers_max"] else "direct"), told
+    assert told["writers_at_once"] > 20, told
+
+
 @needs_nats
 def test_another_number_of_partitions_is_refused(cairn, tmp_path):
     with Nats(tmp_path / "queue") as queue:
@@ -343,7 +367,8 @@ def test_what_can_never_be_logged_is_put_away_and_nothing_waits_for_it(cairn, tm
         answers = [log(api, run, step, batch_id="same") for step in (1, 2)] + [log(api, run, 3)]
         assert all(answer.ok and answer.json()["queued"] for answer in answers)
         if isinstance(queue, Redis):
-            garbage = "local p = redis.call('INCR', KEYS[2]) redis.call('XADD', KEYS[1], p .. '-0', 'body', 'garbage', 'time', '1')"
+            garbage = ("local p, t = redis.call('INCR', KEYS[2]), redis.call('TIME') "
+                       "redis.call('XADD', KEYS[1], p .. '-0', 'body', 'garbage', 'time', t[1] .. string.format('%06d', t[2]))")
             for partition in range(16):
                 name = f"{{cairn-ingest}}:{partition}"
                 subprocess.run(["redis-cli", "-p", str(queue.port), "EVAL", garbage, "2", name, f"{name}:last"], check=True)

@@ -93,7 +93,7 @@ cairn_service::settings! {
         /// When the oldest batch has waited so many seconds, the component `ingest-queue` warns.
         lag_warning_seconds: u64 = 30;
         /// When the oldest batch has waited so many seconds, the process takes no calls until there is less. 0: it always does.
-        lag_max_seconds: u64 = 600;
+        lag_max_seconds: u64 = 3_600;
     }
 }
 
