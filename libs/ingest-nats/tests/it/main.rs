@@ -11,7 +11,7 @@ use cairn_testkit::nats::{Nats, PASSWORD};
 use uuid::Uuid;
 
 fn queue(nats: &Nats, prefix: &str, durability: Durability) -> NatsQueue {
-    let address = Address::parse(&Secret::from(nats.url()), None, &nats.monitoring()).unwrap();
+    let address = Address::parse(&Secret::from(nats.url()), None, &nats.monitoring()).expect("they are addresses");
     NatsQueue::new(address, prefix, durability, conformance::LIMITS)
 }
 

@@ -11,7 +11,7 @@ use cairn_testkit::redis::{PASSWORD, Redis};
 use uuid::Uuid;
 
 fn queue(redis: &Redis, prefix: &str) -> RedisQueue {
-    RedisQueue::new(&Secret::from(redis.url()), prefix, conformance::LIMITS).unwrap()
+    RedisQueue::new(&Secret::from(redis.url()), prefix, conformance::LIMITS).expect("it is an address")
 }
 
 #[tokio::test(flavor = "multi_thread")]
