@@ -18,12 +18,6 @@ impl Lease {
         Self { until, end: CancellationToken::new() }
     }
 
-    /// One that lasts until it is ended, for what has no others.
-    pub fn unlimited() -> Self {
-        let far = Instant::now() + std::time::Duration::from_secs(1 << 30);
-        Self::new(Arc::new(watch::Sender::new(far)))
-    }
-
     /// Whether it holds now.
     pub fn holds(&self) -> bool {
         Instant::now() < *self.until.borrow()

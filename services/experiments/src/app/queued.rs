@@ -108,7 +108,8 @@ impl App {
                 let (app, call, name, verified) =
                     (self.clone(), call.clone(), name.clone(), Arc::clone(&ingest.verified));
                 tokio::spawn(async move {
-                    if let Err(refusal) = app.verify(&call, &name).await
+                    // Nobody waits for it, so that it must not wait for ever.
+                    if let Ok(Err(refusal)) = timeout(VERIFY_MAX, app.verify(&call, &name)).await
                         && is_final(&refusal)
                     {
                         verified.forget(&name.stream());
