@@ -445,6 +445,7 @@ def test_a_thousand_writers_lose_and_double_nothing_while_a_processor_is_killed_
     writers, batches, points = 1000, 4, 250
     with Nats(tmp_path / "queue") as queue, Processors(cairn, tmp_path / "house", queue) as running:
         api = Api(running.gateway)
+        api.run("the first one, which the project's default experiment is made for")
         with ThreadPoolExecutor(16) as threads:
             runs = list(threads.map(lambda n: Api(running.gateway).run(f"writer {n}"), range(writers)))
         local = threading.local()

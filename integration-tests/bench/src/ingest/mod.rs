@@ -46,7 +46,8 @@ async fn compare(args: &Args) -> anyhow::Result<()> {
     if redis::program().is_some() {
         let queue = redis::Redis::started();
         let url = queue.url();
-        measure(args, "queued in Redis Streams", &[("REDIS_URL", &*url), ("INGEST_MODE", "queued")]).await?;
+        measure(args, "queued in Redis Streams", &[("CAIRN__INGEST__QUEUE_URL", &*url), ("INGEST_MODE", "queued")])
+            .await?;
     } else {
         println!("no Redis here: `make redis`");
     }
