@@ -34,7 +34,7 @@ cluster: $(VENV)/.ready redis postgres clickhouse ## Starts every role as proces
 	$(VENV)/bin/python integration-tests/demo/demo.py --cairn $(CAIRN_DEBUG) --cluster
 	CAIRN_BIN=$(CAIRN_DEBUG) $(VENV)/bin/python -m pytest -q -p no:cacheprovider integration-tests/python/test_cluster.py integration-tests/python/test_processes.py
 
-test-processes: $(VENV)/.ready torch redis haproxy postgres clickhouse promtool node oidc-provider lemonldap ## The Python suite over `cairn up micro`: every role a process of its own, on a PostgreSQL of its own.
+test-processes: $(VENV)/.ready torch redis nats haproxy postgres clickhouse promtool node oidc-provider lemonldap ## The Python suite over `cairn up micro`: every role a process of its own, on a PostgreSQL of its own.
 	cargo build $(PROGRAMS)
 	CAIRN_TEST_UP="up micro" CAIRN_NODE_MODULES=$(CACHE)/node/node_modules OIDC_PROVIDER_FOLDER=$(OIDC_PROVIDER) CAIRN_BIN=$(CAIRN_DEBUG) \
 	  $(VENV)/bin/python -m pytest -q -p no:cacheprovider integration-tests/python
@@ -48,21 +48,24 @@ build: ## Builds the `cairn` program.
 check: ## Formatting, lints, and the tests that need only cargo.
 	$(MAKE) fmt lint test-rust
 
-test: postgres clickhouse test-rust test-python ## Everything: also genuine clients and servers. Says what it installs and starts.
+test: postgres clickhouse redis nats test-rust test-python ## Everything: also genuine clients and servers. Says what it installs and starts.
 
 test-rust: ## All Rust tests (with cargo-nextest where it is installed).
 	@if cargo nextest --version >/dev/null 2>&1; then \
 	  cargo nextest run --workspace --all-targets --no-fail-fast \
-	    -E 'all() $(if $(POSTGRES),,- (package(cairn-eventstore-postgres) & binary(it)) - test(postgresql)) $(if $(CLICKHOUSE),,- test(metric_stores::clickhouse))'; \
+	    -E 'all() $(if $(POSTGRES),,- (package(cairn-eventstore-postgres) & binary(it)) - test(postgresql)) $(if $(CLICKHOUSE),,- test(metric_stores::clickhouse)) $(if $(REDIS),,- (package(cairn-ingest-redis) & binary(it))) $(if $(NATS),,- (package(cairn-ingest-nats) & binary(it)))'; \
 	else \
 	  echo "cargo-nextest is not installed: running cargo test"; \
 	  cargo test --workspace --all-targets $(if $(POSTGRES),,--exclude cairn-eventstore-postgres) \
+	    $(if $(REDIS),,--exclude cairn-ingest-redis) $(if $(NATS),,--exclude cairn-ingest-nats) \
 	    -- $(if $(POSTGRES),,--skip postgresql) $(if $(CLICKHOUSE),,--skip metric_stores::clickhouse); \
 	fi
 	@$(if $(POSTGRES),,echo "PostgreSQL is not installed: the tests with it were left out";) \
-	  $(if $(CLICKHOUSE),,echo "ClickHouse is not installed: the tests with it were left out";) true
+	  $(if $(CLICKHOUSE),,echo "ClickHouse is not installed: the tests with it were left out";) \
+	  $(if $(REDIS),,echo "Redis is not installed: the tests of queues in it were left out";) \
+	  $(if $(NATS),,echo "NATS is not there: the tests of queues in it were left out";) true
 
-test-python: $(VENV)/.ready torch redis haproxy postgres clickhouse promtool node oidc-provider lemonldap ## The Python SDK; genuine clients against the real program, answer by answer beside a genuine MLflow server.
+test-python: $(VENV)/.ready torch redis nats haproxy postgres clickhouse promtool node oidc-provider lemonldap ## The Python SDK; genuine clients against the real program, answer by answer beside a genuine MLflow server.
 	@echo "starting, each on free ports and in a temporary folder: Cairn, a genuine MLflow server, stand-ins for S3;"
 	@echo "as root also small loop-back file systems, a control group, network and mount namespaces of the tests' own"
 	cargo build $(PROGRAMS)
@@ -84,9 +87,10 @@ torch:
 	fi
 
 # The package would start its own server; each test starts one for itself.
+REDIS = $(shell command -v redis-server)
 .PHONY: redis
 redis:
-	@if command -v redis-server >/dev/null; then \
+	@if [ -n "$(REDIS)" ]; then \
 	  :; \
 	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	  echo "installing Debian's redis-server, and not starting it"; \
@@ -147,6 +151,27 @@ clickhouse:
 	    --no-install-recommends clickhouse-server >/dev/null; } || echo "that failed: the tests with it are left out"; \
 	else \
 	  echo "no ClickHouse, and no right to install it: the tests with it are left out"; \
+	fi
+
+# Debian 12 has 2.9, which cannot be told to write before it acknowledges. The package of Debian 13 is one program that runs
+# here as well: it is unpacked into the cache, and not installed.
+NATS_VERSION := 2.10.27-1+b2
+NATS_SHA256 := 6d913ac987b78734c08537c2adeb1526cf735f216173a9170d94b185fcfe6f8a
+NATS = $(wildcard $(CACHE)/nats/usr/sbin/nats-server)
+.PHONY: nats
+nats:
+	@if [ -n "$(NATS)" ]; then \
+	  :; \
+	elif [ "$$(dpkg --print-architecture 2>/dev/null)" = amd64 ] && command -v curl >/dev/null; then \
+	  echo "fetching Debian's nats-server $(NATS_VERSION) (5 MB) into $(CACHE)/nats, and not installing it"; \
+	  folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
+	  { timeout 120 curl -sSf -o $$folder/nats.deb \
+	      "http://deb.debian.org/debian/pool/main/n/nats-server/nats-server_$(subst +,%2B,$(NATS_VERSION))_amd64.deb" && \
+	    echo "$(NATS_SHA256)  $$folder/nats.deb" | sha256sum --check --quiet && \
+	    dpkg-deb -x $$folder/nats.deb $$folder/nats && mkdir -p $(CACHE) && rm -rf $(CACHE)/nats && \
+	    mv $$folder/nats $(CACHE)/nats; } || echo "that failed: the tests with NATS are left out"; \
+	else \
+	  echo "no NATS for this machine: the tests with it are left out"; \
 	fi
 
 .PHONY: node

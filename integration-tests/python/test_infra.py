@@ -53,7 +53,8 @@ def understood(cairn: Path, env: dict[str, str], secrets: Path) -> dict:
     for name, value in env.items():
         if name.endswith("_FILE") and value.startswith("/run/secrets"):
             file = secrets / Path(value).name
-            file.write_text("postgres://cairn@db.example/cairn" if "database" in value else "secret")
+            known = {"database-url": "postgres://cairn@db.example/cairn", "nats-url": "nats://cairn:secret@queue.example:4222"}
+            file.write_text(known.get(file.name, "secret"))
             value = str(file)
         here[name] = str(value)
     done = subprocess.run([cairn, "--json", "config", "explain"], env=here, capture_output=True, text=True)

@@ -3,6 +3,7 @@
 mod access;
 mod append;
 mod edge;
+mod ingest;
 mod ledger;
 mod lineage;
 mod machine;
@@ -38,6 +39,8 @@ enum Command {
     Edge(edge::Args),
     /// Start to ready, and idle memory, beside a genuine MLflow server.
     Start(start::Args),
+    /// Direct ingestion beside queued, over genuine queues.
+    Ingest(ingest::Args),
     /// MLflow's REST API: Cairn beside a genuine MLflow server.
     Mlflow(mlflow::Args),
     /// MLflow's model registry API over many versions: Cairn beside a genuine MLflow server.
@@ -58,6 +61,7 @@ fn main() -> anyhow::Result<()> {
         Command::Lineage(args) => lineage::run(&args),
         Command::Edge(args) => edge::run(&args),
         Command::Start(args) => start::run(&args),
+        Command::Ingest(args) => ingest::run(&args),
         Command::Mlflow(args) => mlflow::run(args),
         Command::Registry(args) => mlflow::registry::run(&args),
         Command::All(args) => {
@@ -69,6 +73,7 @@ fn main() -> anyhow::Result<()> {
             lineage::run(&lineage::Args::default())?;
             edge::run(&edge::Args::default())?;
             start::run(&start::Args { python: args.python.clone(), cairn: args.cairn.clone() })?;
+            ingest::run(&ingest::Args { cairn: args.cairn.clone(), seconds: 5 })?;
             mlflow::registry::run(&mlflow::registry::Args::of(&args.python, &args.cairn))?;
             mlflow::run(args)
         }

@@ -5,7 +5,10 @@
 pub mod account;
 pub mod clickhouse;
 mod faulty;
+mod guarded;
+pub mod nats;
 pub mod postgres;
+pub mod redis;
 mod spec;
 
 pub use cairn_kernel::SimClock;

@@ -8,6 +8,7 @@ pub mod artifacts;
 pub mod config;
 mod convert;
 mod grpc;
+pub mod ingest;
 pub mod logs;
 pub mod metrics;
 mod mlflow;

@@ -11,6 +11,7 @@ use crate::app::App;
 use crate::artifacts::{Artifacts, Storage};
 use crate::config::Config;
 use crate::grpc::add_services;
+use crate::ingest::Ingest;
 use crate::logs::{self, BookFault, RunLogs};
 use crate::metrics::{Followed, MetricStore, SqliteMetrics};
 use crate::mlflow::Mlflow;
@@ -72,18 +73,27 @@ pub struct Settings {
     pub storage: Storage,
     /// Where points are kept, if not among the read models.
     pub points: Option<Followed>,
+    /// The queue that points go through, if they go through one.
+    pub ingest: Option<Ingest>,
 }
 
 /// Runs this service. `data_folder` is where the lines of run logs are kept: not among the views, which may be dropped
 /// at any time.
 pub fn mount(deps: &Deps, settings: Settings, data_folder: &Path) -> Result<Mounted, MountFault> {
-    let Settings { experiments: config, run_logs, storage, points } = settings;
+    let Settings { experiments: config, run_logs, storage, points, ingest } = settings;
     let (store, clock) = (Arc::clone(&deps.store), Arc::clone(&deps.clock));
     let past = AsOfReads::start(deps, "experiments.past.sqlite", Views)?;
     let mut views: Vec<_> = past.view().cloned().into_iter().collect();
     let commands = deps.commands.clone();
     let (app, view) = open_with(Arc::clone(&store), commands, clock, &deps.views_folder, past, config, points)?;
     views.push(view);
+    let app = match ingest {
+        Some(ingest) => {
+            ingest.process(app.clone());
+            app.queued(ingest)
+        }
+        None => app,
+    };
     let logs = RunLogs::start(app.clone(), Arc::clone(&store), data_folder, run_logs)?;
     let artifacts =
         Artifacts::start(storage, store, deps.commands.clone(), &deps.views_folder, Artifacts::past(deps)?)?;

@@ -57,6 +57,10 @@ impl Figures {
         self.took.len() as f64 / self.elapsed.as_secs_f64()
     }
 
+    pub fn p50(&self) -> Duration {
+        Duration::from_micros(self.took.value_at_quantile(0.5))
+    }
+
     pub fn p99(&self) -> Duration {
         Duration::from_micros(self.took.value_at_quantile(0.99))
     }

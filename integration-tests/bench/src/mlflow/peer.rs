@@ -76,6 +76,11 @@ impl Peer {
 
     /// Cairn on its embedded defaults, with nothing in it.
     pub fn cairn_empty(program: &Path, folder: &Path) -> anyhow::Result<Self> {
+        Self::cairn_told(program, folder, &[])
+    }
+
+    /// The same with something in its environment.
+    pub fn cairn_told(program: &Path, folder: &Path, told: &[(&str, &str)]) -> anyhow::Result<Self> {
         let key = "bench-key-0123456789abcdef";
         let mut process = Command::new(program)
             .args(["--json", "up", "--data"])
@@ -85,6 +90,7 @@ impl Peer {
             .env("API_GRPC_PORT", "0")
             .env("CAIRN_API_KEY", key)
             .env("RUST_LOG", "warn")
+            .envs(told.iter().copied())
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())
             .process_group(0)

@@ -17,6 +17,9 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("cairn-eventstore-sqlite", &["cairn-eventstore", "cairn-kernel"]),
     ("cairn-projection", &["cairn-eventstore", "cairn-kernel"]),
     ("cairn-objects", &["cairn-kernel"]),
+    ("cairn-ingest-queue", &["cairn-kernel"]),
+    ("cairn-ingest-nats", &["cairn-ingest-queue", "cairn-kernel"]),
+    ("cairn-ingest-redis", &["cairn-ingest-queue", "cairn-kernel"]),
     ("cairn-points", &["cairn-kernel"]),
     ("cairn-points-clickhouse", &["cairn-kernel", "cairn-points"]),
     ("cairn-points-postgres", &["cairn-kernel", "cairn-points", "cairn-postgres"]),
@@ -41,6 +44,8 @@ const ENGINES: &[&str] = &[
     "cairn-eventstore-kurrentdb",
     "cairn-eventstore-postgres",
     "cairn-eventstore-sqlite",
+    "cairn-ingest-nats",
+    "cairn-ingest-redis",
     "cairn-points-clickhouse",
     "cairn-points-postgres",
 ];

@@ -53,6 +53,11 @@ impl Traceparent {
         let _ = span.set_parent(opentelemetry::Context::new().with_remote_span_context(parent));
     }
 
+    /// Has `span` lead back to this one, without being a part of it. Without a collector it does nothing.
+    pub fn link(self, span: &Span) {
+        span.add_link(SpanContext::new(self.trace, self.span, self.flags, true, TraceState::default()));
+    }
+
     /// Names the trace, 32 hexadecimal digits.
     pub fn trace_id(self) -> String {
         self.trace.to_string()

@@ -14,6 +14,7 @@ mod cloud_events;
 mod comparison;
 mod config;
 mod credentials;
+mod doctor;
 mod emit;
 mod environments;
 mod events;
@@ -94,6 +95,9 @@ enum Command {
     Config(config::Command),
     /// Says whether a process is well: exit code 0 if it is ready. Needs no credential.
     Health(health::Command),
+    /// Looks at a running deployment, and says what its operator might change. Needs no credential.
+    #[command(subcommand)]
+    Doctor(doctor::Command),
     /// The keys that all processes of a deployment share.
     #[command(subcommand)]
     Keyring(keyring::Command),
@@ -240,6 +244,7 @@ async fn run(engines: &Engines, cli: Cli) -> anyhow::Result<()> {
         Command::Config(command) => config::run(cli.connection, command).await,
         Command::Keyring(command) => keyring::run(cli.connection.output(), &command),
         Command::Health(command) => health::run(&cli.connection, command).await,
+        Command::Doctor(command) => doctor::run(&cli.connection, command).await,
         Command::Rebuild(command) => rebuild::run(cli.connection.output(), engines, command).await,
         Command::Experiments(command) => experiments::run(cli.connection.open()?, command).await,
         Command::Runs(command) => runs::run(cli.connection.open()?, command).await,

@@ -5,10 +5,9 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use cairn_service::config::{Loaded, Problems, Registry, Sources};
-use serde::{Deserialize, Serialize};
 
 use super::peers::Peers;
-use super::points;
+use super::{ingest, points};
 
 cairn_service::settings! {
     /// Where the suite listens and keeps its data.
@@ -39,32 +38,6 @@ cairn_service::settings! {
     }
 }
 
-/// How what runs log reaches the store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum IngestMode {
-    /// In the request that brings it.
-    Direct,
-    /// By way of a queue.
-    Queued,
-}
-
-cairn_service::settings! {
-    /// How what runs log comes in.
-    pub struct Ingest: "ingest" checked by ingest_problems {
-        /// `direct`: stored in the request that brings it, and readable when that is answered. (`queued`, by way of a
-        /// queue, is not there yet, and refused.)
-        mode: IngestMode = IngestMode::Direct, env "INGEST_MODE";
-    }
-}
-
-fn ingest_problems(ingest: &Ingest) -> Vec<String> {
-    match ingest.mode {
-        IngestMode::Direct => vec![],
-        IngestMode::Queued => vec!["mode must be direct: this build has no queue to put anything into".to_owned()],
-    }
-}
-
 impl Config {
     /// Where HTTP is served.
     pub fn http(&self) -> SocketAddr {
@@ -81,7 +54,7 @@ impl Config {
 pub fn registry() -> Registry {
     Registry::new()
         .with::<Config>()
-        .with::<Ingest>()
+        .with::<ingest::Config>()
         .with::<cairn_eventstore_sqlite::Config>()
         .with::<cairn_eventstore_jsonl::Config>()
         .with::<cairn_eventstore_kurrentdb::Config>()
@@ -188,14 +161,6 @@ mod tests {
     #[test]
     fn an_empty_environment_is_a_valid_configuration() {
         assert!(registry().load(&Sources::new()).is_ok());
-    }
-
-    #[test]
-    fn nothing_but_direct_ingestion_is_accepted() {
-        let load = |mode: &str| registry().load(&Sources::new().with_environment([("INGEST_MODE", mode)]));
-        assert_eq!(load("direct").unwrap().get::<Ingest>().mode, IngestMode::Direct);
-        let refused = load("queued").err().unwrap().0;
-        assert_eq!(refused, ["ingest.mode must be direct: this build has no queue to put anything into"]);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use cairn_auth::{Bootstrap, FirstKey, KeyUses, Public};
 use cairn_contract::Contract;
 use cairn_eventstore::Commands;
 use cairn_experiments::artifacts::{self, Storage};
+use cairn_experiments::ingest::Ingest;
 use cairn_experiments::metrics::Followed;
 use cairn_kernel::{Clock, Position, SystemClock};
 use cairn_projection::View;
@@ -17,9 +18,9 @@ use cairn_service::config::Loaded;
 use cairn_service::{Checked, Deps, Mounted, past};
 
 use super::live::Known;
-use super::points;
 use super::role::{Role, Roles};
 use super::{Config, Engines, Folder};
+use super::{ingest, points};
 
 /// The roles over one store.
 pub struct Core {
@@ -34,11 +35,14 @@ pub struct Core {
     pub points: Option<Followed>,
     /// Where auth is another process, keys are shown here all the same.
     _key_uses: Option<KeyUses>,
+    /// The queue that points go through, if they go through one.
+    pub ingest: Option<Ingest>,
 }
 
 impl Core {
     /// Opens the data folder and starts the roles. `http` is where the gateway is reached, `http://127.0.0.1:3001`.
     pub async fn open(loaded: &Loaded, engines: &Engines, roles: &Roles, http: &str) -> anyhow::Result<Self> {
+        ingest::check(loaded)?;
         let config = loaded.get::<Config>();
         let folder = Folder::open(&config.data)
             .with_context(|| format!("cannot use the data folder {}", config.data.display()))?;
@@ -68,6 +72,10 @@ impl Core {
             false => None,
         };
         let points = points.map(|engine| Followed::start(engine, Arc::clone(&deps.store)));
+        let ingest = match roles.has(Role::Experiments) {
+            true => ingest::open(loaded, Arc::clone(&deps.store)).await?,
+            false => None,
+        };
         let mut mounted = vec![];
         if roles.has(Role::Auth) {
             let auth = &loaded.get();
@@ -76,7 +84,14 @@ impl Core {
         if roles.has(Role::Experiments) || roles.has(Role::Registry) {
             let objects = loaded.get::<artifacts::Config>();
             let storage = objects.open(folder.path(), http).await.context("cannot open the object store")?;
-            mounted.extend(with_objects(loaded, roles, &deps, &folder, (storage, points.clone()), &sealer)?);
+            mounted.extend(with_objects(
+                loaded,
+                roles,
+                &deps,
+                &folder,
+                (storage, points.clone(), ingest.clone()),
+                &sealer,
+            )?);
         }
         if roles.has(Role::Config) {
             mounted.push(cairn_config::mount(&deps, sealer, Arc::clone(&known) as Arc<_>)?);
@@ -87,7 +102,7 @@ impl Core {
             mounted.push(cairn_kurrent::mount(&deps, &loaded.get(), is_encrypted));
         }
         let key_uses = (!roles.has(Role::Auth)).then(|| KeyUses::note(&deps));
-        Ok(Self { folder, deps, mounted, known, public, points, _key_uses: key_uses })
+        Ok(Self { folder, deps, mounted, known, public, points, ingest, _key_uses: key_uses })
     }
 
     /// Makes what a deployment begins with, unless it is there.
@@ -125,14 +140,14 @@ fn with_objects(
     roles: &Roles,
     deps: &Deps,
     folder: &Folder,
-    (storage, points): (Storage, Option<Followed>),
+    (storage, points, ingest): (Storage, Option<Followed>, Option<Ingest>),
     sealer: &Sealer,
 ) -> anyhow::Result<Vec<Mounted>> {
     let mut mounted = vec![];
     let objects = Arc::clone(&storage.objects);
     if roles.has(Role::Experiments) {
         let settings =
-            cairn_experiments::Settings { experiments: loaded.get(), run_logs: loaded.get(), storage, points };
+            cairn_experiments::Settings { experiments: loaded.get(), run_logs: loaded.get(), storage, points, ingest };
         mounted.push(cairn_experiments::mount(deps, settings, folder.path())?);
     }
     if roles.has(Role::Registry) {

@@ -7,6 +7,7 @@ mod doors;
 pub mod engines;
 mod eventstore;
 mod folder;
+mod ingest;
 mod live;
 mod pages;
 mod peers;

@@ -212,6 +212,7 @@ impl Running {
         self.shutdown.begin();
         let (doors, views, services, eventstore) = (self.doors, self.core.views(), self.services, self.eventstore);
         let grace = Duration::from_millis(self.stopping.grace_ms);
+        let ingest = self.core.ingest.clone();
         Drain::new(&self.stopping)
             .then("open requests", async move { drop(futures::future::join_all(doors).await) })
             .then("changes under way", async move {
@@ -221,6 +222,11 @@ impl Running {
                 };
                 if let Err(fault) = drained {
                     error!(%fault, "what was counted of strangers could not be written");
+                }
+            })
+            .then("queued batches", async move {
+                if let Some(ingest) = ingest {
+                    ingest.stop().await;
                 }
             })
             .then(
@@ -245,6 +251,9 @@ fn watch(loaded: &Loaded, core: &Core) -> (Health, DiskThresholds, Routes) {
     health.register(ViewsCheck::new(core.views(), &config));
     if let Some(points) = &core.points {
         health.register(points.clone());
+    }
+    if let Some(ingest) = &core.ingest {
+        health.register(ingest.clone());
     }
     (health, thresholds, routes)
 }

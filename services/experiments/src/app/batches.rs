@@ -31,15 +31,28 @@ pub struct Logged {
     pub batch: BatchRecord,
     /// Whether this very batch had been logged before: then this is the first answer.
     pub is_replayed: bool,
+    /// Whether it is kept by a queue and not in the log yet.
+    pub is_queued: bool,
 }
 
 impl App {
     /// Logs metrics, params and tags, all or nothing, but for what there is no room for.
     pub async fn log_batch(&self, call: &Call, name: &RunName, new: NewBatch) -> Result<Made<Logged>, Refusal> {
+        if let Some(ingest) = self.ingest.as_ref().filter(|_| !new.metrics.is_empty()) {
+            // Params and tags have rules that need an answer.
+            if new.params.is_empty()
+                && new.tags.is_empty()
+                && let Some(queued) = self.enqueue(ingest, call, name, &new).await?
+            {
+                return Ok(queued);
+            }
+            self.after_queued(call, name).await?;
+        }
         self.active_experiment(call, &name.parent()).await?;
         let tags = self.tag_change(name, new.tags, vec![]).await?;
         let limits = self.inner.config.limits();
-        let batch = Batch { id: new.id, metrics: Arc::new(new.metrics), params: new.params, tags, limits };
+        let batch =
+            Batch { id: new.id, metrics: Arc::new(new.metrics), params: new.params, tags, limits, was_accepted: false };
         let batch = Arc::new(batch);
         let order = match &batch.id {
             Some(id) => Order { request: Some(key(name, id)), ..call.on(name.name()) },
@@ -57,7 +70,7 @@ impl App {
             None => outcome(&done.state, &batch),
         };
         let is_replayed = done.is_repeat;
-        Ok(Made { value: Logged { batch: logged, is_replayed }, position: done.position })
+        Ok(Made { value: Logged { batch: logged, is_replayed, is_queued: false }, position: done.position })
     }
 
     /// Tags to set and to delete, with those marked for which the project has no room. What the run has no room for
@@ -99,13 +112,17 @@ fn outcome(run: &Run, batch: &Batch) -> BatchRecord {
     }
 }
 
-fn key(run: &RunName, id: &BatchId) -> RequestKey {
+pub(super) fn key(run: &RunName, id: &BatchId) -> RequestKey {
     let text = format!("{run}\n{}", id.id);
     RequestKey { id: Uuid::new_v5(&BATCHES, text.as_bytes()), hash: id.sha256.clone() }
 }
 
 /// A batch id used twice is a conflict that shows both contents; everything else is what it is.
-fn conflict(fault: CommandFault<crate::model::run::Rejection>, run: &RunName, id: Option<&BatchId>) -> Refusal {
+pub(super) fn conflict(
+    fault: CommandFault<crate::model::run::Rejection>,
+    run: &RunName,
+    id: Option<&BatchId>,
+) -> Refusal {
     match (fault, id) {
         (CommandFault::RequestReused { hash, earlier_hash }, Some(id)) => {
             let message = format!(

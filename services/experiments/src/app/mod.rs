@@ -11,6 +11,7 @@ mod experiments;
 mod import;
 mod logged_models;
 mod project_tags;
+mod queued;
 mod reading;
 mod room;
 mod runs;
@@ -37,6 +38,7 @@ pub use self::reading::Reading;
 pub use self::runs::RunDraft;
 pub use self::watch::{WatchFrom, Watched};
 use crate::config::Config;
+use crate::ingest::Ingest;
 use crate::metrics::MetricStore;
 use crate::model::{Experiment, RunName};
 use crate::query::{Query, SearchError};
@@ -52,6 +54,8 @@ const WATCHERS_MAX: usize = 1000;
 #[derive(Clone)]
 pub struct App {
     inner: Arc<Inner>,
+    /// The way that points take into the log, where it is not the direct one.
+    ingest: Option<Ingest>,
 }
 
 struct Inner {
@@ -99,7 +103,7 @@ impl App {
             watchers: Arc::new(Semaphore::new(WATCHERS_MAX)),
             rooms: Rooms::default(),
         };
-        Self { inner: Arc::new(inner) }
+        Self { inner: Arc::new(inner), ingest: None }
     }
 
     /// Reads the read models. Ask [`App::settle`] first when the caller named a position.

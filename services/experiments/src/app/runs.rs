@@ -85,6 +85,7 @@ impl App {
 
     /// A run, deleted or not.
     pub async fn run(&self, call: &Call, name: &RunName) -> Result<RunRecord, Refusal> {
+        self.settle_run(call, name).await;
         let reading = self.reading(call).await?;
         self.run_in(&reading, name).await
     }
@@ -118,6 +119,7 @@ impl App {
 
     /// The same for a read of its points.
     pub async fn reading_of_points(&self, call: &Call, name: &RunName) -> Result<Reading, Refusal> {
+        self.settle_run(call, name).await;
         let reading = self.reading_in_run(call, name).await?;
         if !reading.is_past {
             self.settle_points(call).await?;
@@ -156,6 +158,8 @@ impl App {
         end_time: Option<Time>,
     ) -> Result<Made<RunRecord>, Refusal> {
         let end_time = end_time.unwrap_or_else(|| self.inner.clock.now());
+        // Whoever hears that it has ended should find everything it logged.
+        self.settle_run(call, name).await;
         self.change_run(call, name, expected, Action::Finish { state, end_time }).await
     }
 
@@ -169,6 +173,9 @@ impl App {
         display_name: Option<String>,
     ) -> Result<Made<RunRecord>, Refusal> {
         let _room = self.room_for_state(call, name, state).await?;
+        if state.is_some_and(RunState::is_terminal) {
+            self.settle_run(call, name).await;
+        }
         self.change_run(call, name, Expected::Any, Action::Amend { state, end_time, display_name }).await
     }
 
@@ -254,7 +261,12 @@ impl App {
         name: &RunName,
         expected: Expected,
     ) -> Result<Made<RunRecord>, Refusal> {
-        self.change_run(call, name, expected, Action::Delete).await
+        self.settle_run(call, name).await;
+        let deleted = self.change_run(call, name, expected, Action::Delete).await?;
+        if let Some(ingest) = &self.ingest {
+            ingest.verified.forget(&name.stream());
+        }
+        Ok(deleted)
     }
 
     /// Brings a deleted run back.

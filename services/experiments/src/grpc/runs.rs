@@ -135,7 +135,9 @@ impl RunService for Grpc {
         if request.runs.is_empty() || request.runs.len() > COMPARED_MAX {
             return Err(invalid("runs", format!("must be 1 to {COMPARED_MAX}")));
         }
-        let reading = self.app.reading(&Call::read(&ctx, &request.as_of)?).await.map_err(refuse)?;
+        let call = Call::read(&ctx, &request.as_of)?;
+        self.app.settle_runs(&call).await;
+        let reading = self.app.reading(&call).await.map_err(refuse)?;
         let mut runs = vec![];
         for name in &request.runs {
             let name: RunName = field("runs", name)?;
@@ -204,6 +206,7 @@ impl RunService for Grpc {
             tag_count: batch.tag_count,
             dropped_entries: batch.dropped.into_iter().map(Into::into).collect(),
             replayed: made.value.is_replayed,
+            queued: made.value.is_queued,
         };
         Ok(ctx.reply(response, made.position))
     }
@@ -270,7 +273,9 @@ impl RunService for Grpc {
 
 impl Grpc {
     async fn page(&self, ctx: &Ctx, as_of: &str, wanted: RunSearch) -> Result<RunPage, Status> {
-        let reading = self.app.reading(&Call::read(ctx, as_of)?).await.map_err(refuse)?;
+        let call = Call::read(ctx, as_of)?;
+        self.app.settle_runs(&call).await;
+        let reading = self.app.reading(&call).await.map_err(refuse)?;
         reading.query.search_runs(wanted).await.map_err(refuse)
     }
 

@@ -47,6 +47,7 @@ impl MlflowMetricService for Mlflow {
             }
             Some(max) => (max as usize).min(PAGE),
         };
+        self.app.settle_run(&call, &name).await;
         self.app.settle_points(&call).await.map_err(translated)?;
         let mut metrics = vec![];
         loop {
@@ -73,7 +74,9 @@ impl MlflowMetricService for Mlflow {
         check_runs(&request.run_id)?;
         let limit = request.max_results.map_or(BULK_POINTS_MAX, |max| max.max(0) as usize).min(BULK_POINTS_MAX);
         request.run_id.sort_unstable();
-        self.app.settle_points(&caller.list()).await.map_err(translated)?;
+        let list = caller.list();
+        self.app.settle_runs(&list).await;
+        self.app.settle_points(&list).await.map_err(translated)?;
         let mut metrics = vec![];
         for id in &request.run_id {
             // One that is not there has no points, and one that may not be seen looks the same.
@@ -116,7 +119,9 @@ impl MlflowMetricService for Mlflow {
                  request parameters."
             )));
         }
-        self.app.settle_points(&caller.list()).await.map_err(translated)?;
+        let list = caller.list();
+        self.app.settle_runs(&list).await;
+        self.app.settle_points(&list).await.map_err(translated)?;
         let mut metrics = vec![];
         for id in &request.run_ids {
             let Ok((name, _)) = caller.run(&self.app, id).await else { continue };

@@ -105,7 +105,9 @@ impl MlflowRunService for Mlflow {
             detail: RunDetail::Full,
             ..RunSearch::new(caller.project().clone())
         };
-        self.app.settle(&caller.list()).await.map_err(translated)?;
+        let call = caller.list();
+        self.app.settle_runs(&call).await;
+        self.app.settle(&call).await.map_err(translated)?;
         let page = self.app.query().search_runs(search).await.map_err(|fault| translated(fault.into()))?;
         Ok(Response::new(proto::SearchRunsResponse {
             runs: page.runs.into_iter().map(run).collect(),

@@ -42,8 +42,13 @@ impl Door {
             keeps_past: true,
         };
         let storage = artifacts::Config::default().open(folder.path(), "http://localhost").await.unwrap();
-        let settings =
-            Settings { experiments: Config::default(), run_logs: logs::Config::default(), storage, points: None };
+        let settings = Settings {
+            experiments: Config::default(),
+            run_logs: logs::Config::default(),
+            storage,
+            points: None,
+            ingest: None,
+        };
         let mounted = mount(&deps, settings, folder.path()).unwrap();
         let process = InProcess::new(GuardLayer::new(&deps, Limits::default()).unwrap(), [mounted.routes]);
         Self { process, access, _folder: folder }

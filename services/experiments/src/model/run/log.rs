@@ -17,6 +17,8 @@ pub struct Batch {
     pub params: BTreeMap<String, String>,
     pub tags: TagChange,
     pub limits: Limits,
+    /// Its sender was told that it is kept, when the run was in use. It is logged even if the run has been deleted since.
+    pub was_accepted: bool,
 }
 
 /// Which batch of a run, and what it said.

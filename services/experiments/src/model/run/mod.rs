@@ -189,6 +189,7 @@ impl Aggregate for Run {
             Action::Rename { display_name } => self.active()?.renamed(display_name),
             Action::Finish { state, end_time } => self.active()?.finish(state, end_time)?,
             Action::Amend { state, end_time, display_name } => self.active()?.amend(state, end_time, display_name),
+            Action::Log(batch) if batch.was_accepted => self.found()?.log(&batch)?,
             Action::Log(batch) => self.active()?.log(&batch)?,
             Action::Tag(change) => self.active()?.tag(&change),
             Action::LogInputs { datasets, models } => self.active()?.log_inputs(datasets, models)?,

@@ -222,6 +222,15 @@ fn a_deleted_run_takes_nothing_more_until_it_is_restored() {
     given::<Run>([created(), event(Change::Deleted)]).when(params(&[("a", "1")])).rejected(Rejection::Deleted(name()));
 }
 
+#[test]
+fn what_was_accepted_before_a_run_was_deleted_is_logged_all_the_same() {
+    let accepted = || log(Batch { metrics: points(&["loss"]), was_accepted: true, ..Batch::default() });
+    given::<Run>([created(), event(Change::Deleted)])
+        .when(accepted())
+        .then([event(Change::MetricsLogged(points(&["loss"])))]);
+    given::<Run>([]).when(accepted()).rejected(Rejection::NotFound);
+}
+
 fn command() -> impl Strategy<Value = Command> {
     let word = || prop::sample::select(vec!["a", "b", "c", "mlflow.runName", "mlflow.parentRunId"]);
     let state = prop::sample::select(vec![RunState::Running, RunState::Finished, RunState::Killed]);
