@@ -1,0 +1,8 @@
+//! Copies of views in a genuine PostgreSQL.
+
+mod equality;
+mod fill;
+mod random;
+mod shapes;
+mod takeover;
+mod trouble;
