@@ -16,6 +16,11 @@ mod session;
 mod state;
 mod table;
 
+/// Whether a URL is one of a database; what is wrong with it is said without it, because a password is in it.
+pub fn check_url(url: &str) -> Result<(), String> {
+    cairn_postgres::Address::parse(url).map(drop)
+}
+
 pub use escape::{escaped, unescaped};
 pub use follow::{Config, Limits, Mirror};
 pub use state::MirrorState;

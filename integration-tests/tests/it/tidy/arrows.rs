@@ -15,6 +15,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("cairn-eventstore-postgres", &["cairn-eventstore", "cairn-kernel", "cairn-postgres"]),
     ("cairn-eventstore-sqlite", &["cairn-eventstore", "cairn-kernel"]),
     ("cairn-projection", &["cairn-eventstore", "cairn-kernel"]),
+    ("cairn-mirror", &["cairn-kernel", "cairn-postgres", "cairn-projection"]),
     ("cairn-objects", &["cairn-kernel"]),
     ("cairn-points", &["cairn-kernel"]),
     ("cairn-points-clickhouse", &["cairn-kernel", "cairn-points"]),
@@ -39,6 +40,7 @@ const ENGINES: &[&str] = &[
     "cairn-eventstore-jsonl",
     "cairn-eventstore-postgres",
     "cairn-eventstore-sqlite",
+    "cairn-mirror",
     "cairn-points-clickhouse",
     "cairn-points-postgres",
 ];

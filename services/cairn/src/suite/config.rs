@@ -8,7 +8,7 @@ use cairn_service::config::{Loaded, Problems, Registry, Sources};
 use serde::{Deserialize, Serialize};
 
 use super::peers::Peers;
-use super::points;
+use super::{points, read_models};
 
 cairn_service::settings! {
     /// Where the suite listens and keeps its data.
@@ -92,6 +92,7 @@ pub fn registry() -> Registry {
         .with::<cairn_gateway::Config>()
         .with::<cairn_experiments::Config>()
         .with::<points::Config>()
+        .with::<read_models::Config>()
         .with::<cairn_experiments::artifacts::Config>()
         .with::<cairn_experiments::logs::Config>()
         .with::<cairn_ledger::Config>()

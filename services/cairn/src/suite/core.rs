@@ -18,6 +18,7 @@ use cairn_service::{Checked, Deps, Mounted, past};
 
 use super::live::Known;
 use super::points;
+use super::read_models::Copies;
 use super::role::{Role, Roles};
 use super::{Config, Engines, Folder};
 
@@ -32,6 +33,8 @@ pub struct Core {
     pub public: Public,
     /// The points of metrics, if an engine of their own keeps them.
     pub points: Option<Followed>,
+    /// Copies of read models, if they are kept.
+    pub copies: Option<Copies>,
 }
 
 impl Core {
@@ -49,6 +52,7 @@ impl Core {
         let keyring = config.keyring_file.clone().unwrap_or_else(|| folder.keyring());
         let keyring = Arc::new(Keyring::open(&keyring)?);
         let sealing = loaded.get::<cairn_seal::Config>();
+        let deployment = keyring.deployment().to_owned();
         let sealer = sealing.start(folder.path(), keyring.deployment()).await.context("cannot open what is sealed")?;
         let deps = Deps {
             commands: Commands::new(Arc::clone(&store), Arc::clone(&clock), config.state_cache_bytes_max),
@@ -84,7 +88,8 @@ impl Core {
             let is_encrypted = loaded.get::<cairn_gateway::Config>().tls().is_some();
             mounted.push(cairn_kurrent::mount(&deps, &loaded.get(), is_encrypted));
         }
-        Ok(Self { folder, deps, mounted, known, public, points })
+        let copies = Copies::start(loaded, &deployment, &mounted)?;
+        Ok(Self { folder, deps, mounted, known, public, points, copies })
     }
 
     /// Makes what a deployment begins with, unless it is there.

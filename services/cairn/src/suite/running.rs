@@ -204,6 +204,7 @@ impl Running {
         self.health.stop_serving().await;
         self.shutdown.begin();
         let (doors, views, services, eventstore) = (self.doors, self.core.views(), self.services, self.eventstore);
+        let copies = self.core.copies.clone();
         let grace = Duration::from_millis(self.stopping.grace_ms);
         Drain::new(&self.stopping)
             .then("open requests", async move { drop(futures::future::join_all(doors).await) })
@@ -214,6 +215,11 @@ impl Running {
                 };
                 if let Err(fault) = drained {
                     error!(%fault, "what was counted of strangers could not be written");
+                }
+            })
+            .then("copies of views", async move {
+                if let Some(copies) = copies {
+                    copies.stop(grace).await;
                 }
             })
             .then(
@@ -238,6 +244,9 @@ fn watch(loaded: &Loaded, core: &Core) -> (Health, DiskThresholds, Routes) {
     health.register(ViewsCheck::new(core.views(), &config));
     if let Some(points) = &core.points {
         health.register(points.clone());
+    }
+    if let Some(copies) = &core.copies {
+        health.register(copies.clone());
     }
     (health, thresholds, routes)
 }
