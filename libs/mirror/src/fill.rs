@@ -14,8 +14,9 @@ use crate::schema::Filled;
 use crate::session::{End, Session, within};
 use crate::table::quoted;
 
-/// How long others may be kept waiting behind us for readers of a table that is to go; and how long we then make way.
-const LOCK_MAX: &str = "1s";
+/// How long others may be kept waiting behind us for readers of a table that is to go; and how long we then make way. Less than
+/// the second after which PostgreSQL looks who waits for whom: it would be a reader who is sent away.
+const LOCK_MAX: &str = "200ms";
 const WAY: Duration = Duration::from_millis(500);
 
 /// INVARIANT: whoever reads sees the copy as it was until all of the new one is there.
@@ -53,9 +54,11 @@ pub(crate) async fn fill(session: Session<'_>, part: &Part, to: &Known, pieces: 
 /// Puts the new tables in the place of the old ones, and makes what people read of them.
 async fn switch(session: Session<'_>, part: &Part, old: Vec<String>, gone: Vec<String>) -> Result<(), End> {
     let schema = &session.schema.name;
-    let old = existing(session, &old).await?;
+    let old = existing(session, "r", &old).await?;
     let grants = grants(session, &old).await?;
-    lock(session, &old).await?;
+    let views: Vec<String> = readable::views(part.changes.copied().readable).into_iter().chain(gone.clone()).collect();
+    let views = existing(session, "v", &views).await?;
+    lock(session, &[views, old.clone()].concat()).await?;
     for table in &old {
         let aside = quoted(&format!("{table}:old"));
         session.execute(&format!("ALTER TABLE {schema}.{} RENAME TO {aside}", quoted(table))).await?;
@@ -108,7 +111,7 @@ async fn run_all(session: Session<'_>, sql: &str) -> Result<(), End> {
     Ok(())
 }
 
-/// Waits for whoever reads the old tables, without keeping anybody else waiting for long.
+/// Waits for whoever reads the old tables and the views of them, without keeping anybody else waiting for long.
 async fn lock(session: Session<'_>, tables: &[String]) -> Result<(), End> {
     if tables.is_empty() {
         return Ok(());
@@ -132,10 +135,11 @@ async fn lock(session: Session<'_>, tables: &[String]) -> Result<(), End> {
     }
 }
 
-async fn existing(session: Session<'_>, tables: &[String]) -> Result<Vec<String>, End> {
+/// Those of some names that are there, as a table or a view.
+async fn existing(session: Session<'_>, kind: &str, names: &[String]) -> Result<Vec<String>, End> {
     let sql = "SELECT relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-               WHERE n.nspname = $1 AND c.relkind = 'r' AND c.relname = ANY ($2) ORDER BY 1";
-    let named: &cairn_postgres::Parameters<'_> = &[(&session.schema.name, Type::TEXT), (&tables, Type::TEXT_ARRAY)];
+               WHERE n.nspname = $1 AND c.relkind = $3::text::\"char\" AND c.relname = ANY ($2) ORDER BY 1";
+    let named: &cairn_postgres::Parameters<'_> = &[(&session.schema.name, Type::TEXT), (&names, Type::TEXT_ARRAY), (&kind, Type::TEXT)];
     within(session.limits.patience, async {
         session.link.query_typed(sql, named).await?.iter().map(|row| row.try_get(0)).collect()
     })

@@ -9,7 +9,7 @@ use crate::shapes::{LaterShapes, Replica, SCHEMA, config, postgres, say};
 
 /// Rows of a hundred statements each.
 fn hundreds(from: usize, to: usize) -> Vec<String> {
-    let row = |id| format!("INSERT INTO plain VALUES ({id}, 'name {id}', {id}, NULL)");
+    let row = |id| format!("INSERT INTO plain (id, name, score) VALUES ({id}, 'name {id}', {id})");
     (from..to).map(|hundred| (hundred * 100..hundred * 100 + 100).map(row).collect::<Vec<_>>().join(";")).collect()
 }
 
@@ -92,7 +92,7 @@ async fn a_release_with_other_tables_takes_the_place_of_the_old_copy_and_keeps_w
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     assert_eq!(one(&desk, &format!("SELECT count(*) FROM {SCHEMA}.scores WHERE id >= 0")).await, "200");
-    let tables = format!("SELECT string_agg(tablename, ',' ORDER BY 1) FROM pg_tables WHERE schemaname = '{SCHEMA}'");
+    let tables = format!("SELECT string_agg(tablename, ',' ORDER BY tablename) FROM pg_tables WHERE schemaname = '{SCHEMA}'");
     assert_eq!(one(&desk, &tables).await, "checkpoint,plain,writer", "what is copied no longer goes");
     assert_eq!(one(&desk, &format!("SELECT string_agg(view, ',') FROM {SCHEMA}.checkpoint")).await, "test.shapes.v2");
     let may = format!("SELECT has_table_privilege('reader', '{SCHEMA}.plain', 'SELECT')");
