@@ -1,5 +1,6 @@
 //! Copies of views in a genuine PostgreSQL.
 
+mod cost;
 mod equality;
 mod fill;
 mod random;
