@@ -82,8 +82,12 @@ impl Part {
     pub fn new(changes: Changes) -> Self {
         let copied = changes.copied();
         let tables = changes.tables().iter().map(|table| Table::new(table, copied)).collect();
-        let parts =
-            [changes.view().name(), changes.shape(), &format!("{:?}{:?}", copied.left_out, copied.renamed), copied.readable];
+        let parts = [
+            changes.view().name(),
+            changes.shape(),
+            &format!("{:?}{:?}", copied.left_out, copied.renamed),
+            copied.readable,
+        ];
         let form = hex::encode(digest(&SHA256, parts.join("\n").as_bytes()));
         Self { changes, tables, form, reached: AtomicU64::default() }
     }

@@ -139,7 +139,8 @@ async fn lock(session: Session<'_>, tables: &[String]) -> Result<(), End> {
 async fn existing(session: Session<'_>, kind: &str, names: &[String]) -> Result<Vec<String>, End> {
     let sql = "SELECT relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
                WHERE n.nspname = $1 AND c.relkind = $3::text::\"char\" AND c.relname = ANY ($2) ORDER BY 1";
-    let named: &cairn_postgres::Parameters<'_> = &[(&session.schema.name, Type::TEXT), (&names, Type::TEXT_ARRAY), (&kind, Type::TEXT)];
+    let named: &cairn_postgres::Parameters<'_> =
+        &[(&session.schema.name, Type::TEXT), (&names, Type::TEXT_ARRAY), (&kind, Type::TEXT)];
     within(session.limits.patience, async {
         session.link.query_typed(sql, named).await?.iter().map(|row| row.try_get(0)).collect()
     })

@@ -153,7 +153,9 @@ impl Shared {
                     pause = PAUSES.1;
                     self.state.stumbles(&self.schema.name, &why, openly);
                 }
-                End::Away(why) => self.state.stumbles(&self.schema.name, &why, "the database does not answer as it should"),
+                End::Away(why) => {
+                    self.state.stumbles(&self.schema.name, &why, "the database does not answer as it should")
+                }
                 End::View(why) => self.state.stumbles(&self.schema.name, &why, "a view cannot be read"),
             }
             self.report_lag();
@@ -171,9 +173,7 @@ impl Shared {
         let (schema, limits) = (&self.schema, &self.limits);
         within(limits.patience, schema.prepare(&link)).await??;
         loop {
-            if let Some(turn) =
-                within(limits.patience, schema.begin_turn(&link, &self.holder, limits.lease)).await?
-            {
+            if let Some(turn) = within(limits.patience, schema.begin_turn(&link, &self.holder, limits.lease)).await? {
                 return self.lead(Session { link: &link, schema, limits, turn }, minds).await;
             }
             let mut known = within(limits.patience, schema.known(&link)).await?;

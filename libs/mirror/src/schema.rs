@@ -89,18 +89,14 @@ impl Schema {
                               FOR UPDATE SKIP LOCKED)
                  RETURNING turn"
             ),
-            renew: format!(
-                "UPDATE {s}.writer SET until = clock_timestamp() + $2 * interval '1 ms' WHERE turn = $1"
-            ),
+            renew: format!("UPDATE {s}.writer SET until = clock_timestamp() + $2 * interval '1 ms' WHERE turn = $1"),
             release: format!("UPDATE {s}.writer SET until = '-infinity' WHERE turn = $1"),
             known: format!("SELECT view, form, position, last_position, last_event FROM {s}.checkpoint"),
             advance: format!(
                 "UPDATE {s}.checkpoint SET position = $4, last_position = $5, last_event = $6, update_time = now()
                  WHERE view = $1 AND form = $2 AND position = $3"
             ),
-            forget: format!(
-                "DELETE FROM {s}.checkpoint WHERE view = $1 OR tables && $2 RETURNING tables, views"
-            ),
+            forget: format!("DELETE FROM {s}.checkpoint WHERE view = $1 OR tables && $2 RETURNING tables, views"),
             filled: format!("INSERT INTO {s}.checkpoint VALUES ($1, $2, $3, $4, $5, $6, $7, clock_timestamp(), now())"),
         }
     }
@@ -126,7 +122,8 @@ impl Schema {
 
     /// Begins a turn if nobody has one, or the one that this process had. It ends by itself unless it is renewed, by the clock of the server.
     pub async fn begin_turn(&self, link: &Link, holder: &str, lease: Duration) -> Result<Option<i64>, Error> {
-        let found = link.query_typed(&self.begin_turn, &[(&holder, Type::TEXT), (&millis(lease), Type::FLOAT8)]).await?;
+        let found =
+            link.query_typed(&self.begin_turn, &[(&holder, Type::TEXT), (&millis(lease), Type::FLOAT8)]).await?;
         found.first().map(|row| row.try_get(0)).transpose()
     }
 

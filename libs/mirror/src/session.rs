@@ -38,9 +38,10 @@ impl End {
     pub fn no_way_in(place: &str, fault: &DialFault) -> Self {
         match fault {
             DialFault::Unreachable(why) => Self::Away(format!("{place}: {why}")),
-            DialFault::Refused(why) => {
-                Self::Unsuitable { why: format!("DB_AUTH_FAILED: {place} was refused: {why}"), openly: "DB_AUTH_FAILED" }
-            }
+            DialFault::Refused(why) => Self::Unsuitable {
+                why: format!("DB_AUTH_FAILED: {place} was refused: {why}"),
+                openly: "DB_AUTH_FAILED",
+            },
             DialFault::Unsuitable(why) => {
                 Self::Unsuitable { why: format!("{place}: {why}"), openly: "the database is not as it has to be" }
             }

@@ -93,9 +93,8 @@ impl Table {
         }
         if rows.present_count > 0 {
             let (names, places, key, conflict) = (&self.names, places(self.places), &self.key, &self.conflict);
-            let sql = format!(
-                "INSERT INTO {own} ({names}) SELECT * FROM unnest({places}) ON CONFLICT ({key}) {conflict}"
-            );
+            let sql =
+                format!("INSERT INTO {own} ({names}) SELECT * FROM unnest({places}) ON CONFLICT ({key}) {conflict}");
             run(link, &sql, &rows.present).await?;
         }
         Ok(())

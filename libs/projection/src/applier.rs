@@ -258,7 +258,9 @@ impl Applier {
     fn take_over(&mut self, built: &Path, is_doubtful: bool) -> Result<Result<(), RebuildFault>, Stopped> {
         let swapped = self.source.go_on(built, self.status.position()).and_then(|_| {
             let mut writer = self.model.writer();
-            Ok(writer.connection().and_then(|connection| rebuild::swap(connection, &self.definition, built, is_doubtful))?)
+            Ok(writer
+                .connection()
+                .and_then(|connection| rebuild::swap(connection, &self.definition, built, is_doubtful))?)
         });
         if let Err(fault) = swapped {
             return Ok(Err(fault));

@@ -45,7 +45,11 @@ impl Projection for Logging {
                 "INSERT INTO metric VALUES (?1, ?2, ?3, ?4) ON CONFLICT (run, key) DO UPDATE SET value = ?3, step = ?4",
             )?
             .execute(params![run, (at % 7).cast_signed(), at as f64, at.cast_signed()])?;
-            tx.prepare_cached("INSERT INTO chunk VALUES (?1, ?2, ?3)")?.execute(params![run, at.cast_signed(), &[7_u8; 64]])?;
+            tx.prepare_cached("INSERT INTO chunk VALUES (?1, ?2, ?3)")?.execute(params![
+                run,
+                at.cast_signed(),
+                &[7_u8; 64]
+            ])?;
         }
         Ok(())
     }
@@ -54,15 +58,28 @@ impl Projection for Logging {
 async fn follow(copies: Option<&cairn_mirror::Config>, notes: bool) -> (Duration, Duration) {
     let (store, folder) = (Memory::new(), tempfile::tempdir().unwrap());
     let model = ReadModel::open(&folder.path().join("view.sqlite"), 1).unwrap();
-    let view = View::start_with(Arc::new(store.clone()), &model, Logging, Limits { beside_events_min: u64::MAX, ..Limits::default() });
+    let view = View::start_with(
+        Arc::new(store.clone()),
+        &model,
+        Logging,
+        Limits { beside_events_min: u64::MAX, ..Limits::default() },
+    );
     let view = view.unwrap();
     let changes = if notes { view.record_changes().unwrap() } else { None };
     let _mirror = copies.map(|config| Mirror::start(config, changes.into_iter().collect()).unwrap());
-    let event = || NewEvent { id: Uuid::new_v4(), kind: "test.Logged".into(), payload: vec![0; 200].into(), metadata: Default::default() };
+    let event = || NewEvent {
+        id: Uuid::new_v4(),
+        kind: "test.Logged".into(),
+        payload: vec![0; 200].into(),
+        metadata: Default::default(),
+    };
     let began = Instant::now();
     for part in 0..EVENTS / 1_000 {
         let events = (0..1_000).map(|_| event()).collect();
-        store.append(vec![Write::new(StreamName::stored(&format!("runs-{part}")), Expected::Any, events)]).await.unwrap();
+        store
+            .append(vec![Write::new(StreamName::stored(format!("runs-{part}")), Expected::Any, events)])
+            .await
+            .unwrap();
     }
     view.caught_up(tokio::time::Instant::now() + Duration::from_secs(300)).await.unwrap();
     let took = began.elapsed();
@@ -81,6 +98,8 @@ async fn cost() {
         let (noted, _) = follow(None, true).await;
         let config = cairn_mirror::Config { schema: format!("cairn_{round}"), ..config(server.url()) };
         let (copied, there) = follow(Some(&config), true).await;
-        println!("{EVENTS} events: {plain:?} without notes, {noted:?} with them, {copied:?} while copied, all there after {there:?}");
+        println!(
+            "{EVENTS} events: {plain:?} without notes, {noted:?} with them, {copied:?} while copied, all there after {there:?}"
+        );
     }
 }

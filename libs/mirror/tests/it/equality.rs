@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use cairn_mirror::unescaped;
+use cairn_postgres::{Dialer, Link};
 use cairn_projection::ReadModel;
 use cairn_projection::rusqlite::types::Value;
 use cairn_testkit::postgres::Postgres;
-use cairn_postgres::{Dialer, Link};
 use tokio::time::Instant;
 use tokio_postgres::types::Type;
 

@@ -92,7 +92,8 @@ async fn a_release_with_other_tables_takes_the_place_of_the_old_copy_and_keeps_w
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     assert_eq!(one(&desk, &format!("SELECT count(*) FROM {SCHEMA}.scores WHERE id >= 0")).await, "200");
-    let tables = format!("SELECT string_agg(tablename, ',' ORDER BY tablename) FROM pg_tables WHERE schemaname = '{SCHEMA}'");
+    let tables =
+        format!("SELECT string_agg(tablename, ',' ORDER BY tablename) FROM pg_tables WHERE schemaname = '{SCHEMA}'");
     assert_eq!(one(&desk, &tables).await, "checkpoint,plain,writer", "what is copied no longer goes");
     assert_eq!(one(&desk, &format!("SELECT string_agg(view, ',') FROM {SCHEMA}.checkpoint")).await, "test.shapes.v2");
     let may = format!("SELECT has_table_privilege('reader', '{SCHEMA}.plain', 'SELECT')");
@@ -104,13 +105,18 @@ async fn a_copy_of_a_log_that_was_set_back_is_made_anew() {
     let (server, store) = (postgres(), Memory::new());
     let config = config(server.url());
     let replica = Replica::new(&store).copies_to(&config);
-    say(&store, &["INSERT INTO plain VALUES (1, 'one', 1, NULL)", "INSERT INTO plain VALUES (2, 'lost', 1, NULL)"]).await;
+    say(&store, &["INSERT INTO plain VALUES (1, 'one', 1, NULL)", "INSERT INTO plain VALUES (2, 'lost', 1, NULL)"])
+        .await;
     become_equal(&server, &replica.model).await;
     drop(replica);
     // The same deployment, with a log that was restored and went on otherwise: as long, and longer.
     for more in [0, 3] {
         let other = Memory::new();
-        say(&other, &["INSERT INTO plain VALUES (1, 'one', 1, NULL)", "INSERT INTO plain VALUES (2, 'other', 1, NULL)"]).await;
+        say(
+            &other,
+            &["INSERT INTO plain VALUES (1, 'one', 1, NULL)", "INSERT INTO plain VALUES (2, 'other', 1, NULL)"],
+        )
+        .await;
         say_all(&other, &hundreds(1, 1 + more)).await;
         let replica = Replica::new(&other).copies_to(&config);
         replica.view.caught_up(tokio::time::Instant::now() + Duration::from_secs(5)).await.unwrap();

@@ -50,8 +50,9 @@ fn blob() -> impl Strategy<Value = &'static str> {
 fn statement() -> impl Strategy<Value = String> {
     let or = || prop::sample::select(&["OR REPLACE", "OR IGNORE", ""][..]);
     prop_oneof![
-        (or(), "[0-9]", text(), real(), blob())
-            .prop_map(|(or, id, name, score, data)| format!("INSERT {or} INTO plain VALUES ({id}, {name}, {score}, {data})")),
+        (or(), "[0-9]", text(), real(), blob()).prop_map(|(or, id, name, score, data)| format!(
+            "INSERT {or} INTO plain VALUES ({id}, {name}, {score}, {data})"
+        )),
         (number(), text(), real()).prop_map(|(id, name, score)| format!(
             "INSERT INTO plain VALUES ({id}, {name}, {score}, NULL) ON CONFLICT (id) DO UPDATE SET score = {score}"
         )),
@@ -60,11 +61,13 @@ fn statement() -> impl Strategy<Value = String> {
         "[0-9]".prop_map(|id| format!("DELETE FROM plain WHERE id > {id}")),
         (or(), number(), text(), text())
             .prop_map(|(or, b, a, value)| format!("INSERT {or} INTO pair VALUES ({b}, {a}, {value})")),
-        (text(), text()).prop_map(|(from, to)| format!("UPDATE OR IGNORE pair SET a = {to}, value = NULL WHERE a = {from}")),
+        (text(), text())
+            .prop_map(|(from, to)| format!("UPDATE OR IGNORE pair SET a = {to}, value = NULL WHERE a = {from}")),
         text().prop_map(|a| format!("DELETE FROM pair WHERE a = {a}")),
         Just("DELETE FROM pair".to_owned()),
         (text(), number()).prop_map(|(note, amount)| format!("INSERT INTO bare VALUES ({note}, {amount})")),
-        (number(), "[0-9]").prop_map(|(amount, number)| format!("UPDATE bare SET amount = {amount} WHERE rowid = {number}")),
+        (number(), "[0-9]")
+            .prop_map(|(amount, number)| format!("UPDATE bare SET amount = {amount} WHERE rowid = {number}")),
         "[0-9]".prop_map(|number| format!("DELETE FROM bare WHERE rowid = {number}")),
         (or(), real()).prop_map(|(or, v)| format!("INSERT {or} INTO loose VALUES (NULL, {v})")),
         (or(), text(), real()).prop_map(|(or, k, v)| format!("INSERT {or} INTO loose VALUES ({k}, {v})")),
@@ -73,7 +76,8 @@ fn statement() -> impl Strategy<Value = String> {
         (or(), number(), text()).prop_map(|(or, k, v)| format!("INSERT {or} INTO \"odd \"\"name\" VALUES ({k}, {v})")),
         (or(), "[0-9]", "[0-9]").prop_map(|(or, id, n)| format!("INSERT {or} INTO made (id, n) VALUES ({id}, {n})")),
         "[0-9]".prop_map(|n| format!("UPDATE made SET n = n + 1 WHERE n < {n}")),
-        (or(), "[0-9]", text()).prop_map(|(or, id, shown)| format!("INSERT {or} INTO guarded VALUES ({id}, {shown}, x'5ec7e7')")),
+        (or(), "[0-9]", text())
+            .prop_map(|(or, id, shown)| format!("INSERT {or} INTO guarded VALUES ({id}, {shown}, x'5ec7e7')")),
         "[0-9]".prop_map(|id| format!("INSERT OR REPLACE INTO kept_here VALUES ({id}, x'5ec7e7')")),
     ]
 }
@@ -94,10 +98,7 @@ async fn happens(server: &Postgres, steps: Vec<Step>) {
     let config = config(server.url());
     let desk = link(server).await;
     desk.batch_execute(&format!("DROP SCHEMA IF EXISTS {SCHEMA} CASCADE")).await.unwrap();
-    let mut replicas = [
-        Some(Replica::new(&store).copies_to(&config)),
-        Some(Replica::new(&store)),
-    ];
+    let mut replicas = [Some(Replica::new(&store).copies_to(&config)), Some(Replica::new(&store))];
     let mut last = say(&store, &["INSERT INTO plain VALUES (0, 'first', 1, NULL)"]).await;
     for step in steps {
         match step {

@@ -88,12 +88,10 @@ impl Projection for Shapes {
 
 impl Projection for LaterShapes {
     const NAME: &'static str = "test.shapes.v2";
-    const SCHEMA: &'static str = "CREATE TABLE plain (id INTEGER PRIMARY KEY, score REAL, name TEXT NOT NULL UNIQUE, data BLOB);";
-    const COPIED: Option<Copied> = Some(Copied {
-        left_out: &[],
-        renamed: &[],
-        readable: "CREATE VIEW scores AS SELECT id, score FROM plain;\n",
-    });
+    const SCHEMA: &'static str =
+        "CREATE TABLE plain (id INTEGER PRIMARY KEY, score REAL, name TEXT NOT NULL UNIQUE, data BLOB);";
+    const COPIED: Option<Copied> =
+        Some(Copied { left_out: &[], renamed: &[], readable: "CREATE VIEW scores AS SELECT id, score FROM plain;\n" });
 
     fn filter(&self) -> Filter {
         Filter::categories(["shapes"])

@@ -19,13 +19,15 @@ async fn another_takes_over_within_seconds_and_goes_on_from_where_the_copy_is() 
     say(&store, &["INSERT INTO plain VALUES (1, 'one', 1.5, NULL)"]).await;
     become_equal(&server, &first.model).await;
     let second = Replica::new(&store).copies_to(&config);
-    let last = say(&store, &["INSERT INTO plain VALUES (2, 'two', NULL, x'00')", "DELETE FROM plain WHERE id = 1"]).await;
+    let last =
+        say(&store, &["INSERT INTO plain VALUES (2, 'two', NULL, x'00')", "DELETE FROM plain WHERE id = 1"]).await;
     become_equal(&server, &first.model).await;
     second.reaches(last).await;
     assert!(first.mirror.as_ref().unwrap().state().writes);
     assert!(!second.mirror.as_ref().unwrap().state().writes);
     let desk = link(&server).await;
-    let (of_first, filled) = (turn(&desk).await, one(&desk, &format!("SELECT fill_time FROM {SCHEMA}.checkpoint")).await);
+    let (of_first, filled) =
+        (turn(&desk).await, one(&desk, &format!("SELECT fill_time FROM {SCHEMA}.checkpoint")).await);
 
     let began = Instant::now();
     drop(first);
@@ -62,7 +64,8 @@ async fn whoever_lost_its_turn_writes_nothing() {
     become_equal(&server, &first.model).await;
     let desk = link(&server).await;
     // Somebody who has a turn for a long time, and writes nothing.
-    let taken = format!("UPDATE {SCHEMA}.writer SET turn = turn + 1, holder = 'other', until = now() + interval '1 hour'");
+    let taken =
+        format!("UPDATE {SCHEMA}.writer SET turn = turn + 1, holder = 'other', until = now() + interval '1 hour'");
     desk.batch_execute(&taken).await.unwrap();
     let last = say(&store, &["INSERT INTO plain VALUES (2, 'two', 1.5, NULL)"]).await;
     first.reaches(last).await;

@@ -29,10 +29,16 @@ async fn a_database_that_is_away_keeps_the_copy_behind_and_the_view_as_it_is() {
     say(&store, &["INSERT INTO plain VALUES (1, 'one', 1.5, NULL)"]).await;
     become_equal(&server, &replica.model).await;
     for crash in [false, true] {
-        if crash { server.crash() } else { server.stop() }
+        if crash {
+            server.crash()
+        } else {
+            server.stop()
+        }
         let mut last = cairn_kernel::Position::START;
         for id in 10..60 {
-            last = say(&store, &[&format!("INSERT OR REPLACE INTO plain VALUES ({id}, 'name {id} {crash}', 1.5, NULL)")]).await;
+            last =
+                say(&store, &[&format!("INSERT OR REPLACE INTO plain VALUES ({id}, 'name {id} {crash}', 1.5, NULL)")])
+                    .await;
         }
         replica.reaches(last).await;
         let state = state_where(&replica, |state| state.trouble.is_some() && state.lag >= 50).await;
@@ -53,7 +59,10 @@ async fn a_wrong_password_is_said_as_such_and_without_it() {
     let state = state_where(&replica, |state| state.trouble.is_some()).await;
     assert_eq!(state.openly, Some("DB_AUTH_FAILED"));
     let why = state.trouble.unwrap();
-    assert!(why.starts_with("DB_AUTH_FAILED: cairn@127.0.0.1:") && why.contains("password authentication failed"), "{why}");
+    assert!(
+        why.starts_with("DB_AUTH_FAILED: cairn@127.0.0.1:") && why.contains("password authentication failed"),
+        "{why}"
+    );
     assert!(!why.contains("hunter2") && !why.contains(PASSWORD), "{why}");
 }
 
@@ -94,7 +103,8 @@ async fn nothing_is_noted_down_of_what_is_not_copied_any_more() {
     let replica = Replica::new(&store);
     let notes = || {
         replica.model.query(|connection| {
-            let sql = "SELECT count(*) FROM sqlite_schema WHERE name GLOB 'cairn_changed_*' AND type IN ('table', 'trigger')";
+            let sql =
+                "SELECT count(*) FROM sqlite_schema WHERE name GLOB 'cairn_changed_*' AND type IN ('table', 'trigger')";
             connection.query_row(sql, [], |row| row.get::<_, i64>(0))
         })
     };

@@ -49,18 +49,14 @@ pub(super) fn install(
 
 /// Whether all that changes is noted down. An older program moves the view without saying so, or makes its tables anew without
 /// triggers.
-fn is_whole(
-    tx: &Transaction<'_>,
-    view: &str,
-    copied: &Copied,
-    tables: &[TableShape],
-) -> Result<bool, rusqlite::Error> {
+fn is_whole(tx: &Transaction<'_>, view: &str, copied: &Copied, tables: &[TableShape]) -> Result<bool, rusqlite::Error> {
     let sql = "SELECT o.left_out, o.at = v.position FROM cairn_outbox o JOIN cairn_view v ON v.name = o.view WHERE o.view = ?1";
     let known: Option<(String, bool)> = tx.query_row(sql, [view], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
     if known != Some((text(copied), true)) {
         return Ok(false);
     }
-    let mut find = tx.prepare("SELECT count(*) FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ?1 AND name GLOB ?2")?;
+    let mut find =
+        tx.prepare("SELECT count(*) FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ?1 AND name GLOB ?2")?;
     for table in tables {
         let ours = format!("cairn_changed_{}_*", table.name);
         if find.query_row([&table.name, &ours], |row| row.get::<_, usize>(0))? != CHANGES.len() {
@@ -145,7 +141,8 @@ pub(crate) fn begin_again(tx: &Transaction<'_>, definition: &Definition) -> Resu
     }
     let tables = match definition.copied.map(|copied| (copied, shape::of(definition, &copied))) {
         Some((copied, Ok(tables))) => {
-            let again = "UPDATE cairn_outbox SET left_out = ?2, at = 0, since = 0, life = randomblob(16) WHERE view = ?1";
+            let again =
+                "UPDATE cairn_outbox SET left_out = ?2, at = 0, since = 0, life = randomblob(16) WHERE view = ?1";
             tx.execute(again, [view, &text(&copied)])?;
             tables
         }

@@ -4,9 +4,9 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row};
 use uuid::Uuid;
 
+use super::ChangesFault;
 use super::outbox::notes;
 use super::shape::{Kind, TableShape};
-use super::ChangesFault;
 use crate::catalog::{self, quoted};
 
 /// Rows and bytes of one piece, after either of which it is handed on.

@@ -22,7 +22,11 @@ pub(crate) fn swap(
     taken.and_then(|checkpoint| detached.map(|()| checkpoint))
 }
 
-fn take(connection: &mut Connection, definition: &Definition, is_doubtful: bool) -> Result<Checkpoint, rusqlite::Error> {
+fn take(
+    connection: &mut Connection,
+    definition: &Definition,
+    is_doubtful: bool,
+) -> Result<Checkpoint, rusqlite::Error> {
     let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     catalog::start_over(&tx, definition)?;
     // What triggers would write is copied like everything else.

@@ -40,8 +40,11 @@ fn problems(config: &Config) -> Vec<String> {
     if !config.url.expose().is_empty() {
         problems.extend(cairn_mirror::check_url(config.url.expose()).err().map(|problem| format!("url {problem}")));
     }
-    let at_least_one =
-        [("lease_ms", config.lease_ms), ("timeout_ms", config.timeout_ms), ("build_timeout_ms", config.build_timeout_ms)];
+    let at_least_one = [
+        ("lease_ms", config.lease_ms),
+        ("timeout_ms", config.timeout_ms),
+        ("build_timeout_ms", config.build_timeout_ms),
+    ];
     let zeros = at_least_one.into_iter().filter(|(_, value)| *value == 0);
     problems.extend(zeros.map(|(field, _)| format!("{field} must be at least 1")));
     let prefix = &config.schema_prefix;
@@ -182,7 +185,7 @@ mod tests {
             lag: 7,
             ..MirrorState::default()
         };
-        assert_eq!(told(&[well.clone()]), (State::Healthy, String::new()));
+        assert_eq!(told(std::slice::from_ref(&well)), (State::Healthy, String::new()));
         let (state, said) = told(&[well, behind]);
         assert_eq!(state, State::Warning);
         assert_eq!(said, "PostgreSQL: DB_AUTH_FAILED; 7 events are still to be copied there");
