@@ -234,7 +234,7 @@ impl Applier {
         let replaced = match self.source.build_whole(&scratch, head) {
             Ok(rebuilt) => {
                 tracing::info!(view = name, events = rebuilt.events, took = ?rebuilt.took, "view is built");
-                self.take_over(&scratch.0)?
+                self.take_over(&scratch.0, false)?
             }
             Err(fault) => Err(fault),
         };
@@ -248,17 +248,19 @@ impl Applier {
 
     /// Puts a second build in the place of the tables. If that fails they stay as they are, and whoever asked hears why.
     fn replace(&mut self, replacement: Replacement) -> Result<(), Stopped> {
-        let answer = self.take_over(&replacement.built)?;
+        let answer = self.take_over(&replacement.built, true)?;
         // Whoever asked may have gone.
         let _ = replacement.done.send(answer);
         Ok(())
     }
 
     /// INVARIANT: readers are never taken back: the build first learns what the view has seen meanwhile.
-    fn take_over(&mut self, built: &Path) -> Result<Result<(), RebuildFault>, Stopped> {
+    fn take_over(&mut self, built: &Path, is_doubtful: bool) -> Result<Result<(), RebuildFault>, Stopped> {
         let swapped = self.source.go_on(built, self.status.position()).and_then(|_| {
             let mut writer = self.model.writer();
-            Ok(writer.connection().and_then(|connection| rebuild::swap(connection, &self.definition, built))?)
+            Ok(writer
+                .connection()
+                .and_then(|connection| rebuild::swap(connection, &self.definition, built, is_doubtful))?)
         });
         if let Err(fault) = swapped {
             return Ok(Err(fault));

@@ -7,6 +7,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use crate::ProjectionFault;
 use crate::catalog::{self, Checkpoint};
+use crate::changes;
 use crate::definition::Definition;
 use crate::file::{Trouble, trouble};
 use crate::room::Taken;
@@ -75,7 +76,7 @@ pub(crate) fn commit(
 ) -> Result<Committed, CommitFault> {
     let last = batch.events.last().map(|event| (event.position, event.id));
     let checkpoint = Checkpoint { position: batch.to, last: last.or(from.last) };
-    let tx = begin(connection)?;
+    let tx = begin(connection, definition, batch.to)?;
     let poison = match fold(&tx, definition, &batch.events) {
         Ok(()) => vec![],
         Err(Failure::Machine(fault)) => return Err(fault),
@@ -96,7 +97,7 @@ fn commit_one_by_one(
     checkpoint: Checkpoint,
     events: &[Arc<Recorded>],
 ) -> Result<Committed, CommitFault> {
-    let tx = begin(connection)?;
+    let tx = begin(connection, definition, checkpoint.position)?;
     let mut poison = vec![];
     for event in events {
         tx.execute_batch("SAVEPOINT one").map_err(judge)?;
@@ -115,8 +116,14 @@ fn commit_one_by_one(
     Ok(Committed { checkpoint, poison })
 }
 
-fn begin(connection: &mut Connection) -> Result<Transaction<'_>, CommitFault> {
-    connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(judge)
+fn begin<'a>(
+    connection: &'a mut Connection,
+    definition: &Definition,
+    to: Position,
+) -> Result<Transaction<'a>, CommitFault> {
+    let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(judge)?;
+    changes::mark(&tx, definition.name, to).map_err(judge)?;
+    Ok(tx)
 }
 
 fn finish(tx: Transaction<'_>, definition: &Definition, from: &Checkpoint, to: &Checkpoint) -> Result<(), CommitFault> {

@@ -6,9 +6,13 @@ use cairn_kernel::Position;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use uuid::Uuid;
 
+use crate::changes;
 use crate::definition::Definition;
 
 /// `last_position` and `last_id` name the last event folded in, so that a log with another history is recognised.
+///
+/// `cairn_outbox` has a row for each view that is copied elsewhere: its changes are noted down with the position `at`, and all
+/// notes after `since` are there.
 const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS cairn_view (
         name TEXT PRIMARY KEY,
@@ -21,6 +25,14 @@ const SCHEMA: &str = "
         name TEXT PRIMARY KEY,
         is_view INTEGER NOT NULL,
         view TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS cairn_outbox (
+        view TEXT PRIMARY KEY,
+        left_out TEXT NOT NULL,
+        at INTEGER NOT NULL,
+        since INTEGER NOT NULL,
+        life BLOB NOT NULL,
+        is_doubtful INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
     CREATE TABLE IF NOT EXISTS cairn_quarantine (
         view TEXT NOT NULL,
@@ -103,7 +115,7 @@ pub(crate) fn start_over(tx: &Transaction<'_>, definition: &Definition) -> Resul
             params![table.name, table.is_view, definition.name],
         )?;
     }
-    Ok(())
+    changes::begin_again(tx, definition)
 }
 
 /// Drops the indexes that only readers need. They are empty, so this costs nothing.
@@ -129,6 +141,7 @@ fn retire(tx: &Transaction<'_>, view: &str) -> Result<(), rusqlite::Error> {
         owned.query_map([view], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
     for (name, is_view) in owned {
         let kind = if is_view { "VIEW" } else { "TABLE" };
+        changes::take_away(tx, &name)?;
         tx.execute_batch(&format!("DROP {kind} IF EXISTS {}", quoted(&name)))?;
     }
     for table in ["cairn_view_table", "cairn_quarantine"] {

@@ -5,7 +5,7 @@ use cairn_eventstore::{Filter, Recorded};
 use rusqlite::{Connection, OptionalExtension, Transaction};
 
 use crate::past::{OneByOne, Twins};
-use crate::{Projection, ProjectionFault, QueryFault};
+use crate::{Copied, Projection, ProjectionFault, QueryFault};
 
 /// A projection without its type, and the tables it creates. Cheap to clone.
 #[derive(Clone)]
@@ -18,6 +18,8 @@ pub(crate) struct Definition {
     pub tables: Arc<[Table]>,
     /// The indexes that only readers need.
     pub reader_indexes: Arc<[Index]>,
+    /// How it is copied elsewhere, if it is.
+    pub copied: Option<Copied>,
     fold: Arc<dyn Fold>,
 }
 
@@ -64,6 +66,7 @@ impl Definition {
             shape: shape(P::SCHEMA),
             tables: tables(&scratch)?,
             reader_indexes: reader_indexes::<P>(&scratch)?,
+            copied: P::COPIED,
             fold: Arc::new(projection),
         })
     }
@@ -81,6 +84,7 @@ impl Definition {
             schema: schema.into(),
             tables: tables(&scratch)?,
             reader_indexes: twins.reader_indexes.into(),
+            copied: None,
             fold: Arc::new(OneByOne(self.fold)),
         })
     }

@@ -8,6 +8,8 @@
 mod applier;
 mod batch;
 mod catalog;
+mod changes;
+mod copied;
 mod definition;
 mod file;
 mod follower;
@@ -21,6 +23,8 @@ mod room;
 mod status;
 mod view;
 
+pub use changes::{Cells, Changes, ChangesFault, Column, Kind, Rows, Snapshot, Standing, TableShape};
+pub use copied::Copied;
 pub use past::{Past, PastFault};
 pub use projection::{Projection, ProjectionFault};
 pub use read_model::{QueryFault, ReadModel};

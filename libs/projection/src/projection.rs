@@ -3,6 +3,8 @@ use std::sync::Arc;
 use cairn_eventstore::{DecodeFault, Filter, Recorded};
 use rusqlite::Transaction;
 
+use crate::Copied;
+
 /// Writes one read model from events.
 ///
 /// Sees each event at least once and in order, and does nothing but write rows: effects belong in a reactor. It must
@@ -22,6 +24,9 @@ pub trait Projection: Send + Sync + 'static {
 
     /// Names the view that keeps the past of this one ([`Past`](crate::Past)); by its shape, like [`NAME`](Self::NAME).
     const PAST: Option<&'static str> = None;
+
+    /// How the view is copied elsewhere, where copies are kept. Whoever says nothing keeps it here.
+    const COPIED: Option<Copied> = None;
 
     /// Which events it needs.
     fn filter(&self) -> Filter;

@@ -15,7 +15,7 @@ use crate::follower::{Feed, Follower, Replacement, Start};
 use crate::rebuild::{self, Purpose, RebuildFault, Rebuilt, Source, Verdict};
 use crate::room::Room;
 use crate::status::Status;
-use crate::{Projection, QueryFault, ReadModel, catalog};
+use crate::{Changes, Copied, Projection, QueryFault, ReadModel, catalog};
 
 /// Pages of events read ahead of the thread that writes.
 const PAGES_AHEAD: usize = 8;
@@ -69,6 +69,7 @@ struct Inner {
     position: watch::Receiver<Position>,
     status: Arc<Status>,
     source: Source,
+    model: ReadModel,
     /// One second build at a time: they use the same scratch files.
     building: Mutex<()>,
     /// To the thread that writes, while it runs.
@@ -175,6 +176,7 @@ impl View {
             position: seen,
             status: status.clone(),
             source,
+            model: model.clone(),
             building: Mutex::new(()),
             feeds: feeds.downgrade(),
             stop: stop.clone(),
@@ -212,6 +214,37 @@ impl View {
     /// Every event up to here has been seen.
     pub fn position(&self) -> Position {
         self.inner.status.position()
+    }
+
+    /// How it is copied elsewhere, if it is.
+    pub fn copied(&self) -> Option<&Copied> {
+        self.definition().copied.as_ref()
+    }
+
+    /// Notes down in its file, from now on, which rows change; `None`: it is not to be copied.
+    pub fn record_changes(&self) -> Result<Option<Changes>, QueryFault> {
+        self.copied().map(|copied| Changes::record(self, *copied)).transpose()
+    }
+
+    /// Notes nothing down any more.
+    pub fn forget_changes(&self) -> Result<(), QueryFault> {
+        Changes::forget(self)
+    }
+
+    pub(crate) fn definition(&self) -> &Definition {
+        &self.inner.source.definition
+    }
+
+    pub(crate) fn model(&self) -> &ReadModel {
+        &self.inner.model
+    }
+
+    pub(crate) fn store(&self) -> &dyn EventStore {
+        &*self.inner.source.store
+    }
+
+    pub(crate) fn positions(&self) -> watch::Receiver<Position> {
+        self.inner.position.clone()
     }
 
     /// Where the log it follows ends.

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use cairn_eventstore::{Filter, Recorded, Stored};
 use cairn_kernel::Aggregate;
 use cairn_projection::rusqlite::{Transaction, params};
-use cairn_projection::{Projection, ProjectionFault};
+use cairn_projection::{Copied, Projection, ProjectionFault};
 use serde_json::json;
 
 use crate::model::scope::{self, Happened, Scope};
@@ -17,6 +17,12 @@ impl Projection for Directory {
     const NAME: &'static str = "config.directory.v1";
     const PAST: Option<&'static str> = Some("config.directory.v1.past");
     const SCHEMA: &'static str = include_str!("schema.sql");
+    // Secrets leave the platform through its own doors alone, sealed or not.
+    const COPIED: Option<Copied> = Some(Copied {
+        left_out: &["secret_versions.sealed"],
+        renamed: &[("secrets", "secret")],
+        readable: include_str!("readable.sql"),
+    });
 
     fn filter(&self) -> Filter {
         Filter::categories([Secret::CATEGORY, Scope::CATEGORY])

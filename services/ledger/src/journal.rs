@@ -6,7 +6,7 @@ use cairn_contract::Contract;
 use cairn_contract::cairn::ledger::v1::Outcome;
 use cairn_eventstore::{Filter, Recorded};
 use cairn_kernel::Name;
-use cairn_projection::{Projection, ProjectionFault};
+use cairn_projection::{Copied, Projection, ProjectionFault};
 use rusqlite::{CachedStatement, Transaction, params};
 use serde::{Deserialize, Deserializer};
 
@@ -62,6 +62,8 @@ impl Projection for Journal {
         CREATE INDEX entry_by_request ON entry (request) WHERE request IS NOT NULL;
         CREATE INDEX entry_by_refusal ON entry (outcome) WHERE outcome <> 1;
     ";
+
+    const COPIED: Option<Copied> = Some(Copied { readable: include_str!("readable.sql"), ..Copied::WHOLE });
 
     const READER_INDEXES: &'static [&'static str] = &[
         "entry_by_kind",

@@ -16,6 +16,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("cairn-eventstore-postgres", &["cairn-eventstore", "cairn-kernel", "cairn-postgres"]),
     ("cairn-eventstore-sqlite", &["cairn-eventstore", "cairn-kernel"]),
     ("cairn-projection", &["cairn-eventstore", "cairn-kernel"]),
+    ("cairn-mirror", &["cairn-kernel", "cairn-postgres", "cairn-projection"]),
     ("cairn-objects", &["cairn-kernel"]),
     ("cairn-ingest-queue", &["cairn-kernel"]),
     ("cairn-ingest-nats", &["cairn-ingest-queue", "cairn-kernel"]),
@@ -46,6 +47,7 @@ const ENGINES: &[&str] = &[
     "cairn-eventstore-sqlite",
     "cairn-ingest-nats",
     "cairn-ingest-redis",
+    "cairn-mirror",
     "cairn-points-clickhouse",
     "cairn-points-postgres",
 ];

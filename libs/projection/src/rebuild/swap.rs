@@ -3,23 +3,30 @@ use std::path::Path;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use crate::catalog::{self, Checkpoint, quoted};
+use crate::changes;
 use crate::definition::{Definition, Table};
 
 /// Replaces the view's rows, quarantine and checkpoint by those of a second build, in one transaction.
 ///
-/// Readers see the old rows until it commits, and the new ones from then on.
+/// Readers see the old rows until it commits, and the new ones from then on. `is_doubtful`: these may be others than those at the
+/// same position.
 pub(crate) fn swap(
     connection: &mut Connection,
     definition: &Definition,
     built: &Path,
+    is_doubtful: bool,
 ) -> Result<Checkpoint, rusqlite::Error> {
     connection.execute("ATTACH ?1 AS built", [built.to_string_lossy()])?;
-    let taken = take(connection, definition);
+    let taken = take(connection, definition, is_doubtful);
     let detached = connection.execute_batch("DETACH built");
     taken.and_then(|checkpoint| detached.map(|()| checkpoint))
 }
 
-fn take(connection: &mut Connection, definition: &Definition) -> Result<Checkpoint, rusqlite::Error> {
+fn take(
+    connection: &mut Connection,
+    definition: &Definition,
+    is_doubtful: bool,
+) -> Result<Checkpoint, rusqlite::Error> {
     let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     catalog::start_over(&tx, definition)?;
     // What triggers would write is copied like everything else.
@@ -37,6 +44,7 @@ fn take(connection: &mut Connection, definition: &Definition) -> Result<Checkpoi
         "UPDATE main.cairn_view SET position = ?2, last_position = ?3, last_id = ?4 WHERE name = ?1",
         (definition.name, position, last_position, last_id),
     )?;
+    changes::replaced(&tx, definition.name, is_doubtful)?;
     let checkpoint = catalog::checkpoint(&tx, definition.name)?.unwrap_or_default();
     tx.commit()?;
     Ok(checkpoint)

@@ -4,7 +4,7 @@ use cairn_contract::cairn::auth::events::v1 as proto;
 use cairn_eventstore::{Filter, Recorded, Stored};
 use cairn_kernel::Aggregate;
 use cairn_projection::rusqlite::{Transaction, params};
-use cairn_projection::{Projection, ProjectionFault};
+use cairn_projection::{Copied, Projection, ProjectionFault};
 use prost::Message;
 
 use crate::model::session::{Change, Event};
@@ -21,6 +21,12 @@ impl Projection for Logins {
     const NAME: &'static str = "auth.logins.v2";
     const PAST: Option<&'static str> = Some("auth.logins.v2.past");
     const SCHEMA: &'static str = include_str!("schema.sql");
+    // What a provider calls a session stays here, and how it is talked to.
+    const COPIED: Option<Copied> = Some(Copied {
+        left_out: &["identity_providers.settings", "sessions.provider_session"],
+        renamed: &[("sessions", "session")],
+        readable: include_str!("readable.sql"),
+    });
 
     fn filter(&self) -> Filter {
         Filter::categories([

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use cairn_service::config::{Loaded, Problems, Registry, Sources};
 
 use super::peers::Peers;
-use super::{ingest, points};
+use super::{ingest, points, read_models};
 
 cairn_service::settings! {
     /// Where the suite listens and keeps its data.
@@ -66,6 +66,7 @@ pub fn registry() -> Registry {
         .with::<cairn_gateway::Config>()
         .with::<cairn_experiments::Config>()
         .with::<points::Config>()
+        .with::<read_models::Config>()
         .with::<cairn_experiments::artifacts::Config>()
         .with::<cairn_experiments::logs::Config>()
         .with::<cairn_ledger::Config>()

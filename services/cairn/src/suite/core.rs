@@ -18,6 +18,7 @@ use cairn_service::config::Loaded;
 use cairn_service::{Checked, Deps, Mounted, past};
 
 use super::live::Known;
+use super::read_models::Copies;
 use super::role::{Role, Roles};
 use super::{Config, Engines, Folder};
 use super::{ingest, points};
@@ -37,6 +38,8 @@ pub struct Core {
     _key_uses: Option<KeyUses>,
     /// The queue that points go through, if they go through one.
     pub ingest: Option<Ingest>,
+    /// Copies of read models, if they are kept.
+    pub copies: Option<Copies>,
 }
 
 impl Core {
@@ -55,6 +58,7 @@ impl Core {
         let keyring = config.keyring_file.clone().unwrap_or_else(|| folder.keyring());
         let keyring = Arc::new(Keyring::open(&keyring)?);
         let sealing = loaded.get::<cairn_seal::Config>();
+        let deployment = keyring.deployment().to_owned();
         let sealer = sealing.start(folder.path(), keyring.deployment()).await.context("cannot open what is sealed")?;
         let deps = Deps {
             commands: Commands::new(Arc::clone(&store), Arc::clone(&clock), config.state_cache_bytes_max),
@@ -102,7 +106,8 @@ impl Core {
             mounted.push(cairn_kurrent::mount(&deps, &loaded.get(), is_encrypted));
         }
         let key_uses = (!roles.has(Role::Auth)).then(|| KeyUses::note(&deps));
-        Ok(Self { folder, deps, mounted, known, public, points, ingest, _key_uses: key_uses })
+        let copies = Copies::start(loaded, &deployment, &mounted)?;
+        Ok(Self { folder, deps, mounted, known, public, points, ingest, copies, _key_uses: key_uses })
     }
 
     /// Makes what a deployment begins with, unless it is there.

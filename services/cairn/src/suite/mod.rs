@@ -12,6 +12,7 @@ mod live;
 mod pages;
 mod peers;
 mod points;
+mod read_models;
 mod role;
 mod running;
 mod switching;

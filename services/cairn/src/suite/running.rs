@@ -211,6 +211,7 @@ impl Running {
         self.health.stop_serving().await;
         self.shutdown.begin();
         let (doors, views, services, eventstore) = (self.doors, self.core.views(), self.services, self.eventstore);
+        let copies = self.core.copies.clone();
         let grace = Duration::from_millis(self.stopping.grace_ms);
         let ingest = self.core.ingest.clone();
         Drain::new(&self.stopping)
@@ -227,6 +228,11 @@ impl Running {
             .then("queued batches", async move {
                 if let Some(ingest) = ingest {
                     ingest.stop().await;
+                }
+            })
+            .then("copies of views", async move {
+                if let Some(copies) = copies {
+                    copies.stop(grace).await;
                 }
             })
             .then(
@@ -254,6 +260,9 @@ fn watch(loaded: &Loaded, core: &Core) -> (Health, DiskThresholds, Routes) {
     }
     if let Some(ingest) = &core.ingest {
         health.register(ingest.clone());
+    }
+    if let Some(copies) = &core.copies {
+        health.register(copies.clone());
     }
     (health, thresholds, routes)
 }

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use cairn_eventstore::{Filter, Recorded, Stored};
 use cairn_kernel::Aggregate;
-use cairn_projection::{Projection as Project, ProjectionFault};
+use cairn_projection::{Copied, Projection as Project, ProjectionFault};
 use rusqlite::{OptionalExtension, Transaction, params};
 
 use crate::model::artifact::{Artifact, Change};
@@ -51,6 +51,12 @@ impl Project for Projection {
             PRIMARY KEY (project)
         ) WITHOUT ROWID, STRICT;
     ";
+
+    const COPIED: Option<Copied> = Some(Copied {
+        left_out: &[],
+        renamed: &[("artifacts", "artifact"), ("project_usage", "artifact_usage")],
+        readable: include_str!("readable.sql"),
+    });
 
     const READER_INDEXES: &'static [&'static str] = &["artifacts_by_object"];
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use cairn_eventstore::{Filter, Recorded, Stored};
 use cairn_kernel::Aggregate;
-use cairn_projection::{Projection, ProjectionFault};
+use cairn_projection::{Copied, Projection, ProjectionFault};
 use rusqlite::Transaction;
 
 use self::batch::Batch;
@@ -26,6 +26,13 @@ pub struct ViewsWithoutPoints;
 
 const SCHEMA: &str = include_str!("schema.sql");
 
+/// Points are packed, and nobody can read them with SQL; nor what a repeated batch is answered with.
+const COPIED: Option<Copied> = Some(Copied {
+    left_out: &["metric_tail", "metric_chunk", "ingest_batch"],
+    renamed: &[],
+    readable: include_str!("readable.sql"),
+});
+
 /// Runs are looked up by start (deleting an experiment) and by parent (hiding nested runs) here too.
 const READER_INDEXES: &[&str] = &[
     "run_by_project_start",
@@ -41,6 +48,7 @@ impl Projection for Views {
     const NAME: &'static str = "experiments.v3";
     const PAST: Option<&'static str> = Some("experiments.v3.past");
     const SCHEMA: &'static str = SCHEMA;
+    const COPIED: Option<Copied> = COPIED;
     const READER_INDEXES: &'static [&'static str] = READER_INDEXES;
 
     fn filter(&self) -> Filter {
@@ -55,6 +63,7 @@ impl Projection for Views {
 impl Projection for ViewsWithoutPoints {
     const NAME: &'static str = "experiments.v3.without_points";
     const SCHEMA: &'static str = SCHEMA;
+    const COPIED: Option<Copied> = COPIED;
     const READER_INDEXES: &'static [&'static str] = READER_INDEXES;
 
     fn filter(&self) -> Filter {

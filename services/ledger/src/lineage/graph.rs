@@ -2,7 +2,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use cairn_eventstore::{Filter, Recorded};
-use cairn_projection::{Projection, ProjectionFault};
+use cairn_projection::{Copied, Projection, ProjectionFault};
 use rusqlite::{CachedStatement, OptionalExtension, Transaction, params};
 
 use super::annotation::{Annotations, Facts, Link, Mention};
@@ -64,6 +64,8 @@ impl Projection for Graph {
             ON lineage_edge (target, source, relation, position, end_position, time_micros);
         CREATE INDEX lineage_edge_by_position ON lineage_edge (position);
     ";
+
+    const COPIED: Option<Copied> = Some(Copied { readable: include_str!("readable.sql"), ..Copied::WHOLE });
 
     const READER_INDEXES: &'static [&'static str] =
         &["lineage_node_by_kind", "lineage_node_by_label", "lineage_mark_by_position", "lineage_edge_by_position"];

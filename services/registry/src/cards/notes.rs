@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use cairn_eventstore::{Filter, Recorded, Stored};
 use cairn_kernel::{Aggregate, Time};
-use cairn_projection::{Projection, ProjectionFault, QueryFault, ReadModel};
+use cairn_projection::{Copied, Projection, ProjectionFault, QueryFault, ReadModel};
 use cairn_search::{SearchFault, fingerprint, marks, token};
 use rusqlite::types::Value;
 use rusqlite::{Connection, Transaction, params};
@@ -54,6 +54,7 @@ impl Projection for Notes {
             PRIMARY KEY (resource, revision)
         ) WITHOUT ROWID, STRICT;
     ";
+    const COPIED: Option<Copied> = Some(Copied::WHOLE);
 
     fn filter(&self) -> Filter {
         let categories = [Model::CATEGORY, Version::CATEGORY].map(str::to_owned);

@@ -4,7 +4,7 @@ use cairn_contract::cairn::experiments::events::v1 as experiments;
 use cairn_contract::cairn::registry::events::v1 as registry;
 use cairn_eventstore::{DecodeFault, Filter, Recorded};
 use cairn_kernel::Aggregate;
-use cairn_projection::{Projection, ProjectionFault};
+use cairn_projection::{Copied, Projection, ProjectionFault};
 use prost::{Message, Name};
 use rusqlite::{Connection, Transaction, params};
 
@@ -34,6 +34,7 @@ impl Projection for Files {
         ) WITHOUT ROWID, STRICT;
         CREATE TABLE version_files (version TEXT PRIMARY KEY, artifacts BLOB NOT NULL) STRICT;
     ";
+    const COPIED: Option<Copied> = Some(Copied::WHOLE);
 
     fn filter(&self) -> Filter {
         let categories = [ARTIFACTS, Version::CATEGORY, Model::CATEGORY].map(str::to_owned);

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use cairn_eventstore::{Filter, Recorded, Stored};
 use cairn_kernel::Aggregate;
-use cairn_projection::{Projection, ProjectionFault};
+use cairn_projection::{Copied, Projection, ProjectionFault};
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::revision_of;
@@ -16,6 +16,7 @@ pub(super) struct Functions;
 impl Projection for Functions {
     const NAME: &'static str = "registry.functions.v1";
     const SCHEMA: &'static str = include_str!("schema.sql");
+    const COPIED: Option<Copied> = Some(Copied::WHOLE);
     const READER_INDEXES: &'static [&'static str] = &["function_revision_by_event", "function_version_by_object"];
 
     fn filter(&self) -> Filter {

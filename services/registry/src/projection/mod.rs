@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use cairn_eventstore::{Filter, Recorded, Stored};
 use cairn_kernel::Aggregate;
-use cairn_projection::{Projection, ProjectionFault};
+use cairn_projection::{Copied, Projection, ProjectionFault};
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use crate::model::entry::tag;
@@ -28,6 +28,7 @@ impl Projection for Views {
     const NAME: &'static str = "registry.v1";
     const PAST: Option<&'static str> = Some("registry.v1.past");
     const SCHEMA: &'static str = include_str!("schema.sql");
+    const COPIED: Option<Copied> = Some(Copied { readable: include_str!("readable.sql"), ..Copied::WHOLE });
     const READER_INDEXES: &'static [&'static str] = &[
         "model_by_display_name",
         "model_by_create",
