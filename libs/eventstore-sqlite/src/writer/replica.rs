@@ -27,6 +27,9 @@ enum Outcome {
     Stored(Result<(), AppendFault>),
 }
 
+/// What came of jobs, in their order, and what they added.
+type Appending = (Vec<Outcome>, Vec<Fresh>);
+
 impl Outcome {
     fn is_refusal(&self) -> bool {
         matches!(self, Self::Appended(Err(_)) | Self::Stored(Err(_)))
@@ -114,7 +117,7 @@ impl Writer {
         &mut self,
         replica: &mut Replica,
         jobs: &[Job],
-    ) -> rusqlite::Result<Result<(Vec<Outcome>, Vec<Fresh>), AppendFault>> {
+    ) -> rusqlite::Result<Result<Appending, AppendFault>> {
         loop {
             self.begin()?;
             let (mut outcomes, mut fresh, mut entries) = (Vec::with_capacity(jobs.len()), vec![], vec![]);

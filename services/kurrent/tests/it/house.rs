@@ -99,8 +99,7 @@ impl House {
                 return Ok(None);
             };
             let name = basic(name).unwrap_or_else(|| name.to_owned());
-            let principal =
-                Principal { name: name.into(), kind: PrincipalKind::User, credential: None, scopes: vec![] };
+            let principal = Principal { name, kind: PrincipalKind::User, credential: None, scopes: vec![] };
             Ok(Some(access.sign(&principal).unwrap()))
         });
         let reached = Arc::clone(&deps.access);
