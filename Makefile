@@ -28,8 +28,8 @@ help: ## Lists the targets.
 demo: build $(VENV)/.ready ## Builds Cairn, starts it, trains real models with the unmodified MLflow client, shows what is known.
 	$(VENV)/bin/python integration-tests/demo/demo.py --cairn $(CAIRN)
 
-cluster: $(VENV)/.ready redis postgres clickhouse ## Starts every role as processes, as docker/compose.processes.yaml says but without containers; runs the demo and tests on them; stops everything.
-	@echo "starting, each on free ports and in a temporary folder: PostgreSQL, ClickHouse, Redis, a stand-in for S3, eight processes of Cairn"
+cluster: $(VENV)/.ready redis nats postgres clickhouse ## Starts every role as processes, as docker/compose.processes.yaml says but without containers; runs the demo and tests on them; stops everything.
+	@echo "starting, each on free ports and in a temporary folder: PostgreSQL, ClickHouse, NATS, Redis, a stand-in for S3, eight processes of Cairn"
 	cargo build $(PROGRAMS)
 	$(VENV)/bin/python integration-tests/demo/demo.py --cairn $(CAIRN_DEBUG) --cluster
 	CAIRN_BIN=$(CAIRN_DEBUG) $(VENV)/bin/python -m pytest -q -p no:cacheprovider integration-tests/python/test_cluster.py integration-tests/python/test_processes.py

@@ -14,8 +14,10 @@ from pathlib import Path
 import yaml
 
 import clickhouse_server
+import nats_server
 import s3
 from clickhouse_server import ClickHouse
+from nats_server import Nats
 from postgres_server import Postgres
 from processes import free_port
 from redis_server import Redis
@@ -67,10 +69,13 @@ class Cluster(Suite):
     def start(self) -> None:
         self.data.mkdir(parents=True, exist_ok=True)
         try:
-            self.say("PostgreSQL, an S3 server (a stand-in), Redis and ClickHouse, each on a free port")
+            self.say("PostgreSQL, an S3 server (a stand-in), Redis, NATS and ClickHouse, each on a free port")
             self.clickhouse = self.engines.enter_context(ClickHouse()) if clickhouse_server.PROGRAM else None
             if not self.clickhouse:
                 self.say("ClickHouse is not installed: points of metrics are local to each process")
+            self.nats = self.engines.enter_context(Nats(self.data / "nats")) if nats_server.PROGRAM else None
+            if not self.nats:
+                self.say("NATS is not there: points are logged without a queue")
             self.postgres = self.engines.enter_context(Postgres())
             self.store = self.engines.enter_context(s3.moto(self.cairn, self.data))
             self.redis = self.engines.enter_context(Redis(self.data))
@@ -131,6 +136,8 @@ class Cluster(Suite):
             "/run/secrets": str(hidden),
             "/keys/": f"{keys}/",
         }
+        if self.nats:
+            here |= {"nats://nats:4222": self.nats.env["NATS_URL"], "http://nats:8222": self.nats.env["CAIRN__INGEST__NATS_MONITORING_URL"]}
         public = free_port()
         for name in self.ours():
             folder = self.data / name
@@ -147,6 +154,8 @@ class Cluster(Suite):
                 env |= {"CLICKHOUSE_HOST": "127.0.0.1", "CLICKHOUSE_PORT": str(self.clickhouse.port)}
             else:
                 env = {key: value for key, value in env.items() if not key.startswith("CLICKHOUSE_")}
+            if not self.nats:
+                env = {key: value for key, value in env.items() if "INGEST" not in key and key != "NATS_URL"}
             env["CAIRN__PEERS__LISTEN"] = f"127.0.0.1:{peers[name]}"
             env["CAIRN__LOGIN__PUBLIC_URL"] = f"http://127.0.0.1:{public}"
             env["API_HTTP_PORT"] = str(public) if name == "gateway-1" else "0"

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 import clickhouse_server
+import nats_server
 import postgres_server
 import redis_server
 from api import Api, eventually
@@ -59,6 +60,25 @@ def test_artifacts_are_in_the_bucket_whichever_process_took_them(cluster, tmp_pa
         done = cluster.cli("artifacts", "download", run, f"part-{number}/weights.bin", "--to", str(back))
         assert done.returncode == 0, done.stderr
         assert back.read_bytes() == file.read_bytes()
+
+
+@pytest.mark.skipif(not nats_server.PROGRAM, reason="no nats-server: `make nats` fetches Debian's")
+def test_points_wait_in_nats_and_are_read_by_either_gateway(cluster):
+    one, other = at(cluster, "gateway-1"), at(cluster, "gateway-2")
+    run = one.run("queued")
+    eventually(lambda: other.get(run).ok)
+    for step in range(20):
+        told = [one, other][step % 2].make(f"{run}:logBatch", {"batch_id": f"b{step}", "metrics": [{"key": "loss", "value": 1, "step": str(step)}]})
+        assert told["queued"], told
+    for gateway in (one, other):
+        points = gateway.get(f"{run}/metricPoints", params={"metric": "loss", "page_size": 100}).json()["points"]
+        assert sorted(int(point.get("step", 0)) for point in points) == list(range(20))
+
+
+def test_what_is_shown_stands_in_postgresql_for_whoever_asks_in_sql(cluster):
+    run = Api(cluster).run("in SQL").rsplit("/", 1)[1]
+    row = f"SELECT state FROM cairn_experiments.runs WHERE run = '{run}'"
+    assert eventually(lambda: cluster.postgres.query(row)) == ["RUNNING"]
 
 
 @pytest.mark.skipif(not clickhouse_server.PROGRAM, reason="no clickhouse-server: `make test-python` installs Debian's")

@@ -15,6 +15,8 @@ use crate::fault::Fault;
 
 /// Entries that are read together.
 const PAGE: usize = 1_024;
+/// Bytes of events from which on no more are read with them.
+const PAGE_BYTES: usize = 16 << 20;
 
 /// The log's stream in KurrentDB, over a client that is made anew whenever it may have lost its way: one whose first
 /// connection failed stays without for ever, and one of a cluster keeps to a node that has died.
@@ -82,9 +84,13 @@ impl Link {
         let options = ReadStreamOptions::default().forwards().position(from).max_count(PAGE);
         let read = self.call(async |client, stream| {
             let mut events = client.read_stream(stream, &options).await?;
-            let mut entries = vec![];
-            while let Some(event) = events.next().await? {
-                entries.push(entry::read(event.get_original_event()));
+            let (mut entries, mut bytes) = (vec![], 0);
+            while bytes < PAGE_BYTES
+                && let Some(event) = events.next().await?
+            {
+                let event = event.get_original_event();
+                bytes += event.data.len() + event.custom_metadata.len();
+                entries.push(entry::read(event));
             }
             Ok(entries)
         });
