@@ -2,8 +2,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cairn_contract::cairn::options::v1::Process;
-use cairn_eventstore::{CommandFault, Order};
-use cairn_kernel::{Expected, Position};
+use cairn_eventstore::{CommandFault, Direction, Order};
+use cairn_kernel::{Expected, Position, Revision, StreamName};
 use cairn_service::{Refusal, Writer};
 use uuid::Uuid;
 
@@ -142,14 +142,21 @@ impl App {
             let order = call.besides();
             let made = Writer::Process(Process::DefaultExperiment).run(self.create(&order, &name, new, None)).await;
             let position = match made {
-                // Somebody else was faster.
-                Err(refusal) if refusal.reason == "EXPERIMENT_EXISTS" => Position::START,
+                // Somebody else was faster, in another process perhaps, and this one need not have heard of it yet.
+                Err(refusal) if refusal.reason == "EXPERIMENT_EXISTS" => self.end_of(&name.stream()).await?,
                 outcome => outcome?,
             };
             self.reached(position, call.deadline).await?;
         }
         self.inner.defaults.insert(project.project().to_owned(), ()).await;
         Ok(())
+    }
+
+    /// Where the last event of a stream is.
+    async fn end_of(&self, stream: &StreamName) -> Result<Position, Refusal> {
+        let store = self.inner.commands.store();
+        let last = store.read(stream, Revision(u64::MAX), Direction::Backwards, 1).await.map_err(Refusal::internal)?;
+        Ok(last.first().map_or(Position::START, |event| event.position))
     }
 
     /// The experiment that a run's change belongs to, in use.
@@ -164,7 +171,10 @@ impl App {
             None => {
                 self.ensure(call, name).await?;
                 let experiment = self.inner.commands.load::<Experiment>(&stream).await?.state;
-                self.inner.experiments.insert(stream, Arc::clone(&experiment)).await;
+                // One that is not there may be made by another process in this moment.
+                if experiment.name().is_ok() {
+                    self.inner.experiments.insert(stream, Arc::clone(&experiment)).await;
+                }
                 experiment
             }
         };
