@@ -1,11 +1,11 @@
 //! A genuine ClickHouse of a test's own: on free ports, in a folder of its own, ended and removed with the test.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -20,7 +20,14 @@ folder=$1; program=$2
 run() { "$program" --config-file="$folder/config.xml" >>"$folder/out" 2>&1 </dev/null & pid=$!; }
 run
 while read -r word; do
-    case $word in start) run;; *) kill "-$word" "$pid"; case $word in KILL) wait "$pid";; esac;; esac
+    case $word in
+        start) run;;
+        KILL) kill -KILL "$pid"; wait "$pid";;
+        # A signal is obeyed a moment after it was sent.
+        STOP) kill -STOP "$pid"; until grep -q '^State:.T' "/proc/$pid/status"; do sleep 0.01; done;;
+        *) kill "-$word" "$pid";;
+    esac
+    echo done
 done
 kill -KILL "$pid" 2>/dev/null; wait "$pid"
 rm -rf "$folder"
@@ -30,7 +37,7 @@ rm -rf "$folder"
 pub struct ClickHouse {
     folder: PathBuf,
     port: u16,
-    guard: Option<(Child, ChildStdin)>,
+    guard: Option<(Child, ChildStdin, BufReader<ChildStdout>)>,
 }
 
 /// Where the server's program is, if it is installed.
@@ -88,10 +95,10 @@ impl ClickHouse {
         let mut guard = Command::new("sh");
         guard.args(["-c", GUARD, "guard"]).arg(&folder).arg(program);
         // A group of its own: what is sent to that of the test is not for the server.
-        guard.current_dir("/").process_group(0).stdin(Stdio::piped());
+        guard.current_dir("/").process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut guard = guard.spawn().expect("sh is there");
-        let input = guard.stdin.take().expect("piped");
-        let server = Self { folder, port, guard: Some((guard, input)) };
+        let (input, output) = (guard.stdin.take().expect("piped"), guard.stdout.take().expect("piped"));
+        let server = Self { folder, port, guard: Some((guard, input, BufReader::new(output))) };
         server.await_ready();
         server
     }
@@ -155,8 +162,9 @@ impl ClickHouse {
     }
 
     fn tell(&mut self, word: &str) {
-        let (_, input) = self.guard.as_mut().expect("it was started");
+        let (_, input, output) = self.guard.as_mut().expect("it was started");
         writeln!(input, "{word}").expect("the guard listens");
+        output.read_line(&mut String::new()).expect("the guard says when it is done");
     }
 
     fn await_ready(&self) {
@@ -171,7 +179,7 @@ impl ClickHouse {
 
 impl Drop for ClickHouse {
     fn drop(&mut self) {
-        if let Some((mut guard, input)) = self.guard.take() {
+        if let Some((mut guard, input, _output)) = self.guard.take() {
             drop(input);
             drop(guard.wait());
         }
