@@ -41,6 +41,8 @@ pub(crate) enum Fault {
     /// There is no such stream.
     Missing,
     Denied,
+    /// Events are gone that the log had, or that must lie between others.
+    Lost(String),
     /// It would be refused again.
     Refused(String),
     /// Nobody knows whether it happened.
@@ -74,6 +76,7 @@ impl Fault {
     pub(crate) fn answer(&self) -> AppendFault {
         match self {
             Self::Refused(why) => AppendFault::Invalid(why.clone()),
+            Self::Lost(why) => AppendFault::Damaged(why.clone()),
             other => AppendFault::Unavailable(other.why()),
         }
     }
@@ -83,7 +86,7 @@ impl Fault {
             Self::WrongRevision(count) => format!("the log's stream has {count} events"),
             Self::Missing => "the log's stream is not there".to_owned(),
             Self::Denied => "KURRENTDB_ACCESS_DENIED: this user may not read or append to the log's stream".to_owned(),
-            Self::Refused(why) | Self::Away(why) => why.clone(),
+            Self::Refused(why) | Self::Lost(why) | Self::Away(why) => why.clone(),
         }
     }
 }

@@ -9,9 +9,8 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tracing::error;
 
-use crate::entry;
 use crate::fault::Fault;
-use crate::link::Link;
+use crate::link::{Link, entry_at};
 
 /// Entries that were heard of and wait to be taken in.
 const WAITING_MAX: usize = 4_096;
@@ -37,7 +36,7 @@ impl Follower {
         while !self.feed.is_closed() {
             if let Err(fault) = self.follow().await {
                 self.link.heard(Some(&fault));
-                if let Fault::Refused(why) = &fault {
+                if let Fault::Refused(why) | Fault::Lost(why) = &fault {
                     error!(why, "the log in KurrentDB is not followed");
                 }
             }
@@ -51,7 +50,7 @@ impl Follower {
         let (sender, mut heard) = mpsc::channel(WAITING_MAX);
         // Ends with this attempt. A task, because a subscription that is asked and then left loses what it was about to say.
         let mut listening = JoinSet::new();
-        listening.spawn(listen(subscription, Arc::clone(&self.link), sender));
+        listening.spawn(listen(subscription, next + 1, Arc::clone(&self.link), sender));
         let mut together = vec![];
         while heard.recv_many(&mut together, TOGETHER_MAX).await > 0 {
             let (mut entries, mut fault) = (vec![], None);
@@ -82,12 +81,14 @@ impl Follower {
     }
 }
 
-/// Passes on what a subscription says until it ends or nobody listens.
-async fn listen(mut subscription: Subscription, link: Arc<Link>, heard: mpsc::Sender<Heard>) {
+/// Passes on what a subscription says, from this revision on, until it ends or nobody listens.
+async fn listen(mut subscription: Subscription, mut revision: u64, link: Arc<Link>, heard: mpsc::Sender<Heard>) {
     loop {
         let said = match subscription.next_subscription_event().await {
             Ok(SubscriptionEvent::EventAppeared(event)) => {
-                entry::read(event.get_original_event()).map_err(Fault::Refused)
+                let entry = entry_at(revision, event.get_original_event());
+                revision += 1;
+                entry
             }
             Ok(SubscriptionEvent::Confirmed(_)) => {
                 link.heard(None);

@@ -2,8 +2,8 @@ use std::time::Duration;
 
 use cairn_eventstore_sqlite::Entry;
 use eventstore::{
-    AppendToStreamOptions, Client, ClientSettings, EventData, ReadStreamOptions, StreamPosition, StreamState,
-    SubscribeToStreamOptions, Subscription,
+    AppendToStreamOptions, Client, ClientSettings, EventData, ReadStreamOptions, RecordedEvent, StreamPosition,
+    StreamState, SubscribeToStreamOptions, Subscription,
 };
 use parking_lot::Mutex;
 use tokio::time::timeout;
@@ -90,11 +90,11 @@ impl Link {
             {
                 let event = event.get_original_event();
                 bytes += event.data.len() + event.custom_metadata.len();
-                entries.push(entry::read(event));
+                entries.push(entry_at(held + 1 + entries.len() as u64, event));
             }
             Ok(entries)
         });
-        read.await?.into_iter().collect::<Result<_, _>>().map_err(Fault::Refused)
+        read.await?.into_iter().collect()
     }
 
     /// Follows the stream from behind the first `held` entries.
@@ -139,4 +139,13 @@ impl Link {
         let made = Client::new(self.settings.clone()).map_err(|fault| Fault::Away(fault.to_string()))?;
         Ok(client.insert(made).clone())
     }
+}
+
+/// The entry that an event of the stream is, which must be of this revision: with those before it gone, as where the stream
+/// does not keep everything, the log would have a hole that nobody sees.
+pub(crate) fn entry_at(revision: u64, event: &RecordedEvent) -> Result<Entry, Fault> {
+    if event.revision != revision {
+        return Err(Fault::Lost(format!("the log's stream has event {} in the place of {revision}", event.revision)));
+    }
+    entry::read(event).map_err(Fault::Refused)
 }

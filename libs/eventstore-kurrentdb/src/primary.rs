@@ -51,8 +51,12 @@ impl Stream {
         match outcome {
             Ok(()) => Ok(()),
             Err(Fault::WrongRevision(found)) if found > count => match self.link.entries(held).await {
+                Ok(ahead) if ahead.is_empty() => {
+                    let why = format!("the log's stream is said to have {found} events, and shows none behind {count}");
+                    Err(PrimaryFault::Failed(AppendFault::Damaged(why)))
+                }
                 Ok(ahead) => Err(PrimaryFault::Behind(ahead)),
-                Err(fault) => Err(PrimaryFault::Failed(AppendFault::Unavailable(fault.why()))),
+                Err(fault) => Err(PrimaryFault::Failed(fault.answer())),
             },
             Err(Fault::WrongRevision(found)) => {
                 let why = format!("the log's stream has {found} events where {count} are known: it has lost some");

@@ -133,6 +133,7 @@ fn no_way_in(link: &Link, fault: &Fault) -> OpenFault {
     let (place, stream) = (link.place(), link.stream().to_owned());
     match fault {
         Fault::Denied => OpenFault::AccessDenied { place, stream },
+        Fault::Lost(why) => OpenFault::Lost { place, stream, why: why.clone() },
         Fault::Refused(why) => OpenFault::Foreign { place, stream, why: why.clone() },
         fault => OpenFault::Unreachable { place, why: fault.why() },
     }

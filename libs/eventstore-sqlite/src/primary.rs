@@ -15,6 +15,14 @@ pub enum Entry {
 }
 
 impl Entry {
+    /// The event that it is, if it is one.
+    pub fn event(&self) -> Option<&Arc<Recorded>> {
+        match self {
+            Self::Event(event) => Some(event),
+            Self::Retention(..) => None,
+        }
+    }
+
     /// Bytes that it holds of an event, as queues count them.
     pub fn bytes(&self) -> usize {
         match self {

@@ -1,50 +1,28 @@
 //! A genuine ClickHouse of a test's own: on free ports, in a folder of its own, ended and removed with the test.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::os::unix::process::CommandExt;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::PathBuf;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
+
+use crate::guarded::{Guarded, free_port, installed};
 
 /// Whom to log in as.
 pub const USER: &str = "cairn";
 pub const PASSWORD: &str = "correct-horse";
 const START_MAX: Duration = Duration::from_secs(60);
 
-/// Looks after the server while the test lives, by whose end its input ends, however that comes about. Removes the folder.
-const GUARD: &str = r#"
-folder=$1; program=$2
-run() { "$program" --config-file="$folder/config.xml" >>"$folder/out" 2>&1 </dev/null & pid=$!; }
-run
-while read -r word; do
-    case $word in
-        start) run;;
-        KILL) kill -KILL "$pid"; wait "$pid";;
-        # A signal is obeyed a moment after it was sent.
-        STOP) kill -STOP "$pid"; until grep -q '^State:.T' "/proc/$pid/status"; do sleep 0.01; done;;
-        *) kill "-$word" "$pid";;
-    esac
-    echo done
-done
-kill -KILL "$pid" 2>/dev/null; wait "$pid"
-rm -rf "$folder"
-"#;
-
-/// A server, and the folder that it lives in.
+/// A server, and where it is.
 pub struct ClickHouse {
-    folder: PathBuf,
+    server: Guarded,
     port: u16,
-    guard: Option<(Child, ChildStdin, BufReader<ChildStdout>)>,
 }
 
 /// Where the server's program is, if it is installed.
 pub fn program() -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/usr/bin".into()]);
-    folders.map(|folder| folder.join("clickhouse-server")).find(|program| program.exists())
+    installed("clickhouse-server", &[])
 }
 
 impl ClickHouse {
@@ -72,33 +50,29 @@ impl ClickHouse {
 
     fn start([port, native]: [u16; 2], more: &str) -> Self {
         let program = program().expect("no ClickHouse here: `make clickhouse`, or leave out the tests with it");
-        let folder = std::env::temp_dir().join(format!("cairn-ch-{}", uuid::Uuid::new_v4().simple()));
-        for part in ["data", "tmp", "schemas"] {
-            fs::create_dir_all(folder.join(part)).expect("the temporary folder is writable");
-        }
-        let shown = folder.display();
-        let config = format!(
-            "<yandex><logger><level>warning</level><log>{shown}/log</log><errorlog>{shown}/errors</errorlog></logger>
-             <http_port>{port}</http_port><tcp_port>{native}</tcp_port><listen_host>127.0.0.1</listen_host>
-             <path>{shown}/data/</path><tmp_path>{shown}/tmp/</tmp_path>
-             <format_schema_path>{shown}/schemas/</format_schema_path><users_config>{shown}/users.xml</users_config>
-             <default_profile>default</default_profile><default_database>default</default_database>
-             <mark_cache_size>67108864</mark_cache_size>{more}</yandex>"
-        );
-        let users = format!(
-            "<yandex><profiles><default></default></profiles><quotas><default></default></quotas><users><{USER}>
-             <password>{PASSWORD}</password><networks><ip>127.0.0.1</ip></networks><profile>default</profile>
-             <quota>default</quota></{USER}></users></yandex>"
-        );
-        fs::write(folder.join("config.xml"), config).expect("the folder is writable");
-        fs::write(folder.join("users.xml"), users).expect("the folder is writable");
-        let mut guard = Command::new("sh");
-        guard.args(["-c", GUARD, "guard"]).arg(&folder).arg(program);
-        // A group of its own: what is sent to that of the test is not for the server.
-        guard.current_dir("/").process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut guard = guard.spawn().expect("sh is there");
-        let (input, output) = (guard.stdin.take().expect("piped"), guard.stdout.take().expect("piped"));
-        let server = Self { folder, port, guard: Some((guard, input, BufReader::new(output))) };
+        let server = Guarded::start(&program, "ch", |folder| {
+            for part in ["data", "tmp", "schemas"] {
+                fs::create_dir_all(folder.join(part)).expect("the temporary folder is writable");
+            }
+            let shown = folder.display();
+            let config = format!(
+                "<yandex><logger><level>warning</level><log>{shown}/log</log><errorlog>{shown}/errors</errorlog></logger>
+                 <http_port>{port}</http_port><tcp_port>{native}</tcp_port><listen_host>127.0.0.1</listen_host>
+                 <path>{shown}/data/</path><tmp_path>{shown}/tmp/</tmp_path>
+                 <format_schema_path>{shown}/schemas/</format_schema_path><users_config>{shown}/users.xml</users_config>
+                 <default_profile>default</default_profile><default_database>default</default_database>
+                 <mark_cache_size>67108864</mark_cache_size>{more}</yandex>"
+            );
+            let users = format!(
+                "<yandex><profiles><default></default></profiles><quotas><default></default></quotas><users><{USER}>
+                 <password>{PASSWORD}</password><networks><ip>127.0.0.1</ip></networks><profile>default</profile>
+                 <quota>default</quota></{USER}></users></yandex>"
+            );
+            fs::write(folder.join("config.xml"), config).expect("the folder is writable");
+            fs::write(folder.join("users.xml"), users).expect("the folder is writable");
+            vec![format!("--config-file={shown}/config.xml")]
+        });
+        let server = Self { server, port };
         server.await_ready();
         server
     }
@@ -115,7 +89,7 @@ impl ClickHouse {
 
     /// Ends it at once, with whatever is under way.
     pub fn kill(&mut self) {
-        self.tell("KILL");
+        self.server.tell("KILL");
         while TcpStream::connect(("127.0.0.1", self.port)).is_ok() {
             sleep(Duration::from_millis(5));
         }
@@ -123,18 +97,18 @@ impl ClickHouse {
 
     /// Starts it again after it was killed.
     pub fn start_again(&mut self) {
-        self.tell("start");
+        self.server.tell("start");
         self.await_ready();
     }
 
     /// Lets it stand still: it takes connections and answers nobody.
     pub fn pause(&mut self) {
-        self.tell("STOP");
+        self.server.tell("STOP");
     }
 
     /// Lets it go on.
     pub fn go_on(&mut self) {
-        self.tell("CONT");
+        self.server.tell("CONT");
     }
 
     /// The lines that a statement answers.
@@ -161,32 +135,12 @@ impl ClickHouse {
         Ok(answer)
     }
 
-    fn tell(&mut self, word: &str) {
-        let (_, input, output) = self.guard.as_mut().expect("it was started");
-        writeln!(input, "{word}").expect("the guard listens");
-        output.read_line(&mut String::new()).expect("the guard says when it is done");
-    }
-
     fn await_ready(&self) {
         let deadline = Instant::now() + START_MAX;
         while !self.ask("/", "SELECT 1").is_ok_and(|answer| answer.contains("200 OK")) {
-            let said = || fs::read_to_string(self.folder.join("errors")).unwrap_or_default();
+            let said = || fs::read_to_string(self.server.folder().join("errors")).unwrap_or_default();
             assert!(Instant::now() < deadline, "ClickHouse does not start: {}", said());
             sleep(Duration::from_millis(20));
         }
     }
-}
-
-impl Drop for ClickHouse {
-    fn drop(&mut self) {
-        if let Some((mut guard, input, _output)) = self.guard.take() {
-            drop(input);
-            drop(guard.wait());
-        }
-    }
-}
-
-fn free_port() -> u16 {
-    let free = TcpListener::bind("127.0.0.1:0").expect("a port is free");
-    free.local_addr().expect("it has an address").port()
 }

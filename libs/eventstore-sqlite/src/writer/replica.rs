@@ -192,12 +192,16 @@ impl Writer {
         let entries = &entries[known..];
         self.begin()?;
         let (mut fresh, mut is_retention_changed) = (vec![], false);
-        for entry in entries {
-            let taken = match entry {
-                Entry::Event(event) => self.take_over(std::slice::from_ref(event), &mut fresh)?,
-                Entry::Retention(stream, retention) => {
+        // Events that follow each other are taken over together.
+        for together in entries.chunk_by(|one, next| matches!((one, next), (Entry::Event(_), Entry::Event(_)))) {
+            let taken = match together {
+                [Entry::Retention(stream, retention)] => {
                     is_retention_changed = true;
                     self.retain(stream, *retention)?
+                }
+                events => {
+                    let events: Vec<_> = events.iter().filter_map(Entry::event).cloned().collect();
+                    self.take_over(&events, &mut fresh)?
                 }
             };
             if let Err(fault) = taken {

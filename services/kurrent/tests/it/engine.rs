@@ -192,3 +192,25 @@ async fn a_stream_that_is_no_log_and_a_user_without_rights_are_refused() {
     let refused = open("guest", "app.cairn-log").await;
     assert!(matches!(refused, OpenFault::AccessDenied { .. }), "{refused}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_that_does_not_keep_everything_is_refused_and_not_taken_for_the_log() {
+    let place = Place::new();
+    let store = place.opened_as("one").await;
+    let way = Way::to(place.house().await).await;
+    let behind = place.open_as("two", way.address, &Place::copy()).await.unwrap();
+    way.cut();
+    for n in 0..6 {
+        store.append(vec![write("a", Expected::Any, [n])]).await.unwrap();
+    }
+    let kept = proposed("$metadata", r#"{"$maxCount": 2}"#);
+    let house = place.house().await;
+    house.append("$$app.cairn-log", ExpectedStreamRevision::Any(Empty {}), vec![kept]).await.unwrap();
+    // One that knows nothing yet cannot even see which log it is, and one that knows some has missed some.
+    let refused = place.open_as("three", house.address, &Place::copy()).await.err().unwrap();
+    assert!(matches!(refused, OpenFault::Foreign { .. } | OpenFault::Lost { .. }), "{refused}");
+    way.mend();
+    let refused = behind.append(vec![write("b", Expected::Any, [9])]).await.unwrap_err();
+    assert!(matches!(refused, AppendFault::Damaged(_)), "{refused}");
+    assert!(log(&behind).await.is_empty(), "nothing is taken in with a hole before it");
+}
